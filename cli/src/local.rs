@@ -1,0 +1,212 @@
+//! The local intake: the functions' own handlers behind one HTTP address, as API Gateway would call them.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fmt,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hookgate_intake::{
+    Config, Handled, Intake,
+    lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent},
+};
+use hookgate_verify::{Provider, Secrets, providers};
+use tokio::net::TcpListener;
+
+use crate::engines::{Engines, Resources};
+
+/// The most that a Lambda function is handed, in bytes.
+const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+
+/// The functions' time-out, as in the template.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The signing secrets of every provider, from a file of the form `{"shoppex": {"default": ["…"]}, …}`.
+#[derive(Debug, Clone)]
+pub struct SecretsFile(Vec<(&'static Provider, String)>);
+
+/// The running local intake.
+#[derive(Debug)]
+pub struct Local {
+    address: SocketAddr,
+}
+
+/// Called with the log line of each delivery.
+pub type OnDelivery = Box<dyn Fn(&str) + Send + Sync>;
+
+struct Functions {
+    intakes: BTreeMap<&'static str, Intake>,
+    invocations: AtomicU64,
+    on_delivery: OnDelivery,
+}
+
+impl SecretsFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, names an unknown provider, or has unusable secrets. Never shows one.
+    pub fn read(path: &Path) -> Result<Self, LocalError> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| LocalError(format!("cannot read {shown}: {error}; choose another file with --secrets")))?;
+        let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(&text).map_err(|error| {
+            // The error's text could quote a secret: only its place is told.
+            let (line, column) = (error.line(), error.column());
+            LocalError(format!(
+                r#"{shown}:{line}:{column} is not of the form {{"shoppex": {{"default": ["secret"]}}}}: correct it there"#
+            ))
+        })?;
+        let secrets = file.into_iter().map(|(name, secrets)| {
+            let provider = Provider::named(&name).ok_or_else(|| {
+                let known: Vec<_> = providers::ALL.iter().map(|provider| provider.name).collect();
+                LocalError(format!("{shown} names an unknown provider: known are {}", known.join(", ")))
+            })?;
+            let secrets = secrets.to_string();
+            match Secrets::parse(&secrets) {
+                Ok(_) => Ok((provider, secrets)),
+                Err(error) => Err(LocalError(format!("{shown}, provider {name}: {error}"))),
+            }
+        });
+        Ok(SecretsFile(secrets.collect::<Result<_, _>>()?))
+    }
+}
+
+impl Local {
+    /// Starts every provider's function that has secrets. Port 0 picks a free one.
+    ///
+    /// # Errors
+    /// The address cannot be bound, or a setting in the environment is unusable.
+    pub async fn start(
+        address: SocketAddr,
+        engines: &Engines,
+        resources: &Resources,
+        secrets: &SecretsFile,
+        on_delivery: OnDelivery,
+    ) -> Result<Self, LocalError> {
+        let mut intakes = BTreeMap::new();
+        for (provider, secrets) in &secrets.0 {
+            let config = Config::from_settings(provider, |name| setting(name, engines, resources, secrets))
+                .map_err(|error| LocalError(error.to_string()))?;
+            intakes.insert(provider.name, Intake::new(config));
+        }
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            LocalError(match error.kind() {
+                std::io::ErrorKind::AddrInUse => {
+                    format!("port {} is taken: choose another with --listen", address.port())
+                }
+                _ => format!("cannot listen on {address} ({error}): choose another address with --listen"),
+            })
+        })?;
+        let address = listener.local_addr().map_err(|error| LocalError(error.to_string()))?;
+        let functions = Functions { intakes, invocations: AtomicU64::new(0), on_delivery };
+        let router = Router::new().fallback(invoke).with_state(Arc::new(functions));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(Local { address })
+    }
+
+    /// Where deliveries go: `{url}/webhooks/{provider}[/{account}]`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// A function's settings: the local resources, and whatever else the environment sets.
+fn setting(name: &str, engines: &Engines, resources: &Resources, secrets: &str) -> Option<String> {
+    Some(match name {
+        "AWS_ENDPOINT_URL_DYNAMODB" => engines.dynamodb_url(),
+        "AWS_ENDPOINT_URL_SQS" => engines.sqs_url(),
+        "AWS_REGION" => "us-east-1".to_owned(),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "local".to_owned(),
+        // Neither a role's session nor a company's certificates have a business with the local engines.
+        "AWS_SESSION_TOKEN" | "AWS_CA_BUNDLE" => return None,
+        "TABLE_NAME" => resources.table.clone(),
+        "QUEUE_URL" => resources.events_url.clone(),
+        "QUARANTINE_QUEUE_URL" => resources.quarantine_url.clone(),
+        "WEBHOOK_SECRETS" => secrets.to_owned(),
+        other => return std::env::var(other).ok(),
+    })
+}
+
+/// What API Gateway and Lambda do: wrap the request into an event, invoke, unwrap the answer.
+async fn invoke(State(functions): State<Arc<Functions>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path().to_owned();
+    let mut parts = path.split('/').skip(1);
+    let (Some("webhooks"), Some(name), account, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return not_found();
+    };
+    let Some(intake) = functions.intakes.get(name) else { return not_found() };
+    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, axum::Json(serde_json::json!({"message": "Request Too Long"})))
+            .into_response();
+    };
+
+    let mut event = ApiGatewayV2httpRequest::default();
+    event.raw_path = Some(path.clone());
+    event.raw_query_string = head.uri.query().map(str::to_owned);
+    event.path_parameters.extend(account.map(|account| ("account".to_owned(), account.to_owned())));
+    event.request_context.http.method = head.method;
+    event.headers = joined(&head.headers);
+    (event.body, event.is_base64_encoded) = match String::from_utf8(body.into()) {
+        Ok(text) => (Some(text), false),
+        Err(bytes) => (Some(BASE64_STANDARD.encode(bytes.into_bytes())), true),
+    };
+
+    let mut context = Context::default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let number = functions.invocations.fetch_add(1, Ordering::Relaxed);
+    // Unique across restarts too, as Lambda's request ids are: claims are owned by them.
+    context.request_id = format!("local-{}-{number}", now.as_nanos());
+    context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
+
+    let Handled { response, log } = intake.handle(LambdaEvent::new(event, context)).await;
+    (functions.on_delivery)(&log);
+    answer(response)
+}
+
+/// API Gateway joins the values of a header that comes twice.
+fn joined(headers: &HeaderMap) -> HeaderMap {
+    let join = |name| {
+        let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        HeaderValue::from_bytes(&values.join(&b","[..])).ok()
+    };
+    headers.keys().filter_map(|name| Some((name.clone(), join(name)?))).collect()
+}
+
+fn answer(response: ApiGatewayV2httpResponse) -> Response {
+    let status = u16::try_from(response.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let body = response.body.map_or_else(Body::empty, |body| Body::from(body.to_vec()));
+    (status.unwrap_or(StatusCode::BAD_GATEWAY), response.headers, body).into_response()
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], r#"{"message":"Not Found"}"#).into_response()
+}
+
+/// Why the local intake does not run: one line that names the thing and the remedy.
+#[derive(Debug)]
+pub struct LocalError(pub String);
+
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for LocalError {}

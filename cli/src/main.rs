@@ -1,0 +1,180 @@
+//! `hookgate`: starts the local intake.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use hookgate::{
+    engines::{self, Engines, Resources},
+    local::{Local, OnDelivery, SecretsFile},
+    samples,
+};
+use serde_json::Value;
+
+/// Webhook intake on this machine: all providers' functions, with DynamoDB and SQS, and no account anywhere.
+///
+/// Sends every sample under events/ and shows what came of it, then stays up for deliveries of yours.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:\n  hookgate                     start, send the samples, stay until Ctrl-C\n  hookgate --once              start, send the samples, end; non-zero if anything was unexpected\n  hookgate --no-samples --secrets my-secrets.json"
+)]
+struct Arguments {
+    /// End after the samples, with exit code 1 if anything was unexpected.
+    #[arg(long)]
+    once: bool,
+    /// Send no samples.
+    #[arg(long, conflicts_with = "once")]
+    no_samples: bool,
+    /// Where deliveries are taken.
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where DynamoDB answers.
+    #[arg(long, default_value = "127.0.0.1:9001", value_name = "ADDRESS")]
+    dynamodb: SocketAddr,
+    /// Where SQS answers.
+    #[arg(long, default_value = "127.0.0.1:9002", value_name = "ADDRESS")]
+    sqs: SocketAddr,
+    /// Signing secrets: {"shoppex": {"default": ["secret"]}}. Default: events/secrets.json.
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    match runtime.block_on(run(arguments)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => fail(&*error),
+    }
+}
+
+fn fail(error: &dyn Error) -> ExitCode {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        line = format!("{line}: {error}");
+        cause = error.source();
+    }
+    eprintln!("hookgate: {line}");
+    ExitCode::FAILURE
+}
+
+/// Whether everything was as expected.
+async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
+    let events = project().join("events");
+    let secrets = SecretsFile::read(&arguments.secrets.unwrap_or_else(|| events.join("secrets.json")))?;
+    let engines = Engines::start(arguments.dynamodb, arguments.sqs).await?;
+    let resources = engines::provision(&engines).await?;
+    let local = Local::start(arguments.listen, &engines, &resources, &secrets, show_after_samples()).await?;
+
+    println!("Deliveries  {}/webhooks/{{provider}}[/{{account}}]", local.url());
+    println!("DynamoDB    {}  table {}", engines.dynamodb_url(), resources.table);
+    println!("SQS         {}  queues hookgate-events, hookgate-quarantine, hookgate-dead-letters", engines.sqs_url());
+    println!();
+
+    let mut as_expected = true;
+    if !arguments.no_samples {
+        as_expected = send_samples(&events, &local, &engines, &resources).await?;
+    }
+    if !arguments.once {
+        SHOW.store(true, std::sync::atomic::Ordering::Relaxed);
+        println!("Waiting for deliveries. Ctrl-C ends.");
+        tokio::signal::ctrl_c().await?;
+    }
+    Ok(as_expected)
+}
+
+/// The samples have a table of their own; later deliveries are shown as they come.
+static SHOW: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+fn show_after_samples() -> OnDelivery {
+    Box::new(|log| {
+        if SHOW.load(std::sync::atomic::Ordering::Relaxed) {
+            println!("{log}");
+        }
+    })
+}
+
+/// The project's folder, where `cargo run` is at work; else where the command was started.
+fn project() -> PathBuf {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    package.and_then(|package| package.parent().map(Path::to_owned)).unwrap_or_else(|| PathBuf::from("."))
+}
+
+async fn send_samples(
+    events: &Path,
+    local: &Local,
+    engines: &Engines,
+    resources: &Resources,
+) -> Result<bool, Box<dyn Error>> {
+    let samples = samples::read(events)?;
+    let client = reqwest::Client::new();
+    let mut sent = Vec::new();
+    for sample in &samples {
+        sent.push(sample.send_thrice(&client, &local.url()).await?);
+    }
+
+    let messages = samples::peek(&engines.sqs(), &resources.events_url).await?;
+    let mut arrived = BTreeMap::<&str, Vec<hookgate_event::Event<'_>>>::new();
+    let parsed = messages.iter().map(samples::event).collect::<Result<Vec<_>, _>>()?;
+    for event in &parsed {
+        arrived.entry(event.id.as_str()).or_default().push(event.clone());
+    }
+
+    println!("{:<36}  {:<12}  {:<14}  {:<14}  on the queue", "sample", "fresh", "again", "tampered with");
+    let mut unexpected = 0;
+    for sent in &sent {
+        let copies = sent.fresh.id.as_deref().and_then(|id| arrived.get(id)).map_or(&[][..], Vec::as_slice);
+        let queue = match copies {
+            [event] => {
+                let subject = event.subject.as_deref().unwrap_or_default();
+                let amount = event.data.amount.as_ref().map_or_else(String::new, |amount| {
+                    format!("{} {} {}", amount.value, amount.currency.as_deref().unwrap_or("?"), unit(amount.unit))
+                });
+                format!("{}  {subject}  {amount}", event.event_type.as_str())
+            }
+            copies => format!("{} copies", copies.len()),
+        };
+        let right = sent.as_expected && copies.len() == 1;
+        unexpected += usize::from(!right);
+        println!(
+            "{:<36}  {:<12}  {:<14}  {:<14}  {queue}{}",
+            sent.name,
+            sent.fresh.to_string(),
+            sent.again.to_string(),
+            sent.tampered.to_string(),
+            if right { "" } else { "  ← UNEXPECTED" }
+        );
+    }
+    // Nothing but the samples may be there.
+    let stray = parsed.len() - sent.iter().filter(|sent| sent.fresh.outcome == "queued").count().min(parsed.len());
+    if let Some(event) = parsed.first() {
+        let json: Value = serde_json::from_str(&event.to_json())?;
+        println!("\nOne of them, as a consumer receives it:\n{json:#}");
+    }
+    println!(
+        "\n{} samples of {} providers, each sent fresh, again and tampered with: {} unexpected; {} events on the queue.",
+        samples.len(),
+        samples.iter().map(|sample| sample.provider.name).collect::<std::collections::BTreeSet<_>>().len(),
+        unexpected,
+        parsed.len(),
+    );
+    Ok(unexpected == 0 && stray == 0 && !samples.is_empty())
+}
+
+fn unit(unit: hookgate_event::Unit) -> &'static str {
+    match unit {
+        hookgate_event::Unit::Minor => "(minor units)",
+        hookgate_event::Unit::Major => "",
+    }
+}

@@ -1,0 +1,147 @@
+//! The one vocabulary of event types. What each platform calls them stands in `hookgate-verify`'s provider files.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+macro_rules! event_types {
+    ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
+        /// What happened. Exhaustive on purpose: a consumer's `match` is told about every new type by the compiler.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum EventType { $($(#[$doc])+ $variant,)+ }
+
+        impl EventType {
+            /// Every type, in the order of the documentation.
+            pub const ALL: &[EventType] = &[$(EventType::$variant),+];
+
+            /// The CloudEvents `type`, like `commerce.order.paid`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(EventType::$variant => $name),+ }
+            }
+        }
+    };
+}
+
+event_types! {
+    /// An order was placed.
+    OrderCreated = "commerce.order.created",
+    /// An order was placed; the payload lists its products.
+    OrderCreatedProduct = "commerce.order.created.product",
+    /// An order changed.
+    OrderUpdated = "commerce.order.updated",
+    /// An order changed; the payload lists its products.
+    OrderUpdatedProduct = "commerce.order.updated.product",
+    /// Part of an order's price was paid.
+    OrderPartiallyPaid = "commerce.order.partially_paid",
+    /// Part of an order's price was paid; the payload lists its products.
+    OrderPartiallyPaidProduct = "commerce.order.partially_paid.product",
+    /// An order waits for a payment that somebody must review.
+    OrderPaymentPending = "commerce.order.payment_pending",
+    /// An order was paid.
+    OrderPaid = "commerce.order.paid",
+    /// An order was paid; the payload lists its products. One order may send both this and [`OrderPaid`](Self::OrderPaid):
+    /// fulfil on one of them only.
+    OrderPaidProduct = "commerce.order.paid.product",
+    /// An order was shipped or handed over.
+    OrderFulfilled = "commerce.order.fulfilled",
+    /// An order is through: paid, delivered, closed.
+    OrderCompleted = "commerce.order.completed",
+    /// An order was cancelled.
+    OrderCancelled = "commerce.order.cancelled",
+    /// An order was cancelled; the payload lists its products.
+    OrderCancelledProduct = "commerce.order.cancelled.product",
+    /// An order failed.
+    OrderFailed = "commerce.order.failed",
+    /// An order ran out of time.
+    OrderExpired = "commerce.order.expired",
+    /// A buyer disputed an order.
+    OrderDisputed = "commerce.order.disputed",
+    /// A buyer disputed an order; the payload lists its products.
+    OrderDisputedProduct = "commerce.order.disputed.product",
+    /// A payment went through.
+    PaymentSucceeded = "commerce.payment.succeeded",
+    /// A payment failed.
+    PaymentFailed = "commerce.payment.failed",
+    /// A payment was given back.
+    PaymentRefunded = "commerce.payment.refunded",
+    /// A subscription began.
+    SubscriptionCreated = "commerce.subscription.created",
+    /// A subscription was cancelled.
+    SubscriptionCancelled = "commerce.subscription.cancelled",
+    /// An invoice was written.
+    InvoiceCreated = "commerce.invoice.created",
+    /// An invoice was paid in full.
+    InvoicePaid = "commerce.invoice.paid",
+    /// A service was switched on.
+    ServiceActivated = "commerce.service.activated",
+    /// A service was suspended.
+    ServiceSuspended = "commerce.service.suspended",
+    /// A domain was registered.
+    DomainRegistered = "commerce.domain.registered",
+    /// A domain was renewed.
+    DomainRenewed = "commerce.domain.renewed",
+    /// A customer signed up.
+    CustomerCreated = "commerce.customer.created",
+    /// The merchant's account changed.
+    AccountUpdated = "commerce.account.updated",
+    /// A card was issued.
+    CardIssued = "commerce.card.issued",
+    /// A transaction was booked.
+    TransactionCreated = "commerce.transaction.created",
+    /// A name that Hookgate, or this version of this crate, does not know.
+    /// [`Event::provider_type`](crate::Event::provider_type) has the platform's own name.
+    Unrecognized = "commerce.unrecognized",
+}
+
+impl EventType {
+    /// What the event is about, like `order`: the word after `commerce.`. None for [`EventType::Unrecognized`].
+    #[must_use]
+    pub fn resource_kind(self) -> Option<&'static str> {
+        match self {
+            EventType::Unrecognized => None,
+            known => known.as_str().split('.').nth(1),
+        }
+    }
+}
+
+impl Serialize for EventType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for EventType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        // A newer Hookgate may know more types than this consumer: that must not stop the consumer.
+        let known = EventType::ALL.iter().copied().find(|known| known.as_str() == name);
+        Ok(known.unwrap_or(EventType::Unrecognized))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_survives_the_wire_and_has_its_own_name() {
+        let mut names = std::collections::BTreeSet::new();
+        for &event_type in EventType::ALL {
+            assert!(names.insert(event_type.as_str()), "{event_type:?} shares its name");
+            let json = serde_json::to_string(&event_type).unwrap();
+            assert_eq!(serde_json::from_str::<EventType>(&json).unwrap(), event_type);
+        }
+    }
+
+    #[test]
+    fn a_type_of_a_newer_version_is_unrecognized_and_no_error() {
+        assert_eq!(serde_json::from_str::<EventType>(r#""commerce.order.returned""#).unwrap(), EventType::Unrecognized);
+        assert!(serde_json::from_str::<EventType>("7").is_err());
+    }
+
+    #[test]
+    fn the_kind_is_the_word_after_commerce() {
+        assert_eq!(EventType::OrderPaidProduct.resource_kind(), Some("order"));
+        assert_eq!(EventType::DomainRenewed.resource_kind(), Some("domain"));
+        assert_eq!(EventType::Unrecognized.resource_kind(), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! The event that Hookgate puts on the queue, whichever platform spoke.
+//!
+//! Every message on the queue `hookgate-events` is one [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md)
+//! event in its JSON format. A consumer needs this crate and nothing else of Hookgate:
+//!
+//! ```
+//! use hookgate_event::{Event, EventType};
+//!
+//! # let message_body = r#"{"specversion":"1.0","id":"evt_1","source":"/webhooks/elective/default",
+//! #   "type":"commerce.order.paid","datacontenttype":"application/json","provider":"elective",
+//! #   "account":"default","providertype":"order.paid","receivedtime":"2026-01-01T00:00:00Z",
+//! #   "data":{"resource":{"kind":"order","id":"8f3e"},"payload":{"orderId":"8f3e","note":"hi"}}}"#;
+//! // `message_body` is the body of one SQS message.
+//! let event = Event::from_json(message_body)?;
+//! match event.event_type {
+//!     EventType::OrderPaid => {
+//!         // At-least-once: the same event may come again, always with the same source and id.
+//!         let (source, id) = event.deduplication_key();
+//!         println!("order {:?} is paid ({source} {id})", event.data.resource);
+//!         // What the platform itself said, byte for byte:
+//!         let payload: serde_json::Value = event.payload()?;
+//!         println!("{}", payload["note"]);
+//!     }
+//!     _ => {}
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Three rules for consumers:
+//! - **Deduplicate on `source` + `id`.** The queue delivers at least once.
+//! - **Expect types you do not know**: they parse as [`EventType::Unrecognized`], with the platform's own name in
+//!   [`Event::provider_type`].
+//! - **Money is text.** [`Amount::value`] holds the digits as the platform wrote them; [`Amount::unit`] says whether
+//!   they count cents or whole units.
+
+mod event_type;
+mod payload;
+
+pub use event_type::EventType;
+pub use payload::{MAX_INFLATED_BYTES, PayloadError};
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// One normalised event: CloudEvents 1.0 attributes, Hookgate's extension attributes, and the [`Data`].
+///
+/// Borrows the payload from the text that it was parsed from; [`Event::into_owned`] lets go of that text.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event<'a> {
+    /// Always [`SpecVersion`], written `"1.0"`; anything else does not parse.
+    pub specversion: SpecVersion,
+    /// The platform's id of the event, or, where it gives none, the hex SHA-256 that stands for it.
+    /// Unique within [`source`](Self::source).
+    pub id: String,
+    /// `/webhooks/{provider}/{account}`: where the event came in.
+    pub source: String,
+    /// What happened, in one vocabulary for all platforms.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// `{kind}/{id}` of the resource that the event is about, like `order/8f3e`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When it happened by the platform's clock, RFC 3339 in UTC. Absent where the platform gave no usable time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<String>,
+    /// Always [`ContentType`], written `"application/json"`.
+    pub datacontenttype: ContentType,
+    /// The platform: `elective`, `shoppex`, `etaildepot`, `opterius` or `w3block`.
+    pub provider: String,
+    /// Which of your shops on that platform; `default` unless the webhook's address names one.
+    pub account: String,
+    /// The platform's own name of the event, like `order:paid:product`.
+    #[serde(rename = "providertype")]
+    pub provider_type: String,
+    /// When Hookgate received the delivery, RFC 3339 in UTC with milliseconds.
+    #[serde(rename = "receivedtime")]
+    pub received_time: String,
+    /// The platform's id of this delivery, where it signs one (Shoppex V2). Another attempt may carry another id.
+    #[serde(rename = "deliveryid", default, skip_serializing_if = "Option::is_none")]
+    pub delivery_id: Option<String>,
+    /// [W3C trace context](https://www.w3.org/TR/trace-context/#traceparent-header) of the invocation that queued it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// What the event says.
+    #[serde(borrow)]
+    pub data: Data<'a>,
+}
+
+/// What an event says: a few facts every shop needs, and the platform's own payload.
+#[derive(Debug, Clone, Serialize)]
+pub struct Data<'a> {
+    /// What the event is about. Absent for [`EventType::Unrecognized`], or where the payload names no id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<Resource>,
+    /// The amount of money, where the payload has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<Amount>,
+    /// The platform's customer, where the payload names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Customer>,
+    /// The platform's own word for the resource's state, like `waiting_delivery`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The platform's whole `data`, byte for byte as it was signed: number spellings, key order and escapes included.
+    ///
+    /// Large payloads travel compressed; they are opened while parsing.
+    pub payload: Cow<'a, RawValue>,
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resource {
+    /// `order`, `customer`, `payment`, `subscription`, `invoice`, `service`, `domain`, `account`, `card` or `transaction`.
+    pub kind: String,
+    /// The platform's id; numeric ids are written as text.
+    pub id: String,
+}
+
+/// An amount of money, exactly as the platform wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// The digits as written, like `"5500"` or `"49.99"`. Never went through a float.
+    pub value: String,
+    /// What the digits count.
+    pub unit: Unit,
+    /// ISO 4217 code, where the platform gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub currency: Option<String>,
+}
+
+/// What an amount's digits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// The currency's smallest unit: 5500 is 55.00 dollars.
+    Minor,
+    /// The currency itself: 49.99 is 49.99 dollars.
+    Major,
+}
+
+/// Whose event it is, by the platform's id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Customer {
+    /// The platform's customer id.
+    pub id: String,
+}
+
+/// The CloudEvents version, `"1.0"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SpecVersion {
+    /// CloudEvents 1.0.
+    #[serde(rename = "1.0")]
+    V1,
+}
+
+/// The media type of [`Event::data`], `"application/json"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContentType {
+    /// JSON.
+    #[serde(rename = "application/json")]
+    Json,
+}
+
+impl<'a> Event<'a> {
+    /// Parses the body of one SQS message.
+    ///
+    /// # Errors
+    /// The text is not an event: not JSON, another CloudEvents version, an attribute missing or of the wrong type, or
+    /// a compressed payload that does not open or inflates past [`MAX_INFLATED_BYTES`]. The message's text is not in
+    /// the error.
+    pub fn from_json(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// Writes the event as CloudEvents JSON, the payload in the open as `data.payload`.
+    ///
+    /// # Panics
+    /// Never: every member is text or JSON already.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("text and raw JSON always serialize")
+    }
+
+    /// Writes the event with its payload gzipped, as base64 in `data.payload_gzip`, for a queue with a size limit.
+    /// [`Event::from_json`] reads both forms alike.
+    ///
+    /// # Panics
+    /// Never: compressing into memory does not fail.
+    #[must_use]
+    pub fn to_json_gzip(&self) -> String {
+        let data = Data { payload: Cow::Borrowed(RawValue::NULL), ..self.data.clone() };
+        let mut event = serde_json::to_value(Event { data, ..self.clone() }).expect("attributes are text");
+        let data = event["data"].as_object_mut().expect("data is an object");
+        data.remove("payload");
+        data.insert("payload_gzip".to_owned(), payload::deflate(self.data.payload.get()).into());
+        event.to_string()
+    }
+
+    /// `(source, id)`: the same for every copy of an event, and for no other event.
+    #[must_use]
+    pub fn deduplication_key(&self) -> (&str, &str) {
+        (&self.source, &self.id)
+    }
+
+    /// Reads the platform's own payload into a type of yours.
+    ///
+    /// # Errors
+    /// The payload does not have that type's shape.
+    pub fn payload<'p, T: Deserialize<'p>>(&'p self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.data.payload.get())
+    }
+
+    /// The same event, holding its payload itself.
+    #[must_use]
+    pub fn into_owned(self) -> Event<'static> {
+        let payload = Cow::Owned(self.data.payload.into_owned());
+        Event { data: Data { payload, ..self.data }, ..self }
+    }
+}

@@ -1,0 +1,177 @@
+//! The claim protocol's decisions, pure: what a stored claim means to a delivery that wants the same key.
+//!
+//! ```text
+//!               claim: put if absent, or expired, or (claimed, lease over, same content)
+//!  absent ─────────────► claimed(owner, lease) ── enqueue ok ──► settle: update if still mine ──► queued
+//!    ▲                        │        │
+//!    └── release if mine ◄────┘        └─ crash: the lease ends; the provider's next attempt takes over and enqueues
+//!        (send refused)
+//! ```
+//!
+//! `table.rs` says the same in DynamoDB's words; both stand or fall together.
+
+use sha2::{Digest, Sha256};
+
+/// What one invocation wants to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The partition key: see [`partition_key`].
+    pub key: String,
+    /// The event's id, for people who look into the table.
+    pub event_id: String,
+    /// Unique per invocation.
+    pub owner: String,
+    /// Hex SHA-256 of what would be queued.
+    pub content: String,
+    /// When another invocation may take over, in Unix milliseconds.
+    pub lease_until: i64,
+    /// When the claim is forgotten, in Unix seconds.
+    pub expires_at: i64,
+}
+
+/// What is stored under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The invocation that wrote it.
+    pub owner: String,
+    /// How far that invocation came.
+    pub state: State,
+    /// Hex SHA-256 of what it queues or queued.
+    pub content: String,
+    /// When the claim is forgotten, in Unix seconds. DynamoDB may delete it days later.
+    pub expires_at: i64,
+}
+
+/// How far the owner came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It may be sending, or have crashed. Its lease ends at this Unix time in milliseconds.
+    Claimed {
+        /// When another invocation may take over.
+        lease_until: i64,
+    },
+    /// The message is on the queue.
+    Queued,
+}
+
+/// Why a claim was not written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refusal {
+    /// It was: this is our own claim, whose answer was lost before the SDK tried again. Go on.
+    Mine,
+    /// The event is on the queue already.
+    Duplicate,
+    /// Another invocation is at work on it, for at most this many seconds more.
+    Busy {
+        /// At least 1.
+        retry_after: u64,
+    },
+    /// The key stands for other content. One of the two deliveries is not what the provider documents.
+    Conflict {
+        /// The content that the key stands for.
+        claimed: String,
+    },
+}
+
+/// Whether a claim may be written over what is stored. `now` is Unix milliseconds.
+#[must_use]
+pub fn admits(stored: Option<&Stored>, claim: &Claim, now: i64) -> bool {
+    let Some(stored) = stored else { return true };
+    let lease_is_over = matches!(stored.state, State::Claimed { lease_until } if lease_until < now);
+    stored.expires_at < now / 1000 || (lease_is_over && stored.content == claim.content)
+}
+
+/// What a claim that was not admitted means for its delivery.
+#[must_use]
+pub fn judge(stored: &Stored, claim: &Claim, now: i64) -> Refusal {
+    if stored.content != claim.content {
+        return Refusal::Conflict { claimed: stored.content.clone() };
+    }
+    match stored.state {
+        State::Queued => Refusal::Duplicate,
+        State::Claimed { .. } if stored.owner == claim.owner => Refusal::Mine,
+        State::Claimed { lease_until } => {
+            let milliseconds = u64::try_from(lease_until - now).unwrap_or(0);
+            Refusal::Busy { retry_after: milliseconds.div_ceil(1000).max(1) }
+        }
+    }
+}
+
+/// Whether a refused settle had happened already: its answer was lost before the SDK tried again.
+#[must_use]
+pub fn already_settled(stored: Option<&Stored>, owner: &str) -> bool {
+    stored.is_some_and(|stored| stored.owner == owner && stored.state == State::Queued)
+}
+
+/// `<provider>#<account>#<hex SHA-256 of the idempotency key>`. Neither name can hold a `#`, so no two keys meet.
+#[must_use]
+pub fn partition_key(provider: &str, account: &str, idempotency_key: &str) -> String {
+    format!("{provider}#{account}#{}", hex::encode(Sha256::digest(idempotency_key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000_000;
+
+    fn mine() -> Claim {
+        Claim {
+            key: String::new(),
+            event_id: String::new(),
+            owner: "me".into(),
+            content: "same".into(),
+            lease_until: NOW + 10_000,
+            expires_at: NOW / 1000 + 86_400,
+        }
+    }
+
+    fn stored(owner: &str, state: State, content: &str, expires_in: i64) -> Stored {
+        Stored { owner: owner.into(), state, content: content.into(), expires_at: NOW / 1000 + expires_in }
+    }
+
+    /// Every state of the table that a delivery can meet, with what becomes of the delivery.
+    #[test]
+    fn each_stored_claim_means_one_thing() {
+        let leased = |lease: i64| State::Claimed { lease_until: NOW + lease };
+        let conflict = || Some(Refusal::Conflict { claimed: "else".into() });
+        for (stored, expected) in [
+            (stored("other", State::Queued, "same", 10), Some(Refusal::Duplicate)),
+            (stored("me", State::Queued, "same", 10), Some(Refusal::Duplicate)),
+            (stored("other", State::Queued, "else", 10), conflict()),
+            (stored("other", leased(2_500), "same", 10), Some(Refusal::Busy { retry_after: 3 })),
+            (stored("other", leased(0), "same", 10), Some(Refusal::Busy { retry_after: 1 })),
+            (stored("other", leased(2_500), "else", 10), conflict()),
+            (stored("me", leased(2_500), "same", 10), Some(Refusal::Mine)),
+            // The lease is over: only the same content takes over.
+            (stored("other", leased(-1), "same", 10), None),
+            (stored("other", leased(-1), "else", 10), conflict()),
+            // Expired, whether DynamoDB deleted it or not: as if absent.
+            (stored("other", State::Queued, "else", -1), None),
+            (stored("other", State::Queued, "same", -1), None),
+            (stored("other", leased(5_000), "else", -1), None),
+            // Not expired in the very second of its expiry.
+            (stored("other", State::Queued, "same", 0), Some(Refusal::Duplicate)),
+        ] {
+            let got = (!admits(Some(&stored), &mine(), NOW)).then(|| judge(&stored, &mine(), NOW));
+            assert_eq!(got, expected, "{stored:?}");
+        }
+        assert!(admits(None, &mine(), NOW));
+    }
+
+    #[test]
+    fn a_refused_settle_succeeded_only_if_mine_and_queued() {
+        assert!(already_settled(Some(&stored("me", State::Queued, "same", 10)), "me"));
+        assert!(!already_settled(Some(&stored("other", State::Queued, "same", 10)), "me"));
+        assert!(!already_settled(Some(&stored("me", State::Claimed { lease_until: NOW }, "same", 10)), "me"));
+        assert!(!already_settled(None, "me"));
+    }
+
+    #[test]
+    fn the_partition_key_is_readable_and_hashed() {
+        assert_eq!(
+            partition_key("elective", "eu-shop", "abc"),
+            "elective#eu-shop#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}

@@ -1,0 +1,158 @@
+//! Settings from the environment, and the AWS clients made from them, as lean as the SDK allows.
+
+use std::{fmt, time::Duration};
+
+use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig, retry::RetryConfig};
+use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider as Tls, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_types::{SdkConfig, sdk_config::TimeoutConfig};
+use hookgate_verify::{Provider, Secrets, Verifier};
+
+/// [Amazon's own roots](https://www.amazontrust.com/repository/): all that AWS endpoints need, and nothing to load
+/// from the system at start-up.
+const AMAZON_ROOTS: &[u8] = include_bytes!("roots.pem");
+
+/// How often the SDK tries one call, the first time included.
+const ATTEMPTS: u32 = 3;
+
+/// Part of the answer's budget that is kept to release or settle the claim.
+pub(crate) const RESERVE: Duration = Duration::from_millis(500);
+
+/// Everything one function needs to know.
+#[derive(Debug)]
+pub struct Config {
+    pub(crate) verifier: Verifier,
+    pub(crate) secrets: Secrets,
+    pub(crate) table: String,
+    pub(crate) queue_url: String,
+    pub(crate) quarantine_url: String,
+    pub(crate) claim_ttl: Duration,
+    pub(crate) budget: Duration,
+    pub(crate) max_event_age: Option<Duration>,
+    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
+    pub(crate) sqs: aws_sdk_sqs::Client,
+}
+
+/// A setting is missing or unusable. Names the variable and the remedy, never a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The environment variable.
+    pub name: String,
+    /// What is wrong with it, and what to do.
+    pub problem: String,
+}
+
+impl Config {
+    /// Reads the settings of the provider's function; `setting` looks up an environment variable. An empty variable is
+    /// as good as none.
+    ///
+    /// # Errors
+    /// The first setting that is missing or unusable.
+    pub fn from_settings(
+        provider: &'static Provider,
+        setting: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
+        let required = |name: &str, what: &str| {
+            setting(name).ok_or_else(|| ConfigError::new(name, format!("is not set: give it {what}")))
+        };
+        let whole = |name: &str, range: std::ops::RangeInclusive<u64>| match setting(name) {
+            None => Ok(None),
+            Some(text) => text.parse().ok().filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
+                let (least, most) = (range.start(), range.end());
+                ConfigError::new(name, format!("must be a whole number from {least} to {most}"))
+            }),
+        };
+
+        let verifier = Verifier::new(provider, setting)
+            .map_err(|error| ConfigError::new(error.name, format!("must be one of: {}", error.allowed.join(", "))))?;
+        let secrets =
+            required("WEBHOOK_SECRETS", r#"the signing secrets as JSON: {"default": ["current", "previous"]}"#)?;
+        let secrets =
+            Secrets::parse(&secrets).map_err(|error| ConfigError::new("WEBHOOK_SECRETS", error.to_string()))?;
+        let budget = Duration::from_millis(whole("RESPONSE_BUDGET_MS", 1_000..=30_000)?.unwrap_or(5_000));
+        let aws = aws(budget, &setting, &required)?;
+        // Without an endpoint the SDK derives the service's own from the region.
+        let aws_at = |name: &str| {
+            let endpoint = setting(name).or_else(|| setting("AWS_ENDPOINT_URL"));
+            let mut config = aws.to_builder();
+            config.set_endpoint_url(endpoint);
+            config.build()
+        };
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Ok(Config {
+            verifier,
+            secrets,
+            table: required("TABLE_NAME", "the name of the DynamoDB table of claims")?,
+            queue_url: required("QUEUE_URL", "the URL of the SQS queue of events")?,
+            quarantine_url: required("QUARANTINE_QUEUE_URL", "the URL of the SQS queue for unreadable deliveries")?,
+            claim_ttl: days(whole("CLAIM_TTL_DAYS", 1..=3_650)?.unwrap_or(30)),
+            budget,
+            max_event_age: whole("MAX_EVENT_AGE_DAYS", 1..=3_650)?.map(days),
+            dynamodb: aws_sdk_dynamodb::Client::new(&aws_at("AWS_ENDPOINT_URL_DYNAMODB")),
+            sqs: aws_sdk_sqs::Client::new(&aws_at("AWS_ENDPOINT_URL_SQS")),
+        })
+    }
+}
+
+fn aws(
+    budget: Duration,
+    setting: &impl Fn(&str) -> Option<String>,
+    required: &impl Fn(&str, &str) -> Result<String, ConfigError>,
+) -> Result<SdkConfig, ConfigError> {
+    // Lambda provides region and credentials as variables: no chain of credential sources to walk.
+    let region = required("AWS_REGION", "the region of table and queues, like us-east-1")?;
+    let key = required("AWS_ACCESS_KEY_ID", "an access key; Lambda sets it from the function's role")?;
+    let secret = required("AWS_SECRET_ACCESS_KEY", "an access key's secret; Lambda sets it from the function's role")?;
+    let credentials = Credentials::new(key, secret, setting("AWS_SESSION_TOKEN"), None, "environment");
+
+    let mut roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
+    if let Some(path) = setting("AWS_CA_BUNDLE") {
+        let pem = std::fs::read(&path)
+            .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", format!("names a file that cannot be read: {error}")))?;
+        roots = roots.with_pem_certificate(pem);
+    }
+    let tls = TlsContext::builder()
+        .with_trust_store(roots)
+        .build()
+        .map_err(|_| ConfigError::new("AWS_CA_BUNDLE", "is not a list of PEM certificates".to_owned()))?;
+    let http = Builder::new().tls_provider(Tls::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
+
+    let attempt = budget.saturating_sub(RESERVE) / ATTEMPTS;
+    Ok(SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(http)
+        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .retry_config(
+            RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(25)),
+        )
+        .timeout_config(
+            TimeoutConfig::builder()
+                .connect_timeout(attempt.min(Duration::from_secs(1)))
+                .operation_attempt_timeout(attempt)
+                .build(),
+        )
+        // Bodies here are small and timeouts strict: watching a stream's speed only costs.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build())
+}
+
+impl ConfigError {
+    fn new(name: &str, problem: String) -> Self {
+        ConfigError { name: name.to_owned(), problem }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.problem)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,135 @@
+//! From an HTTP event of payload format 2.0 to a delivery. API Gateway's HTTP API and Function URLs both send it.
+//!
+//! Works on the event itself and not on a `lambda_http::Request`: building one panics on a query or host that any
+//! client can send.
+
+use std::collections::HashMap;
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use hookgate_verify::{Account, Delivery, Provider};
+use time::OffsetDateTime;
+
+use crate::{lambda::ApiGatewayV2httpRequest, outcome::Refusal};
+
+/// The delivery that the event carries, its body decoded from base64 at most once.
+pub(crate) fn delivery(
+    event: ApiGatewayV2httpRequest,
+    provider: &Provider,
+    received: OffsetDateTime,
+) -> Result<Delivery, Refusal> {
+    if event.request_context.http.method != http::Method::POST {
+        return Err(Refusal::Method);
+    }
+    let account = account(&event, provider).ok_or(Refusal::Address)?;
+    let body = event.body.unwrap_or_default();
+    let body =
+        if event.is_base64_encoded { BASE64.decode(body).map_err(|_| Refusal::Body)? } else { body.into_bytes() };
+    Ok(Delivery { headers: event.headers, body, account, received })
+}
+
+/// The account that `/webhooks/{provider}[/{account}]` names. None for another address.
+fn account(event: &ApiGatewayV2httpRequest, provider: &Provider) -> Option<Account> {
+    let parameter = |parameters: &HashMap<String, String>, name| parameters.get(name).cloned();
+    if parameter(&event.path_parameters, "provider").is_some_and(|name| name != provider.name) {
+        return None;
+    }
+    if let Some(account) = parameter(&event.path_parameters, "account") {
+        return Account::parse(&account);
+    }
+    // A Function URL has no path parameters. An HTTP API's raw path starts with the stage, if that has a name.
+    let path = event.raw_path.as_deref().unwrap_or_default();
+    let stage = event.request_context.stage.as_deref().unwrap_or("$default");
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_prefix(stage).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (None, ..) => Some(Account::default()),
+        (Some("webhooks"), Some(name), None, _) if name == provider.name => Some(Account::default()),
+        (Some("webhooks"), Some(name), Some(account), None) if name == provider.name => Account::parse(account),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hookgate_verify::providers::shoppex;
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(mut changes: serde_json::Value) -> Result<Delivery, Refusal> {
+        let mut event = json!({
+            "version": "2.0", "routeKey": "$default", "rawPath": "/webhooks/shoppex", "rawQueryString": "",
+            "headers": {"x-a": "1"},
+            "requestContext": {"http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "203.0.113.1", "userAgent": "x"}, "stage": "$default"},
+            "body": "{}", "isBase64Encoded": false
+        });
+        if let Some(context) = changes.as_object_mut().unwrap().remove("requestContext") {
+            for (name, value) in context.as_object().unwrap() {
+                event["requestContext"][name] = value.clone();
+            }
+        }
+        event.as_object_mut().unwrap().append(changes.as_object_mut().unwrap());
+        let event = serde_json::from_value(event).unwrap();
+        delivery(event, &shoppex::PROVIDER, OffsetDateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn the_body_is_decoded_once_to_exact_bytes() {
+        let body = |changes| read(changes).map(|delivery| delivery.body);
+        assert_eq!(body(json!({"body": "{\"a\":\"é\"}"})), Ok("{\"a\":\"é\"}".as_bytes().to_vec()));
+        assert_eq!(body(json!({"body": "AP/+", "isBase64Encoded": true})), Ok(vec![0, 0xff, 0xfe]));
+        // Base64 of base64 stays base64.
+        assert_eq!(body(json!({"body": "QVAvKw==", "isBase64Encoded": true})), Ok(b"AP/+".to_vec()));
+        assert_eq!(body(json!({"body": "*", "isBase64Encoded": true})), Err(Refusal::Body));
+        assert_eq!(body(json!({"body": null})), Ok(vec![]));
+    }
+
+    #[test]
+    fn the_address_names_the_account() {
+        let account = |changes| read(changes).map(|delivery| delivery.account.to_string());
+        for (path, stage, expected) in [
+            ("/webhooks/shoppex", "$default", Some("default")),
+            ("/webhooks/shoppex/", "$default", Some("default")),
+            ("/webhooks/shoppex/eu-shop", "$default", Some("eu-shop")),
+            ("/", "$default", Some("default")),
+            ("/prod/webhooks/shoppex", "prod", Some("default")),
+            ("/prod/webhooks/shoppex/eu-shop", "prod", Some("eu-shop")),
+            ("/webhooks/elective", "$default", None),
+            ("/webhooks/shoppex/EU", "$default", None),
+            ("/webhooks/shoppex/eu/shop", "$default", None),
+            ("/webhooks", "$default", None),
+            ("/other", "$default", None),
+        ] {
+            let got = account(json!({"rawPath": path, "requestContext": {"stage": stage}}));
+            assert_eq!(got, expected.map(str::to_owned).ok_or(Refusal::Address), "{path}");
+        }
+        // The path parameters go first.
+        let parameters = json!({"rawPath": "/x", "pathParameters": {"account": "eu-shop"}});
+        assert_eq!(account(parameters), Ok("eu-shop".to_owned()));
+        let parameters = json!({"rawPath": "/x", "pathParameters": {"account": "a b"}});
+        assert_eq!(account(parameters), Err(Refusal::Address));
+        let parameters = json!({"pathParameters": {"provider": "elective"}});
+        assert_eq!(account(parameters), Err(Refusal::Address));
+    }
+
+    #[test]
+    fn only_post_delivers() {
+        for method in ["GET", "PUT", "HEAD", "OPTIONS"] {
+            let http = json!({"method": method, "path": "/", "protocol": "", "sourceIp": "", "userAgent": ""});
+            assert_eq!(read(json!({"requestContext": {"http": http}})).map(|_| ()), Err(Refusal::Method));
+        }
+    }
+
+    #[test]
+    fn what_any_client_can_send_is_survived() {
+        for changes in [
+            json!({"rawQueryString": "a=<b> c|é"}),
+            json!({"headers": {"host": "a]b["}}),
+            json!({"headers": {"x-city": "São Paulo"}}),
+            json!({"rawPath": "/webhooks/shoppex", "queryStringParameters": {"a": "é"}}),
+        ] {
+            assert!(read(changes.clone()).is_ok(), "{changes}");
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! The path of one delivery, from the invocation to the answer.
+
+use std::time::{Duration, SystemTime};
+
+use hookgate_verify::{Authenticated, Reading};
+use time::OffsetDateTime;
+use tokio::time::{Instant, timeout_at};
+
+use crate::{
+    Config,
+    claim::{Claim, Refusal as ClaimRefusal, partition_key},
+    config::RESERVE,
+    http,
+    lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent},
+    log::{Line, Trail, milliseconds},
+    outcome::{Outcome, Refusal},
+    queue::{self, Message, SendError},
+    table::Table,
+};
+
+/// The lease ends this long after the invocation's own deadline: by then Lambda has stopped the owner.
+const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+/// Everything that must be said must be said this long before Lambda stops the invocation.
+const ANSWER_MARGIN: Duration = Duration::from_millis(100);
+
+/// One provider's function.
+#[derive(Debug)]
+pub struct Intake {
+    config: Config,
+    table: Table,
+}
+
+/// A delivery that was taken.
+#[derive(Debug)]
+pub struct Handled {
+    /// What to answer.
+    pub response: ApiGatewayV2httpResponse,
+    /// The one line to log: JSON, and never a body, a secret or a signature.
+    pub log: String,
+}
+
+/// What is to be claimed under a key and sent to a queue.
+struct Parcel {
+    key: String,
+    id: String,
+    content: String,
+    queue: Queue,
+    message: Message,
+}
+
+#[derive(Clone, Copy)]
+enum Queue {
+    Events,
+    /// With the reason.
+    Quarantine(&'static str),
+}
+
+/// How far a parcel came.
+enum Fate {
+    Stored,
+    Duplicate,
+    Busy { retry_after: u64 },
+    Conflict { claimed: String },
+    Unavailable { step: &'static str, error: String },
+}
+
+/// The time that an answer may take.
+#[derive(Clone, Copy)]
+struct Budget {
+    /// Claim and send must be through by then.
+    work: Instant,
+    /// And everything else by then.
+    end: Instant,
+}
+
+impl Intake {
+    /// Makes the clients. Connects to nothing yet.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let table = Table::new(config.dynamodb.clone(), config.table.clone());
+        Intake { config, table }
+    }
+
+    /// Takes one delivery: what to answer, and the one line to log.
+    pub async fn handle(&self, invocation: LambdaEvent<ApiGatewayV2httpRequest>) -> Handled {
+        let started = Instant::now();
+        let LambdaEvent { payload, context } = invocation;
+        let provider = self.config.verifier.provider();
+        let mut trail = Trail::default();
+        let mut account = None;
+        let mut body_bytes = 0;
+        let outcome = match http::delivery(payload, provider, OffsetDateTime::now_utc()) {
+            Err(refusal) => Outcome::Rejected(refusal),
+            Ok(delivery) => {
+                account = Some(delivery.account.to_string());
+                body_bytes = delivery.body.len();
+                match self.config.verifier.authenticate(&delivery, &self.config.secrets) {
+                    Err(rejection) => Outcome::Rejected(Refusal::Unauthentic(rejection)),
+                    Ok(authenticated) => self.take(&authenticated, &context, started, &mut trail).await,
+                }
+            }
+        };
+        let response = outcome.answer(provider, trail.id.as_deref());
+        let line = Line {
+            level: match outcome {
+                Outcome::Queued | Outcome::Duplicate => "INFO",
+                Outcome::Quarantined(_) | Outcome::Rejected(_) | Outcome::Busy { .. } => "WARN",
+                Outcome::TooLarge | Outcome::Unavailable { .. } => "ERROR",
+            },
+            message: "delivery",
+            provider: provider.name,
+            account,
+            outcome: outcome.name(),
+            reason: outcome.reason(),
+            error: match &outcome {
+                Outcome::Unavailable { error, .. } => Some(error),
+                _ => None,
+            },
+            trail,
+            body_bytes,
+            total_ms: milliseconds(started.elapsed()),
+            request_id: &context.request_id,
+            trace: context.xray_trace_id.as_deref(),
+        };
+        Handled { response, log: line.to_json() }
+    }
+
+    /// What becomes of an authentic delivery.
+    async fn take(
+        &self,
+        authenticated: &Authenticated<'_>,
+        context: &Context,
+        started: Instant,
+        trail: &mut Trail,
+    ) -> Outcome {
+        trail.scheme = Some(authenticated.scheme());
+        trail.secret = Some(authenticated.secret());
+        let budget = self.budget(context, started);
+        let parcel = match authenticated.read() {
+            Ok(reading) if self.too_old(&reading, authenticated) => quarantine(authenticated, "too_old", None),
+            Ok(reading) => event(authenticated, reading, context, trail),
+            Err(unreadable) => quarantine(authenticated, unreadable.as_str(), None),
+        };
+        let Some(parcel) = parcel else { return Outcome::TooLarge };
+        let (queue, received) = (parcel.queue, parcel.content.clone());
+        match (self.store(parcel, context, budget, trail).await, queue) {
+            (Fate::Conflict { claimed }, Queue::Events) => {
+                let contents = Some((claimed, received));
+                let Some(parcel) = quarantine(authenticated, "key_conflict", contents) else {
+                    return Outcome::TooLarge;
+                };
+                outcome(self.store(parcel, context, budget, trail).await, Queue::Quarantine("key_conflict"))
+            }
+            (fate, queue) => outcome(fate, queue),
+        }
+    }
+
+    /// Claims the parcel's key, sends its message, settles the claim.
+    async fn store(&self, parcel: Parcel, context: &Context, budget: Budget, trail: &mut Trail) -> Fate {
+        let claim = self.claim(&parcel, context);
+        trail.id = Some(parcel.id);
+        trail.key = Some(claim.key.clone());
+
+        let started = Instant::now();
+        let claimed = timeout_at(budget.work, self.table.claim(&claim, unix_milliseconds(SystemTime::now()))).await;
+        trail.claim_ms = Some(milliseconds(started.elapsed()));
+        match claimed {
+            Ok(Ok(Ok(()) | Err(ClaimRefusal::Mine))) => {}
+            Ok(Ok(Err(ClaimRefusal::Duplicate))) => return Fate::Duplicate,
+            Ok(Ok(Err(ClaimRefusal::Busy { retry_after }))) => return Fate::Busy { retry_after },
+            Ok(Ok(Err(ClaimRefusal::Conflict { claimed }))) => return Fate::Conflict { claimed },
+            Ok(Err(error)) if error.nothing_written => {
+                return Fate::Unavailable { step: "claim", error: error.name };
+            }
+            Ok(Err(error)) => {
+                self.release(&claim, budget, trail).await;
+                return Fate::Unavailable { step: "claim", error: error.name };
+            }
+            Err(_) => {
+                self.release(&claim, budget, trail).await;
+                return Fate::Unavailable { step: "claim", error: BUDGET_SPENT.to_owned() };
+            }
+        }
+        if Instant::now() >= budget.work {
+            self.release(&claim, budget, trail).await;
+            return Fate::Unavailable { step: "claim", error: BUDGET_SPENT.to_owned() };
+        }
+
+        let started = Instant::now();
+        let queue_url = match parcel.queue {
+            Queue::Events => &self.config.queue_url,
+            Queue::Quarantine(_) => &self.config.quarantine_url,
+        };
+        let trace = context.xray_trace_id.as_deref();
+        let sent = timeout_at(budget.work, queue::send(&self.config.sqs, queue_url, parcel.message, trace)).await;
+        trail.enqueue_ms = Some(milliseconds(started.elapsed()));
+        let message_id = match sent {
+            Ok(Ok(message_id)) => message_id,
+            Ok(Err(SendError::Refused(error))) => {
+                self.release(&claim, budget, trail).await;
+                return Fate::Unavailable { step: "enqueue", error };
+            }
+            // The message may be on the queue: the claim stays until its lease ends.
+            Ok(Err(SendError::Unknown(error))) => return Fate::Unavailable { step: "enqueue", error },
+            Err(_) => return Fate::Unavailable { step: "enqueue", error: BUDGET_SPENT.to_owned() },
+        };
+
+        // The event is on the queue: the answer is 200, whatever becomes of this.
+        let started = Instant::now();
+        match timeout_at(budget.end, self.table.settle(&claim, &message_id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => trail.cleanup_error = Some(format!("settle: {}", error.name)),
+            Err(_) => trail.cleanup_error = Some(format!("settle: {BUDGET_SPENT}")),
+        }
+        trail.settle_ms = Some(milliseconds(started.elapsed()));
+        Fate::Stored
+    }
+
+    async fn release(&self, claim: &Claim, budget: Budget, trail: &mut Trail) {
+        match timeout_at(budget.end, self.table.release(claim)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => trail.cleanup_error = Some(format!("release: {}", error.name)),
+            Err(_) => trail.cleanup_error = Some(format!("release: {BUDGET_SPENT}")),
+        }
+    }
+
+    fn claim(&self, parcel: &Parcel, context: &Context) -> Claim {
+        let deadline = i64::try_from(context.deadline).unwrap_or(i64::MAX / 2);
+        let margin = i64::try_from(LEASE_MARGIN.as_millis()).expect("two seconds");
+        let expiry = SystemTime::now() + self.config.claim_ttl;
+        Claim {
+            key: parcel.key.clone(),
+            event_id: parcel.id.clone(),
+            owner: context.request_id.clone(),
+            content: parcel.content.clone(),
+            lease_until: deadline + margin,
+            expires_at: unix_milliseconds(expiry) / 1000,
+        }
+    }
+
+    fn budget(&self, context: &Context, started: Instant) -> Budget {
+        let left = context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        let end = started + self.config.budget.min(left.saturating_sub(ANSWER_MARGIN));
+        Budget { work: end.checked_sub(RESERVE).map_or(started, |work| work.max(started)), end }
+    }
+
+    /// Whether the event is older than any claim that could tell it from a replay.
+    fn too_old(&self, reading: &Reading<'_>, authenticated: &Authenticated<'_>) -> bool {
+        let age = reading.time.map(|time| authenticated.received() - time);
+        self.config.max_event_age.zip(age).is_some_and(|(most, age)| age > most)
+    }
+}
+
+const BUDGET_SPENT: &str = "the response budget is spent";
+
+fn event(
+    authenticated: &Authenticated<'_>,
+    reading: Reading<'_>,
+    context: &Context,
+    trail: &mut Trail,
+) -> Option<Parcel> {
+    let Reading { mut event, key, content, .. } = reading;
+    event.traceparent = context.xray_trace_id.as_deref().and_then(traceparent);
+    trail.id = Some(event.id.clone());
+    trail.event_type = Some(event.event_type.as_str());
+    let message = Message::event(&event)?;
+    let key = partition_key(authenticated.provider().name, authenticated.account().as_str(), &key);
+    Some(Parcel { key, id: event.id, content, queue: Queue::Events, message })
+}
+
+/// A delivery that is authentic and no usable event. Its key is what was signed, so that a repeat is a duplicate and a
+/// replay cannot fill the queue.
+fn quarantine(
+    authenticated: &Authenticated<'_>,
+    reason: &'static str,
+    contents: Option<(String, String)>,
+) -> Option<Parcel> {
+    let digest = authenticated.body_digest();
+    let received = hookgate_verify::rfc3339_milliseconds(authenticated.received());
+    let message = Message::quarantine(authenticated, reason, received, contents)?;
+    let id = format!("quarantine{digest}");
+    let key = partition_key(authenticated.provider().name, authenticated.account().as_str(), &id);
+    Some(Parcel { key, id, content: digest, queue: Queue::Quarantine(reason), message })
+}
+
+fn outcome(fate: Fate, queue: Queue) -> Outcome {
+    match (fate, queue) {
+        (Fate::Stored, Queue::Events) => Outcome::Queued,
+        (Fate::Stored, Queue::Quarantine(reason)) => Outcome::Quarantined(reason),
+        (Fate::Duplicate, _) => Outcome::Duplicate,
+        (Fate::Busy { retry_after }, _) => Outcome::Busy { retry_after },
+        (Fate::Unavailable { step, error }, _) => Outcome::Unavailable { step, error },
+        // The quarantine's content is its key: two contents cannot meet there, unless SHA-256 is broken.
+        (Fate::Conflict { .. }, _) => {
+            Outcome::Unavailable { step: "claim", error: "the quarantine's claim has other content".to_owned() }
+        }
+    }
+}
+
+fn unix_milliseconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The W3C form of X-Ray's `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`.
+fn traceparent(header: &str) -> Option<String> {
+    let field = |name: &str| {
+        let field = header.split(';').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
+        field.filter(|value| value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))
+    };
+    let trace = field("Root")?.strip_prefix("1-")?.replace('-', "").to_ascii_lowercase();
+    let parent = field("Parent")?.to_ascii_lowercase();
+    let flags = if field("Sampled") == Some("1") { "01" } else { "00" };
+    (trace.len() == 32 && parent.len() == 16).then(|| format!("00-{trace}-{parent}-{flags}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::traceparent;
+
+    #[test]
+    fn x_rays_header_becomes_a_traceparent() {
+        for (header, expected) in [
+            (
+                "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+                Some("00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01"),
+            ),
+            (
+                "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=a:0",
+                Some("00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00"),
+            ),
+            ("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1", None),
+            ("Root=1-5759e988-bd862e3fe1be46a9942727;Parent=53995c3f42cd8ad8", None),
+            ("Root=1-5759e988-zz862e3fe1be46a994272793;Parent=53995c3f42cd8ad8", None),
+            ("", None),
+        ] {
+            assert_eq!(traceparent(header).as_deref(), expected, "{header}");
+        }
+    }
+}

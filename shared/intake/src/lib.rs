@@ -1,0 +1,68 @@
+//! The path of one delivery through a Lambda function: the only crate that knows Lambda and AWS.
+//!
+//! ```text
+//! HTTP event ─► Delivery ─► authenticate ─► read ─► claim ─► enqueue ─► settle ─► answer
+//!   http.rs        (hookgate-verify: pure)         table.rs   queue.rs  table.rs  outcome.rs
+//!                              └────────── intake.rs walks the whole path ──────────┘
+//! ```
+//!
+//! A 2xx answer means: queued, or already queued, or in quarantine. Anything else makes the provider send again.
+
+pub mod claim;
+mod config;
+mod http;
+mod intake;
+mod log;
+mod outcome;
+mod queue;
+mod table;
+
+pub use config::{Config, ConfigError};
+pub use intake::{Handled, Intake};
+pub use queue::{MAX_MESSAGE_BYTES, Quarantined};
+
+/// The types of an invocation: what API Gateway (HTTP API) and Function URLs send, payload format 2.0.
+pub mod lambda {
+    pub use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
+    pub use lambda_runtime::{Context, LambdaEvent};
+}
+
+use std::process::ExitCode;
+
+use hookgate_verify::Provider;
+use lambda_runtime::service_fn;
+
+/// Runs the provider's Lambda function until Lambda ends it. A function's `main` is this one call.
+///
+/// A setting that is missing or wrong is printed with its remedy and ends the process, which Lambda reports as a
+/// failed initialisation.
+#[must_use]
+pub fn run(provider: &'static Provider) -> ExitCode {
+    match try_run(provider) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hookgate {provider:?}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn try_run(provider: &'static Provider) -> Result<(), lambda_runtime::Error> {
+    let setting = |name: &str| std::env::var(name).ok();
+    if setting("AWS_LAMBDA_RUNTIME_API").is_none() {
+        return Err("this program runs inside AWS Lambda. To try it here: `cargo run` starts all functions on this \
+                    machine, `cargo lambda watch` emulates Lambda"
+            .into());
+    }
+    let intake = Intake::new(Config::from_settings(provider, setting)?);
+    let intake = &intake;
+    let handle = service_fn(async move |event| {
+        let Handled { response, log } = intake.handle(event).await;
+        // Lambda takes its log from standard output.
+        println!("{log}");
+        Ok::<_, lambda_runtime::Error>(response)
+    });
+    // One invocation at a time: more threads would only cost memory and start-up time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(lambda_runtime::run(handle))
+}

@@ -1,0 +1,235 @@
+//! Messages, their limits, and sending them with SQS.
+
+use std::{collections::BTreeMap, io::Write};
+
+use aws_sdk_sqs::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue},
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use flate2::{Compression, write::GzEncoder};
+use hookgate_event::Event;
+use hookgate_verify::Authenticated;
+use serde::{Deserialize, Serialize};
+
+/// The most that SQS takes in one message, body and attributes together, in bytes: 1 MiB.
+pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+
+/// A message that fits.
+#[derive(Debug)]
+pub(crate) struct Message {
+    body: String,
+    attributes: Vec<(&'static str, String)>,
+    group: String,
+}
+
+/// What is in the quarantine: one authentic delivery that is no usable event.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// Why it is here.
+    pub reason: String,
+    /// Who sent it.
+    pub provider: String,
+    /// To which account.
+    pub account: String,
+    /// When it was received, RFC 3339.
+    pub received: String,
+    /// Where two contents came under one key: the hash of what is claimed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_claimed: Option<String>,
+    /// Where two contents came under one key: the hash of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_received: Option<String>,
+    /// The request's headers, without signatures, cookies and authorization.
+    pub headers: BTreeMap<String, String>,
+    /// The body's bytes in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// The body's bytes gzipped, in base64, where they would not fit otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_gzip: Option<String>,
+}
+
+impl Message {
+    /// The event's message, its payload compressed where it must be. None where it does not fit even so.
+    pub fn event(event: &Event<'_>) -> Option<Self> {
+        let attributes = vec![
+            ("type", event.event_type.as_str().to_owned()),
+            ("provider", event.provider.clone()),
+            ("account", event.account.clone()),
+        ];
+        let group = format!("{}/{}", event.provider, event.account);
+        Message::fitting(|| event.to_json(), || event.to_json_gzip(), attributes, group)
+    }
+
+    /// The quarantine's message. `contents` are the claimed and the received hash where two contents came under one key.
+    pub fn quarantine(
+        authenticated: &Authenticated<'_>,
+        reason: &str,
+        received: String,
+        contents: Option<(String, String)>,
+    ) -> Option<Self> {
+        let delivery = authenticated.delivery();
+        let (provider, account) = (authenticated.provider().name, authenticated.account().to_string());
+        let (content_claimed, content_received) = contents.unzip();
+        let open = Quarantined {
+            reason: reason.to_owned(),
+            provider: provider.to_owned(),
+            account: account.clone(),
+            received,
+            content_claimed,
+            content_received,
+            headers: harmless_headers(&delivery.headers),
+            body: Some(BASE64.encode(&delivery.body)),
+            body_gzip: None,
+        };
+        let compressed = || Quarantined { body: None, body_gzip: Some(gzip(&delivery.body)), ..open.clone() };
+        let json = |entry: &Quarantined| serde_json::to_string(entry).expect("text always serializes");
+        let attributes =
+            vec![("reason", reason.to_owned()), ("provider", provider.to_owned()), ("account", account.clone())];
+        Message::fitting(|| json(&open), || json(&compressed()), attributes, format!("{provider}/{account}"))
+    }
+
+    fn fitting(
+        open: impl FnOnce() -> String,
+        compressed: impl FnOnce() -> String,
+        attributes: Vec<(&'static str, String)>,
+        group: String,
+    ) -> Option<Self> {
+        // SQS counts an attribute's name, type and value.
+        let overhead: usize = attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len()).sum();
+        let fits = |body: &String| body.len() + overhead <= MAX_MESSAGE_BYTES;
+        let body = Some(sendable(open())).filter(fits).or_else(|| Some(sendable(compressed())).filter(fits))?;
+        Some(Message { body, attributes, group })
+    }
+}
+
+/// SQS refuses U+FFFE and U+FFFF. In JSON they can stand in strings only, where an escape means the same.
+fn sendable(json: String) -> String {
+    if json.contains(['\u{fffe}', '\u{ffff}']) {
+        json.replace('\u{fffe}', r"\ufffe").replace('\u{ffff}', r"\uffff")
+    } else {
+        json
+    }
+}
+
+fn gzip(bytes: &[u8]) -> String {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    BASE64.encode(encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes every byte"))
+}
+
+fn harmless_headers(headers: &http::HeaderMap) -> BTreeMap<String, String> {
+    let harmful = |name: &str| {
+        name.contains("signature") || name.contains("authorization") || name == "cookie" || name == "set-cookie"
+    };
+    let mut harmless = BTreeMap::<String, String>::new();
+    for (name, value) in headers.iter().filter(|(name, _)| !harmful(name.as_str())) {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        harmless
+            .entry(name.to_string())
+            .and_modify(|earlier| *earlier = format!("{earlier},{value}"))
+            .or_insert_with(|| value.into_owned());
+    }
+    harmless
+}
+
+/// What became of a send that did not come back with a message id.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// SQS refused the message: it is not on the queue.
+    Refused(String),
+    /// Nobody knows: the answer was lost, or never came.
+    Unknown(String),
+}
+
+/// Sends the message. Gives SQS's message id.
+pub(crate) async fn send(
+    client: &Client,
+    queue_url: &str,
+    message: Message,
+    trace: Option<&str>,
+) -> Result<String, SendError> {
+    let mut call =
+        client.send_message().queue_url(queue_url).message_body(message.body).message_group_id(message.group);
+    for (name, value) in message.attributes {
+        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+        call = call.message_attributes(name, value.expect("the data type is set"));
+    }
+    if let Some(trace) = trace {
+        let value = MessageSystemAttributeValue::builder().data_type("String").string_value(trace).build();
+        call = call.message_system_attributes(
+            MessageSystemAttributeNameForSends::AwsTraceHeader,
+            value.expect("the data type is set"),
+        );
+    }
+    match call.send().await {
+        Ok(sent) => Ok(sent.message_id.unwrap_or_default()),
+        Err(error) => {
+            let name = error_name(&error);
+            let refused = match &error {
+                SdkError::ConstructionFailure(_) => true,
+                SdkError::ServiceError(answer) => answer.raw().status().is_client_error(),
+                _ => false,
+            };
+            Err(if refused { SendError::Refused(name) } else { SendError::Unknown(name) })
+        }
+    }
+}
+
+/// The error's name: AWS's own code, or how the call failed. Never its message, which may quote the request.
+pub(crate) fn error_name<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
+    match error {
+        SdkError::ConstructionFailure(_) => "ConstructionFailure".to_owned(),
+        SdkError::TimeoutError(_) => "TimeoutError".to_owned(),
+        SdkError::DispatchFailure(_) => "DispatchFailure".to_owned(),
+        SdkError::ResponseError(_) => "ResponseError".to_owned(),
+        SdkError::ServiceError(answer) => answer.err().code().unwrap_or("ServiceError").to_owned(),
+        _ => "SdkError".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sqs_refuses_is_escaped_and_nothing_else() {
+        assert_eq!(sendable("\"a\u{fffe}b\u{ffff}é\u{fffd}\"".to_owned()), r#""a\ufffeb\uffffé�""#);
+        let untouched = r#"{"a":"\ud800\u0000"}"#;
+        assert_eq!(sendable(untouched.to_owned()), untouched);
+    }
+
+    #[test]
+    fn the_limit_counts_body_and_attributes() {
+        let attributes = || vec![("type", "x".to_owned())];
+        let overhead = "type".len() + "String".len() + 1;
+        let sized = |bytes: usize| "x".repeat(bytes - overhead);
+        let message =
+            |open, compressed| Message::fitting(|| sized(open), || sized(compressed), attributes(), String::new());
+        assert_eq!(message(MAX_MESSAGE_BYTES, 100).unwrap().body.len(), MAX_MESSAGE_BYTES - overhead);
+        assert_eq!(message(MAX_MESSAGE_BYTES + 1, 100).unwrap().body.len(), 100 - overhead);
+        assert!(message(MAX_MESSAGE_BYTES + 1, MAX_MESSAGE_BYTES).is_some());
+        assert!(message(MAX_MESSAGE_BYTES + 1, MAX_MESSAGE_BYTES + 1).is_none());
+    }
+
+    #[test]
+    fn no_signature_cookie_or_authorization_is_kept() {
+        let mut headers = http::HeaderMap::new();
+        for (name, value) in [
+            ("x-shoppex-signature", "s3cr3t"),
+            ("x-shoppex-signature-v2", "s3cr3t"),
+            ("etail-signature", "s3cr3t"),
+            ("authorization", "s3cr3t"),
+            ("proxy-authorization", "s3cr3t"),
+            ("cookie", "s3cr3t"),
+            ("user-agent", "Shoppex"),
+            ("x-twice", "1"),
+            ("x-twice", "2"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        let kept = [("user-agent", "Shoppex"), ("x-twice", "1,2")];
+        assert_eq!(harmless_headers(&headers), kept.map(|(n, v)| (n.to_owned(), v.to_owned())).into());
+    }
+}

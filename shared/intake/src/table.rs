@@ -1,0 +1,173 @@
+//! The claim protocol in DynamoDB's words. What it means stands in `claim.rs`; the two say the same.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::{
+    Client,
+    error::{ProvideErrorMetadata, SdkError},
+    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
+    types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
+};
+
+use crate::{
+    claim::{self, Claim, Refusal, State, Stored},
+    queue::error_name,
+};
+
+/// [`claim::admits`], evaluated by DynamoDB.
+const ADMITS: &str = "attribute_not_exists(#pk) OR #expires_at < :now \
+                      OR (#state = :claimed AND #lease_until < :now_ms AND #content = :content)";
+
+/// The claim is still this invocation's.
+const MINE: &str = "#owner = :owner AND #state = :claimed";
+
+/// A call to DynamoDB that did not do what it should.
+#[derive(Debug)]
+pub(crate) struct TableError {
+    /// Nothing was written: DynamoDB said so.
+    pub nothing_written: bool,
+    /// The error's name.
+    pub name: String,
+}
+
+/// The table of claims.
+#[derive(Debug)]
+pub(crate) struct Table {
+    client: Client,
+    name: String,
+}
+
+impl Table {
+    pub fn new(client: Client, name: String) -> Self {
+        Table { client, name }
+    }
+
+    /// Writes the claim, unless another one stands in its way. `now` is Unix milliseconds.
+    pub async fn claim(&self, claim: &Claim, now: i64) -> Result<Result<(), Refusal>, TableError> {
+        let written = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .item("pk", text(&claim.key))
+            .item("event_id", text(&claim.event_id))
+            .item("owner", text(&claim.owner))
+            .item("state", text("claimed"))
+            .item("content", text(&claim.content))
+            .item("lease_until", number(claim.lease_until))
+            .item("expires_at", number(claim.expires_at))
+            .condition_expression(ADMITS)
+            .expression_attribute_names("#pk", "pk")
+            .expression_attribute_names("#expires_at", "expires_at")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_names("#lease_until", "lease_until")
+            .expression_attribute_names("#content", "content")
+            .expression_attribute_values(":now", number(now / 1000))
+            .expression_attribute_values(":now_ms", number(now))
+            .expression_attribute_values(":claimed", text("claimed"))
+            .expression_attribute_values(":content", text(&claim.content))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match written {
+            Ok(_) => Ok(Ok(())),
+            Err(error) => match error.as_service_error() {
+                Some(PutItemError::ConditionalCheckFailedException(refused)) => {
+                    let stored = stored(refused.item()).ok_or_else(|| TableError {
+                        nothing_written: true,
+                        name: "the claim in the table has not the form of one".to_owned(),
+                    })?;
+                    Ok(Err(claim::judge(&stored, claim, now)))
+                }
+                _ => Err(table_error(&error)),
+            },
+        }
+    }
+
+    /// Marks the claim as queued.
+    pub async fn settle(&self, claim: &Claim, message_id: &str) -> Result<(), TableError> {
+        let settled = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("pk", text(&claim.key))
+            .update_expression("SET #state = :queued, message_id = :message_id REMOVE lease_until")
+            .condition_expression(MINE)
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":owner", text(&claim.owner))
+            .expression_attribute_values(":claimed", text("claimed"))
+            .expression_attribute_values(":queued", text("queued"))
+            .expression_attribute_values(":message_id", text(message_id))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        match settled {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(refused))
+                    if claim::already_settled(stored(refused.item()).as_ref(), &claim.owner) =>
+                {
+                    Ok(())
+                }
+                _ => Err(table_error(&error)),
+            },
+        }
+    }
+
+    /// Takes the claim back, so that the provider's next attempt need not wait for the lease to end.
+    pub async fn release(&self, claim: &Claim) -> Result<(), TableError> {
+        let released = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .key("pk", text(&claim.key))
+            .condition_expression(MINE)
+            .expression_attribute_names("#owner", "owner")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":owner", text(&claim.owner))
+            .expression_attribute_values(":claimed", text("claimed"))
+            .send()
+            .await;
+        match released {
+            Ok(_) => Ok(()),
+            // Not there, or not mine: nothing to take back.
+            Err(error)
+                if matches!(error.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_))) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(table_error(&error)),
+        }
+    }
+}
+
+fn stored(item: Option<&HashMap<String, AttributeValue>>) -> Option<Stored> {
+    let item = item?;
+    let text = |name: &str| item.get(name)?.as_s().ok().cloned();
+    let number = |name: &str| item.get(name)?.as_n().ok()?.parse().ok();
+    let state = match text("state")?.as_str() {
+        "claimed" => State::Claimed { lease_until: number("lease_until")? },
+        "queued" => State::Queued,
+        _ => return None,
+    };
+    Some(Stored { owner: text("owner")?, state, content: text("content")?, expires_at: number("expires_at")? })
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+fn table_error<E: ProvideErrorMetadata>(
+    error: &SdkError<E, aws_sdk_dynamodb::config::http::HttpResponse>,
+) -> TableError {
+    let nothing_written = match error {
+        SdkError::ConstructionFailure(_) => true,
+        SdkError::ServiceError(answer) => answer.raw().status().is_client_error(),
+        _ => false,
+    };
+    TableError { nothing_written, name: error_name(error) }
+}

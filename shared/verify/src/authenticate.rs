@@ -1,0 +1,201 @@
+//! From a delivery to the proof of who sent it.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+
+use crate::{
+    Account, Delivery, Provider, Reading, Scheme, Secrets, Unreadable, reading,
+    scheme::{Claimed, Stamp},
+};
+
+/// Decides whether a delivery comes from its provider: the provider, with its settings applied.
+#[derive(Debug, Clone, Copy)]
+pub struct Verifier {
+    provider: &'static Provider,
+    schemes: &'static [Scheme],
+}
+
+/// Proof that the provider sent this delivery. Only [`Verifier::authenticate`] makes one.
+pub struct Authenticated<'d> {
+    provider: &'static Provider,
+    delivery: &'d Delivery,
+    scheme: &'static str,
+    secret: usize,
+    stamp: Option<Stamp<'d>>,
+    body: [&'d [u8]; 2],
+}
+
+/// Why a delivery is not authentic. For the operator's log: the sender is told nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rejection {
+    /// No signature.
+    Missing,
+    /// A header or member that must be there once is there twice.
+    Repeated,
+    /// The signature, or what belongs to it, is not of the provider's form.
+    Malformed,
+    /// No live secret of the account made this signature over this content.
+    Mismatch,
+    /// The signature is right, and too old or from the future: a replay, or a clock that is off.
+    Expired,
+    /// There is no such account.
+    UnknownAccount,
+    /// A Shoppex *dynamic delivery* callback, whose answer Shoppex would hand to the buyer as the goods.
+    /// Point the product's dynamic delivery at your own service, not at Hookgate.
+    DynamicDelivery,
+}
+
+/// A provider's setting has a value that it does not know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingError {
+    /// The environment variable.
+    pub name: &'static str,
+    /// The values that it may have.
+    pub allowed: Vec<&'static str>,
+}
+
+impl Verifier {
+    /// Applies the provider's setting, if it has one; `setting` looks up an environment variable.
+    ///
+    /// # Errors
+    /// The variable is set to a value that the provider does not know.
+    pub fn new(provider: &'static Provider, setting: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
+        let (name, modes) = (provider.setting, provider.modes);
+        let chosen = match setting(name).filter(|_| !name.is_empty()) {
+            None => modes.first(),
+            Some(value) => modes.iter().find(|(known, _)| *known == value),
+        };
+        let (_, schemes) =
+            chosen.ok_or_else(|| SettingError { name, allowed: modes.iter().map(|(value, _)| *value).collect() })?;
+        Ok(Verifier { provider, schemes })
+    }
+
+    /// The provider whose deliveries this verifies.
+    #[must_use]
+    pub fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
+    /// The schemes that are accepted, in the order in which they are looked for.
+    #[must_use]
+    pub fn schemes(&self) -> &'static [Scheme] {
+        self.schemes
+    }
+
+    /// Proves that the provider sent this delivery.
+    ///
+    /// The first scheme whose signature is there decides alone: a delivery whose newer signature is wrong is not given
+    /// a second chance with an older one.
+    ///
+    /// # Errors
+    /// See [`Rejection`].
+    pub fn authenticate<'d>(&self, delivery: &'d Delivery, secrets: &Secrets) -> Result<Authenticated<'d>, Rejection> {
+        let provider = self.provider;
+        if provider.dynamic_delivery.iter().any(|header| delivery.headers.contains_key(*header)) {
+            return Err(Rejection::DynamicDelivery);
+        }
+        let secrets = secrets.of(&delivery.account);
+        if secrets.is_empty() {
+            return Err(Rejection::UnknownAccount);
+        }
+        for scheme in self.schemes {
+            if let Some(claimed) = scheme.find(delivery)? {
+                let secret = scheme.matching(secrets, &claimed).ok_or(Rejection::Mismatch)?;
+                let Claimed { stamp, body, .. } = claimed;
+                if let Some(stamp) = &stamp {
+                    let now = delivery.received.unix_timestamp();
+                    let age = i128::from(now).abs_diff(i128::from(stamp.seconds));
+                    if age > u128::from(stamp.tolerance) {
+                        return Err(Rejection::Expired);
+                    }
+                }
+                return Ok(Authenticated { provider, delivery, scheme: scheme.name, secret, stamp, body });
+            }
+        }
+        Err(Rejection::Missing)
+    }
+}
+
+impl<'d> Authenticated<'d> {
+    /// The provider that sent it.
+    #[must_use]
+    pub fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
+    /// The whole delivery. Its headers are not covered by the signature; its body is.
+    #[must_use]
+    pub fn delivery(&self) -> &'d Delivery {
+        self.delivery
+    }
+
+    /// The account whose secret matched.
+    #[must_use]
+    pub fn account(&self) -> &'d Account {
+        &self.delivery.account
+    }
+
+    /// When it was received.
+    #[must_use]
+    pub fn received(&self) -> OffsetDateTime {
+        self.delivery.received
+    }
+
+    /// The name of the scheme that decided.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// The position of the secret that matched: 0 is the account's current one.
+    #[must_use]
+    pub fn secret(&self) -> usize {
+        self.secret
+    }
+
+    /// The provider's id of this delivery, where the signature covers it.
+    #[must_use]
+    pub fn delivery_id(&self) -> Option<&'d str> {
+        self.stamp.as_ref().map(|stamp| stamp.delivery_id)
+    }
+
+    /// Hex SHA-256 over the signed part of the body: the same however often, and with whatever unsigned trimmings
+    /// (another spelling of the signature, another place for it), the delivery comes.
+    #[must_use]
+    pub fn body_digest(&self) -> String {
+        reading::digest(self.body)
+    }
+
+    /// Reads the body into the normalised event.
+    ///
+    /// # Errors
+    /// What the provider signed is not what the provider documents. Such a delivery belongs into quarantine.
+    pub fn read(&self) -> Result<Reading<'d>, Unreadable> {
+        reading::read(self)
+    }
+}
+
+impl Rejection {
+    /// The reason's name in logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "signature_missing",
+            Self::Repeated => "signature_repeated",
+            Self::Malformed => "signature_malformed",
+            Self::Mismatch => "signature_mismatch",
+            Self::Expired => "timestamp_expired",
+            Self::UnknownAccount => "unknown_account",
+            Self::DynamicDelivery => "shoppex_dynamic_delivery",
+        }
+    }
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} must be one of: {}", self.name, self.allowed.join(", "))
+    }
+}
+
+impl std::error::Error for SettingError {}
