@@ -1,1 +1,16 @@
+//! The real function binaries, end to end: a Lambda Runtime API in front, DynamoDB and SQS behind, all on loopback.
 
+mod support;
+
+#[path = "end_to_end/answers.rs"]
+mod answers;
+#[path = "end_to_end/claims.rs"]
+mod claims;
+#[path = "end_to_end/foreign.rs"]
+mod foreign;
+#[path = "end_to_end/messages.rs"]
+mod messages;
+#[path = "end_to_end/samples.rs"]
+mod samples;
+#[path = "end_to_end/startup.rs"]
+mod startup;

@@ -30,7 +30,7 @@ pub struct Claim {
 }
 
 /// What is stored under a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stored {
     /// The invocation that wrote it.
     pub owner: String,
@@ -43,7 +43,7 @@ pub struct Stored {
 }
 
 /// How far the owner came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// It may be sending, or have crashed. Its lease ends at this Unix time in milliseconds.
     Claimed {
@@ -71,6 +71,73 @@ pub enum Refusal {
         /// The content that the key stands for.
         claimed: String,
     },
+}
+
+/// What an invocation knows of its claim when it stops trying to write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Written {
+    /// It stands.
+    Yes,
+    /// Another one stands in its way, or its own.
+    Refused(Refusal),
+    /// Every attempt was turned down: nothing stands, and nothing will.
+    No,
+    /// Some attempt's answer was lost, or is still to come. What the attempts after it came to does not matter.
+    Perhaps,
+}
+
+/// What an invocation knows of its message when it stops trying to send it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// SQS has it.
+    Yes,
+    /// Every attempt was turned down: SQS has not got it, and will not get it.
+    No,
+    /// Some attempt's answer was lost, or is still to come. What the attempts after it came to does not matter.
+    Perhaps,
+}
+
+/// What an invocation does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The event is ours: send it.
+    Send,
+    /// It is on the queue: settle the claim, and answer 2xx whatever becomes of that.
+    Settle,
+    /// Nothing was sent: take the claim back, so that the provider's next attempt need not wait. No 2xx.
+    Release,
+    /// No 2xx, and what stands in the table stays until its lease ends.
+    Leave,
+    /// The refusal says what to answer.
+    Yield(Refusal),
+}
+
+/// What follows an attempt to claim. `in_time` is whether the answer's budget still allows to send.
+#[must_use]
+pub fn after_claim(written: Written, in_time: bool) -> Next {
+    match written {
+        Written::Yes | Written::Refused(Refusal::Mine) if in_time => Next::Send,
+        Written::Yes | Written::Refused(Refusal::Mine) | Written::Perhaps => Next::Release,
+        Written::Refused(refusal) => Next::Yield(refusal),
+        Written::No => Next::Leave,
+    }
+}
+
+/// What follows an attempt to send. A message that may be on the queue keeps its claim: released, the key would be free
+/// for other content, and two contents would be queued under one id.
+#[must_use]
+pub fn after_send(sent: Sent) -> Next {
+    match sent {
+        Sent::Yes => Next::Settle,
+        Sent::No => Next::Release,
+        Sent::Perhaps => Next::Leave,
+    }
+}
+
+/// Whether what is stored is a claim that this owner may settle or release.
+#[must_use]
+pub fn mine(stored: Option<&Stored>, owner: &str) -> bool {
+    stored.is_some_and(|stored| stored.owner == owner && matches!(stored.state, State::Claimed { .. }))
 }
 
 /// Whether a claim may be written over what is stored. `now` is Unix milliseconds.

@@ -2,7 +2,7 @@
 
 use hookgate_verify::{Provider, Rejection};
 use http::{HeaderValue, header};
-use lambda_http::Body;
+use serde::Serialize;
 
 use crate::lambda::ApiGatewayV2httpResponse;
 
@@ -36,6 +36,13 @@ pub(crate) enum Refusal {
     Body,
     /// Not proved to come from the provider.
     Unauthentic(Rejection),
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
 }
 
 impl Outcome {
@@ -74,14 +81,11 @@ impl Outcome {
             Self::TooLarge => 413,
             Self::Busy { .. } | Self::Unavailable { .. } => 503,
         };
-        let mut body = serde_json::json!({ "outcome": self.name() });
-        if let Some(id) = id {
-            body["id"] = id.into();
-        }
+        let body = serde_json::to_string(&Body { outcome: self.name(), id }).expect("text always serializes");
         let mut answer = ApiGatewayV2httpResponse::default();
         answer.status_code = status;
         answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        answer.body = Some(Body::Text(body.to_string()));
+        answer.body = Some(lambda_http::Body::Text(body));
         match self {
             Self::Rejected(Refusal::Method) => {
                 answer.headers.insert(header::ALLOW, HeaderValue::from_static("POST"));

@@ -1,0 +1,143 @@
+//! The `hookgate` command as a person runs it, and the samples that it sends.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use hookgate::samples::{Sample, read};
+use hookgate_verify::{Secrets, sender};
+use serde_json::Value;
+
+fn hookgate(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_hookgate")).args(arguments).output().unwrap()
+}
+
+/// Three ports that nobody uses at the moment.
+fn ports() -> [String; 3] {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    [free(), free(), free()].map(|listener| listener.local_addr().unwrap().to_string())
+}
+
+fn events() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")
+}
+
+#[test]
+fn once_sends_every_sample_and_says_so() {
+    let [listen, dynamodb, sqs] = ports();
+    let output = hookgate(&["--once", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let samples = read(&events()).unwrap().len();
+    let summary = format!(
+        "{samples} samples of 5 providers, each sent fresh, again and tampered with: 0 unexpected; {samples} events on the queue."
+    );
+    assert!(text.contains(&summary), "{text}");
+    assert_eq!(output.status.code(), Some(0));
+    // Nothing of the samples' secrets is shown.
+    let secrets = std::fs::read_to_string(events().join("secrets.json")).unwrap();
+    let secrets: Value = serde_json::from_str(&secrets).unwrap();
+    for secret in secrets.as_object().unwrap().values().flat_map(|accounts| accounts["default"].as_array().unwrap()) {
+        assert!(!text.contains(secret.as_str().unwrap()));
+    }
+}
+
+#[test]
+fn a_sample_that_does_not_verify_is_unexpected() {
+    let [listen, dynamodb, sqs] = ports();
+    let folder = tempfile("wrong-secrets");
+    let secrets = std::fs::read_to_string(events().join("secrets.json")).unwrap();
+    let secrets = secrets.replace("sample_w3block", "another_w3block");
+    std::fs::write(&folder, secrets).unwrap();
+    let options = ["--once", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs, "--secrets"];
+    let output = hookgate(&[&options[..], &[folder.to_str().unwrap()]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("5 unexpected"), "{text}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let (taken, port) = (address.to_string(), address.port());
+    let [listen, dynamodb, sqs] = ports();
+    let not_json = tempfile("not-json");
+    std::fs::write(&not_json, r#"{"shoppex": {"default": ["s3cr3t"]}"#).unwrap();
+    let unknown = tempfile("unknown");
+    std::fs::write(&unknown, r#"{"shopify": {"default": ["s3cr3t"]}}"#).unwrap();
+    let empty = tempfile("empty");
+    std::fs::write(&empty, r#"{"shoppex": {"default": ["s3cr3t", ""]}}"#).unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+
+    for (option, value, expected) in [
+        ("--listen", taken.clone(), format!("port {port} is taken: choose another with --listen")),
+        ("--dynamodb", taken.clone(), format!("port {port} is taken: choose another with --dynamodb")),
+        ("--sqs", taken, format!("port {port} is taken: choose another with --sqs")),
+        ("--secrets", "/no/such".into(), "cannot read /no/such: No such file".into()),
+        ("--secrets", path(&not_json), "is not of the form".into()),
+        ("--secrets", path(&unknown), "names an unknown provider: known are elective".into()),
+        ("--secrets", path(&empty), "provider shoppex: account \"default\" has an empty secret".into()),
+    ] {
+        let mut arguments = vec!["--once"];
+        for (name, default) in [("--listen", &listen), ("--dynamodb", &dynamodb), ("--sqs", &sqs)] {
+            arguments.extend([name, if name == option { &value } else { default }]);
+        }
+        if option == "--secrets" {
+            arguments.extend([option, &value]);
+        }
+        let output = hookgate(&arguments);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.starts_with("hookgate: ") && text.contains(&expected), "{option}: {text}");
+        assert_eq!(text.lines().count(), 1, "{option}: {text}");
+        assert!(!text.contains("s3cr3t"), "{option}: {text}");
+        assert_eq!(output.status.code(), Some(1), "{option}");
+    }
+}
+
+fn tempfile(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.json", std::process::id()))
+}
+
+/// Every sample is signed as its provider would, with the current secret of its account.
+///
+/// After a change of a body, `UPDATE_SAMPLES=1 cargo test -p hookgate samples` signs it again.
+#[test]
+fn samples_are_signed() {
+    let secrets = std::fs::read_to_string(events().join("secrets.json")).unwrap();
+    let secrets: Value = serde_json::from_str(&secrets).unwrap();
+    for sample in read(&events()).unwrap() {
+        let secrets = Secrets::parse(&secrets[sample.provider.name].to_string()).unwrap();
+        let text = std::fs::read_to_string(&sample.file).unwrap();
+        let signed = signed_again(&sample, &secrets, &text);
+        if std::env::var_os("UPDATE_SAMPLES").is_some() {
+            std::fs::write(&sample.file, &signed).unwrap();
+        } else {
+            assert_eq!(text, signed, "{}: sign it with UPDATE_SAMPLES=1 cargo test -p hookgate samples", sample.name);
+        }
+    }
+}
+
+/// The file's text with the signature that its body should have. Everything else stays as it was written.
+fn signed_again(sample: &Sample, secrets: &Secrets, text: &str) -> String {
+    let account = match sample.path.split('/').nth(3) {
+        Some(account) => hookgate_verify::Account::parse(account).unwrap(),
+        None => hookgate_verify::Account::default(),
+    };
+    let scheme = sample.provider.modes[0].1.last().unwrap();
+    let signed = sender::sign(scheme, secrets.current(&account).unwrap(), &sample.body, ("", 0));
+    let mut text = text.to_owned();
+    for (name, value) in &signed.headers {
+        text = text.replace(&sample.headers[*name], value);
+    }
+    if signed.headers.is_empty() {
+        let signature = |body: &[u8]| {
+            let body: Value = serde_json::from_slice(body).unwrap();
+            body["signature"].as_str().unwrap().to_owned()
+        };
+        text = text.replace(&signature(&sample.body), &signature(&signed.body));
+    }
+    let length = |bytes: &str| format!(r#""content-length": "{bytes}""#);
+    text.replace(&length(&sample.headers["content-length"]), &length(&signed.body.len().to_string()))
+}

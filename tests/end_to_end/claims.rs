@@ -1,0 +1,171 @@
+//! The claim protocol on the wire: once, and never blocked for longer than a lease.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use hookgate_verify::providers::elective;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::support::{
+    World, binary,
+    lambda::{Answer, Function},
+    log_lines, order_paid, outcome, signed,
+};
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_millis()).unwrap()
+}
+
+/// Changes members of the world's only claim.
+async fn change_claim(world: &World, changes: &[(&str, AttributeValue)]) {
+    let mut item = world.claims().await.remove(0);
+    item.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+    world.engines.dynamodb().put_item().table_name(&world.resources.table).set_item(Some(item)).send().await.unwrap();
+}
+
+fn text(value: &str) -> AttributeValue {
+    AttributeValue::S(value.to_owned())
+}
+
+fn number(value: i64) -> AttributeValue {
+    AttributeValue::N(value.to_string())
+}
+
+/// A world in which `evt_1` was queued, and taken off the queue.
+async fn with_one_event() -> (World, Function, String) {
+    let world = World::new().await;
+    let function = world.function("elective", &[]).await;
+    let delivery = signed(&elective::PROVIDER, &order_paid("evt_1", ""));
+    assert_eq!(outcome(&function.invoke(delivery.clone()).await), (200, "queued".to_owned()));
+    assert_eq!(world.events().await.len(), 1);
+    (world, function, delivery)
+}
+
+#[tokio::test]
+async fn two_hundred_concurrent_copies_make_one_message() {
+    let world = World::new().await;
+    let function = std::sync::Arc::new(Function::start(binary("elective"), 8, &world.settings(&[])).await);
+    let delivery = signed(&elective::PROVIDER, &order_paid("evt_1", ""));
+    let mut answers = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let (function, delivery) = (function.clone(), delivery.clone());
+        answers.spawn(async move { function.invoke(delivery).await });
+    }
+    let mut counts = std::collections::BTreeMap::<(u64, String), usize>::new();
+    while let Some(answer) = answers.join_next().await {
+        *counts.entry(outcome(&answer.unwrap())).or_default() += 1;
+    }
+    assert_eq!(counts[&(200, "queued".to_owned())], 1, "{counts:?}");
+    let rest: Vec<_> = counts.keys().filter(|(_, outcome)| outcome != "queued").collect();
+    assert!(rest.iter().all(|(_, outcome)| outcome == "duplicate" || outcome == "busy"), "{counts:?}");
+    assert_eq!(counts.values().sum::<usize>(), 200);
+    let events = world.events().await;
+    assert_eq!(events.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["evt_1"]);
+}
+
+#[tokio::test]
+async fn the_claim_is_readable_and_expires() {
+    let (world, ..) = with_one_event().await;
+    let claim = world.claims().await.remove(0);
+    let hash = Sha256::digest("evt_1").iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    assert_eq!(claim["pk"], text(&format!("elective#default#{hash}")));
+    assert_eq!(claim["event_id"], text("evt_1"));
+    assert_eq!(claim["state"], text("queued"));
+    assert!(!claim.contains_key("lease_until"));
+    let expires_at: i64 = claim["expires_at"].as_n().unwrap().parse().unwrap();
+    let days = (expires_at - now() / 1000 + 60) / 86_400;
+    assert_eq!(days, 30);
+}
+
+#[tokio::test]
+async fn a_live_lease_is_busy_and_an_ended_one_is_taken_over() {
+    let (world, function, delivery) = with_one_event().await;
+    let claimed = [("state", text("claimed")), ("owner", text("another"))];
+    change_claim(&world, &[&claimed[..], &[("lease_until", number(now() + 4_500))]].concat()).await;
+    let Answer::Response(busy) = function.invoke(delivery.clone()).await else { panic!("no answer") };
+    assert_eq!((&busy["statusCode"], &busy["body"]), (&503.into(), &r#"{"outcome":"busy","id":"evt_1"}"#.into()));
+    let retry_after: u64 = busy["headers"]["retry-after"].as_str().unwrap().parse().unwrap();
+    assert!((4..=5).contains(&retry_after), "{retry_after}");
+    assert!(world.events().await.is_empty());
+
+    change_claim(&world, &[&claimed[..], &[("lease_until", number(now() - 1))]].concat()).await;
+    assert_eq!(outcome(&function.invoke(delivery.clone()).await), (200, "queued".to_owned()));
+    assert_eq!(world.events().await.len(), 1);
+    assert_eq!(outcome(&function.invoke(delivery).await), (200, "duplicate".to_owned()));
+}
+
+#[tokio::test]
+async fn an_expired_claim_counts_as_none_even_if_dynamodb_still_has_it() {
+    let (world, function, delivery) = with_one_event().await;
+    change_claim(&world, &[("expires_at", number(now() / 1000 - 1))]).await;
+    assert_eq!(outcome(&function.invoke(delivery).await), (200, "queued".to_owned()));
+    assert_eq!(world.events().await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_same_id_with_other_content_goes_to_quarantine_in_every_state() {
+    let (world, function, _) = with_one_event().await;
+    let other = |note: &str| signed(&elective::PROVIDER, &order_paid("evt_1", note));
+    assert_eq!(outcome(&function.invoke(other("a")).await), (200, "quarantined".to_owned()));
+    assert_eq!(outcome(&function.invoke(other("a")).await), (200, "duplicate".to_owned()));
+    let quarantined = world.quarantined().await;
+    let [entry] = &quarantined[..] else { panic!("{quarantined:?}") };
+    assert_eq!(entry.reason, "key_conflict");
+    let (claimed, received) = (entry.content_claimed.as_ref().unwrap(), entry.content_received.as_ref().unwrap());
+    assert!(claimed.len() == 64 && received.len() == 64 && claimed != received, "{entry:?}");
+
+    for (index, lease) in [5_000, -5_000].into_iter().enumerate() {
+        let claims = world.claims().await;
+        let mut item = claims.into_iter().find(|claim| claim["event_id"] == text("evt_1")).unwrap();
+        item.insert("state".to_owned(), text("claimed"));
+        item.insert("lease_until".to_owned(), number(now() + lease));
+        let put = world.engines.dynamodb().put_item().table_name(&world.resources.table).set_item(Some(item));
+        put.send().await.unwrap();
+        let answer = function.invoke(other(&format!("lease {index}"))).await;
+        assert_eq!(outcome(&answer), (200, "quarantined".to_owned()), "lease {lease}");
+    }
+    assert_eq!(world.quarantined().await.len(), 2);
+    assert!(world.events().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_claim_nobody_can_read_is_no_licence_to_send() {
+    let (world, function, delivery) = with_one_event().await;
+    change_claim(&world, &[("state", text("?"))]).await;
+    assert_eq!(outcome(&function.invoke(delivery).await), (503, "unavailable".to_owned()));
+    assert!(world.events().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_send_gives_the_claim_back() {
+    let world = World::new().await;
+    let gone = format!("{}/000000000000/no-such-queue", world.engines.sqs_url());
+    let broken = world.function("elective", &[("QUEUE_URL", &gone)]).await;
+    let delivery = signed(&elective::PROVIDER, &order_paid("evt_1", ""));
+    let Answer::Response(answer) = broken.invoke(delivery.clone()).await else { panic!("no answer") };
+    assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&503.into(), &"30".into()));
+    assert!(world.claims().await.is_empty());
+    let line: Value = log_lines(&broken, 1).await.remove(0);
+    assert_eq!((&line["reason"], &line["level"]), (&"enqueue".into(), &"ERROR".into()), "{line}");
+    assert!(line["error"].as_str().unwrap().contains("NonExistentQueue"), "{line}");
+
+    let mended = world.function("elective", &[]).await;
+    assert_eq!(outcome(&mended.invoke(delivery).await), (200, "queued".to_owned()));
+}
+
+#[tokio::test]
+async fn without_dynamodb_nothing_is_sent_and_the_answer_keeps_the_budget() {
+    let world = World::new().await;
+    // Accepts connections and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let settings = [("AWS_ENDPOINT_URL_DYNAMODB", &*address), ("RESPONSE_BUDGET_MS", "2000")];
+    let function = world.function("elective", &settings).await;
+    let started = std::time::Instant::now();
+    let answer = function.invoke(signed(&elective::PROVIDER, &order_paid("evt_1", ""))).await;
+    let took = started.elapsed();
+    assert_eq!(outcome(&answer), (503, "unavailable".to_owned()));
+    // Work may take 1.5 s of the budget; starting the process and this machine's moods come on top.
+    assert!((1_400..4_000).contains(&took.as_millis()), "{took:?}");
+    assert!(world.events().await.is_empty());
+}

@@ -1,0 +1,61 @@
+//! A setting that is missing or wrong ends the function at once, with one line that names it and the remedy.
+
+use crate::support::{World, binary, lambda::Function};
+
+async fn refused(world: &World, provider: &str, more: &[(&'static str, &str)], expected: &str) {
+    let function = Function::start(binary(provider), 1, &world.settings(more)).await;
+    let exit = function.exit().await;
+    assert_eq!(exit.code, Some(1), "{expected}");
+    assert_eq!(exit.log, [format!("hookgate {provider}: {expected}")]);
+}
+
+#[tokio::test]
+async fn each_setting_is_named_with_its_remedy() {
+    let world = World::new().await;
+    for (name, value, expected) in [
+        ("TABLE_NAME", "", "TABLE_NAME is not set: give it the name of the DynamoDB table of claims"),
+        ("QUEUE_URL", "", "QUEUE_URL is not set: give it the URL of the SQS queue of events"),
+        (
+            "QUARANTINE_QUEUE_URL",
+            "",
+            "QUARANTINE_QUEUE_URL is not set: give it the URL of the SQS queue for unreadable deliveries",
+        ),
+        (
+            "WEBHOOK_SECRETS",
+            "",
+            r#"WEBHOOK_SECRETS is not set: give it the signing secrets as JSON: {"default": ["current", "previous"]}"#,
+        ),
+        (
+            "WEBHOOK_SECRETS",
+            r#"{"default":["s3cr3t",""]}"#,
+            r#"WEBHOOK_SECRETS account "default" has an empty secret: fill it in or remove it"#,
+        ),
+        (
+            "WEBHOOK_SECRETS",
+            r#"{"default":["s3cr3t""#,
+            r#"WEBHOOK_SECRETS not of the form {"default": ["current", "previous"]}, nor a bare string or list"#,
+        ),
+        ("CLAIM_TTL_DAYS", "x", "CLAIM_TTL_DAYS must be a whole number from 1 to 3650"),
+        ("CLAIM_TTL_DAYS", "0", "CLAIM_TTL_DAYS must be a whole number from 1 to 3650"),
+        ("MAX_EVENT_AGE_DAYS", "-1", "MAX_EVENT_AGE_DAYS must be a whole number from 1 to 3650"),
+        ("RESPONSE_BUDGET_MS", "999", "RESPONSE_BUDGET_MS must be a whole number from 1000 to 30000"),
+        (
+            "AWS_CA_BUNDLE",
+            "/no/such/file.pem",
+            "AWS_CA_BUNDLE names a file that cannot be read: No such file or directory (os error 2)",
+        ),
+    ] {
+        refused(&world, "elective", &[(name, value)], expected).await;
+    }
+    refused(&world, "shoppex", &[("SHOPPEX_REQUIRE_V2", "yes")], "SHOPPEX_REQUIRE_V2 must be one of: false, true")
+        .await;
+    refused(&world, "opterius", &[("OPTERIUS_SIGNED", "data")], "OPTERIUS_SIGNED must be one of: without, empty").await;
+}
+
+#[tokio::test]
+async fn outside_lambda_a_function_says_how_to_run_it() {
+    let output = tokio::process::Command::new(binary("elective")).env_clear().output().await.unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("`cargo run` starts all functions on this machine"), "{text}");
+}
