@@ -133,8 +133,8 @@ fn setting(name: &str, engines: &Engines, resources: &Resources, secrets: &str) 
         "AWS_ENDPOINT_URL_SQS" => engines.sqs_url(),
         "AWS_REGION" => "us-east-1".to_owned(),
         "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "local".to_owned(),
-        // Neither a role's session nor a company's certificates have a business with the local engines.
-        "AWS_SESSION_TOKEN" | "AWS_CA_BUNDLE" => return None,
+        // Neither a role's session, nor a company's certificates, nor real secrets have a business here.
+        "AWS_SESSION_TOKEN" | "AWS_CA_BUNDLE" | "SECRET_ID" => return None,
         "TABLE_NAME" => resources.table.clone(),
         "QUEUE_URL" => resources.events_url.clone(),
         "QUARANTINE_QUEUE_URL" => resources.quarantine_url.clone(),

@@ -40,7 +40,7 @@ struct Arguments {
     /// Where SQS answers.
     #[arg(long, default_value = "127.0.0.1:9002", value_name = "ADDRESS")]
     sqs: SocketAddr,
-    /// Signing secrets: {"shoppex": {"default": ["secret"]}}. Default: events/secrets.json.
+    /// Signing secrets of each provider and account, in the form of events/secrets.json, which is the default.
     #[arg(long, value_name = "FILE")]
     secrets: Option<PathBuf>,
 }
@@ -100,9 +100,17 @@ static SHOW: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(
 fn show_after_samples() -> OnDelivery {
     Box::new(|log| {
         if SHOW.load(std::sync::atomic::Ordering::Relaxed) {
-            println!("{log}");
+            println!("{}", brief(log));
         }
     })
+}
+
+/// A delivery's log line, for reading along.
+fn brief(log: &str) -> String {
+    let line: Value = serde_json::from_str(log).unwrap_or_default();
+    let words = ["provider", "account", "outcome", "reason", "error", "type", "subject", "id"];
+    let words: Vec<_> = words.iter().filter_map(|name| line[name].as_str()).collect();
+    format!("{}  {} ms", words.join("  "), line["TotalMs"])
 }
 
 /// The project's folder, where `cargo run` is at work; else where the command was started.

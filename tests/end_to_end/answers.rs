@@ -238,10 +238,25 @@ async fn the_log_line_says_what_an_operator_asks() {
         ("type", json!("commerce.order.paid")),
         ("secret", json!(0)),
         ("scheme", json!("v1")),
+        ("subject", json!("order/8f3e")),
     ] {
         assert_eq!(line[name], value, "{name} in {line}");
     }
-    for name in ["claim_ms", "enqueue_ms", "settle_ms", "total_ms"] {
+    // The metrics, in CloudWatch's embedded metric format.
+    let directive = &line["_aws"]["CloudWatchMetrics"][0];
+    assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!("Hookgate"), &json!([["provider"]])));
+    assert_eq!(
+        directive["Metrics"],
+        json!([
+            {"Name": "Queued", "Unit": "Count"}, {"Name": "ClaimMs", "Unit": "Milliseconds"},
+            {"Name": "EnqueueMs", "Unit": "Milliseconds"}, {"Name": "SettleMs", "Unit": "Milliseconds"},
+            {"Name": "TotalMs", "Unit": "Milliseconds"}
+        ])
+    );
+    let age = unix_now().abs_diff(line["_aws"]["Timestamp"].as_u64().unwrap() / 1000);
+    assert!(age < 60, "{line}");
+    assert_eq!(line["Queued"], 1.0);
+    for name in ["ClaimMs", "EnqueueMs", "SettleMs", "TotalMs"] {
         assert!(line[name].as_f64().is_some_and(|ms| ms > 0.0), "{name} in {line}");
     }
     assert!(line["key"].as_str().unwrap().starts_with("elective#default#"), "{line}");

@@ -23,8 +23,10 @@ async fn each_setting_is_named_with_its_remedy() {
         (
             "WEBHOOK_SECRETS",
             "",
-            r#"WEBHOOK_SECRETS is not set: give it the signing secrets as JSON: {"default": ["current", "previous"]}"#,
+            "SECRET_ID is not set: give it the name of the Secrets Manager entry with the signing secrets, or, for local \
+             use, WEBHOOK_SECRETS the secrets themselves",
         ),
+        ("SECRET_ID", "x", "SECRET_ID and WEBHOOK_SECRETS are both set: unset one"),
         (
             "WEBHOOK_SECRETS",
             r#"{"default":["s3cr3t",""]}"#,

@@ -1,6 +1,6 @@
 //! Settings from the environment, and the AWS clients made from them, as lean as the SDK allows.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig, retry::RetryConfig};
@@ -11,6 +11,8 @@ use aws_smithy_http_client::{
 };
 use aws_types::{SdkConfig, sdk_config::TimeoutConfig};
 use hookgate_verify::{Provider, Secrets, Verifier};
+
+use crate::secrets::SecretSource;
 
 /// [Amazon's own roots](https://www.amazontrust.com/repository/): all that AWS endpoints need, and nothing to load
 /// from the system at start-up.
@@ -26,7 +28,7 @@ pub(crate) const RESERVE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct Config {
     pub(crate) verifier: Verifier,
-    pub(crate) secrets: Secrets,
+    pub(crate) secrets: SecretSource,
     pub(crate) table: String,
     pub(crate) queue_url: String,
     pub(crate) quarantine_url: String,
@@ -70,10 +72,6 @@ impl Config {
 
         let verifier = Verifier::new(provider, setting)
             .map_err(|error| ConfigError::new(error.name, format!("must be one of: {}", error.allowed.join(", "))))?;
-        let secrets =
-            required("WEBHOOK_SECRETS", r#"the signing secrets as JSON: {"default": ["current", "previous"]}"#)?;
-        let secrets =
-            Secrets::parse(&secrets).map_err(|error| ConfigError::new("WEBHOOK_SECRETS", error.to_string()))?;
         let budget = Duration::from_millis(whole("RESPONSE_BUDGET_MS", 1_000..=30_000)?.unwrap_or(5_000));
         let aws = aws(budget, &setting, &required)?;
         // Without an endpoint the SDK derives the service's own from the region.
@@ -84,6 +82,28 @@ impl Config {
             config.build()
         };
         let days = |days: u64| Duration::from_secs(days * 86_400);
+        let secrets = match (setting("SECRET_ID"), setting("WEBHOOK_SECRETS")) {
+            (Some(id), None) => {
+                let client = aws_sdk_secretsmanager::Client::new(&aws_at("AWS_ENDPOINT_URL_SECRETS_MANAGER"));
+                SecretSource::manager(client, id)
+            }
+            (None, Some(inline)) => {
+                let secrets =
+                    Secrets::parse(&inline).map_err(|error| ConfigError::new("WEBHOOK_SECRETS", error.to_string()))?;
+                SecretSource::Inline(Arc::new(secrets))
+            }
+            (None, None) => {
+                return Err(ConfigError::new(
+                    "SECRET_ID",
+                    "is not set: give it the name of the Secrets Manager entry with the signing secrets, or, for local \
+                     use, WEBHOOK_SECRETS the secrets themselves"
+                        .to_owned(),
+                ));
+            }
+            (Some(_), Some(_)) => {
+                return Err(ConfigError::new("SECRET_ID", "and WEBHOOK_SECRETS are both set: unset one".to_owned()));
+            }
+        };
         Ok(Config {
             verifier,
             secrets,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use hookgate_verify::{Authenticated, Reading};
+use hookgate_verify::{Authenticated, Delivery, Reading, Rejection};
 use time::OffsetDateTime;
 use tokio::time::{Instant, timeout_at};
 
@@ -12,7 +12,7 @@ use crate::{
     config::RESERVE,
     http,
     lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent},
-    log::{Line, Trail, milliseconds},
+    log::{Directive, Line, Metrics, Trail},
     outcome::{Outcome, Refusal},
     queue::{self, Message, SendError},
     table::Table,
@@ -95,13 +95,14 @@ impl Intake {
             Ok(delivery) => {
                 account = Some(delivery.account.to_string());
                 body_bytes = delivery.body.len();
-                match self.config.verifier.authenticate(&delivery, &self.config.secrets) {
-                    Err(rejection) => Outcome::Rejected(Refusal::Unauthentic(rejection)),
+                match self.authenticate(&delivery, &mut trail).await {
                     Ok(authenticated) => self.take(&authenticated, &context, started, &mut trail).await,
+                    Err(outcome) => outcome,
                 }
             }
         };
         let response = outcome.answer(provider, trail.id.as_deref());
+        let metrics = Metrics::of(&outcome, &trail, started.elapsed());
         let line = Line {
             level: match outcome {
                 Outcome::Queued | Outcome::Duplicate => "INFO",
@@ -117,13 +118,46 @@ impl Intake {
                 Outcome::Unavailable { error, .. } => Some(error),
                 _ => None,
             },
-            trail,
+            trail: &trail,
             body_bytes,
-            total_ms: milliseconds(started.elapsed()),
             request_id: &context.request_id,
             trace: context.xray_trace_id.as_deref(),
+            directive: Directive::new(&metrics, unix_milliseconds(SystemTime::now())),
+            metrics: &metrics,
         };
         Handled { response, log: line.to_json() }
+    }
+
+    /// Reads the secrets before the first delivery comes. Gives a line to log where that fails: deliveries are
+    /// answered 503 until it succeeds.
+    pub async fn initialise(&self) -> Option<String> {
+        let (_, error) = self.config.secrets.current().await;
+        error.map(|error| {
+            let provider = self.config.verifier.provider().name;
+            serde_json::json!({"level": "ERROR", "message": "initialisation", "provider": provider, "error": error})
+                .to_string()
+        })
+    }
+
+    /// Proves who sent the delivery, if need be with secrets read anew.
+    async fn authenticate<'d>(&self, delivery: &'d Delivery, trail: &mut Trail) -> Result<Authenticated<'d>, Outcome> {
+        let (secrets, error) = self.config.secrets.current().await;
+        let Some(secrets) = secrets else {
+            let error = error.unwrap_or_else(|| "no secrets".to_owned());
+            return Err(Outcome::Unavailable { step: "secrets", error });
+        };
+        trail.secrets_error = error;
+        let verifier = &self.config.verifier;
+        let unauthentic = |rejection| Outcome::Rejected(Refusal::Unauthentic(rejection));
+        match verifier.authenticate(delivery, &secrets) {
+            Err(rejection @ (Rejection::Mismatch | Rejection::UnknownAccount)) => {
+                match self.config.secrets.once_more(&secrets).await {
+                    Some(secrets) => verifier.authenticate(delivery, &secrets).map_err(unauthentic),
+                    None => Err(unauthentic(rejection)),
+                }
+            }
+            verdict => verdict.map_err(unauthentic),
+        }
     }
 
     /// What becomes of an authentic delivery.
@@ -164,7 +198,7 @@ impl Intake {
 
         let started = Instant::now();
         let claimed = timeout_at(budget.work, self.table.claim(&claim, unix_milliseconds(SystemTime::now()))).await;
-        trail.claim_ms = Some(milliseconds(started.elapsed()));
+        trail.claim = Some(started.elapsed());
         match claimed {
             Ok(Ok(Ok(()) | Err(ClaimRefusal::Mine))) => {}
             Ok(Ok(Err(ClaimRefusal::Duplicate))) => return Fate::Duplicate,
@@ -194,7 +228,7 @@ impl Intake {
         };
         let trace = context.xray_trace_id.as_deref();
         let sent = timeout_at(budget.work, queue::send(&self.config.sqs, queue_url, parcel.message, trace)).await;
-        trail.enqueue_ms = Some(milliseconds(started.elapsed()));
+        trail.enqueue = Some(started.elapsed());
         let message_id = match sent {
             Ok(Ok(message_id)) => message_id,
             Ok(Err(SendError::Refused(error))) => {
@@ -206,6 +240,8 @@ impl Intake {
             Err(_) => return Fate::Unavailable { step: "enqueue", error: BUDGET_SPENT.to_owned() },
         };
 
+        trail.message_id = Some(message_id.clone());
+
         // The event is on the queue: the answer is 200, whatever becomes of this.
         let started = Instant::now();
         match timeout_at(budget.end, self.table.settle(&claim, &message_id)).await {
@@ -213,7 +249,7 @@ impl Intake {
             Ok(Err(error)) => trail.cleanup_error = Some(format!("settle: {}", error.name)),
             Err(_) => trail.cleanup_error = Some(format!("settle: {BUDGET_SPENT}")),
         }
-        trail.settle_ms = Some(milliseconds(started.elapsed()));
+        trail.settle = Some(started.elapsed());
         Fate::Stored
     }
 
@@ -264,6 +300,7 @@ fn event(
     event.traceparent = context.xray_trace_id.as_deref().and_then(traceparent);
     trail.id = Some(event.id.clone());
     trail.event_type = Some(event.event_type.as_str());
+    trail.subject.clone_from(&event.subject);
     let message = Message::event(&event)?;
     let key = partition_key(authenticated.provider().name, authenticated.account().as_str(), &key);
     Some(Parcel { key, id: event.id, content, queue: Queue::Events, message })

@@ -15,6 +15,7 @@ mod intake;
 mod log;
 mod outcome;
 mod queue;
+mod secrets;
 mod table;
 
 pub use config::{Config, ConfigError};
@@ -56,13 +57,16 @@ fn try_run(provider: &'static Provider) -> Result<(), lambda_runtime::Error> {
     }
     let intake = Intake::new(Config::from_settings(provider, setting)?);
     let intake = &intake;
+    // One invocation at a time: more threads would only cost memory and start-up time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    if let Some(log) = runtime.block_on(intake.initialise()) {
+        println!("{log}");
+    }
     let handle = service_fn(async move |event| {
         let Handled { response, log } = intake.handle(event).await;
         // Lambda takes its log from standard output.
         println!("{log}");
         Ok::<_, lambda_runtime::Error>(response)
     });
-    // One invocation at a time: more threads would only cost memory and start-up time.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(lambda_runtime::run(handle))
 }

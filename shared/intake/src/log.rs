@@ -1,9 +1,17 @@
 //! The one line that each delivery leaves in the log: JSON, and never a body, a secret or a signature.
+//!
+//! The line carries the delivery's metrics too, in CloudWatch's
+//! [embedded metric format](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html):
+//! no API calls. Their one dimension is the provider, since every further value of a dimension is billed as a metric.
 
-use serde::Serialize;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+use crate::outcome::Outcome;
 
 /// What is known of a delivery by the time it is answered.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
     pub level: &'static str,
     pub message: &'static str,
@@ -17,13 +25,16 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
     #[serde(flatten)]
-    pub trail: Trail,
+    pub trail: &'a Trail,
     /// Bytes of the body.
     pub body_bytes: usize,
-    pub total_ms: f64,
     pub request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<&'a str>,
+    #[serde(rename = "_aws")]
+    pub directive: Directive<'a>,
+    #[serde(flatten)]
+    pub metrics: &'a Metrics,
 }
 
 /// What the path of a delivery leaves behind, step by step.
@@ -34,32 +45,119 @@ pub(crate) struct Trail {
     /// Which of the account's secrets matched; 0 is the current one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<usize>,
+    /// Why the secrets could not be read again. The ones known before are still in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets_error: Option<String>,
     /// The event's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub event_type: Option<&'static str>,
+    /// What the event is about, like `order/8f3e`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
     /// The claim's partition key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// SQS's id of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub claim_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub enqueue_ms: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub settle_ms: Option<f64>,
+    pub message_id: Option<String>,
     /// What went wrong while settling or releasing the claim. The answer does not depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleanup_error: Option<String>,
+    #[serde(skip)]
+    pub claim: Option<Duration>,
+    #[serde(skip)]
+    pub enqueue: Option<Duration>,
+    #[serde(skip)]
+    pub settle: Option<Duration>,
+}
+
+/// The metrics of one delivery.
+#[derive(Debug)]
+pub(crate) struct Metrics(Vec<Metric>);
+
+#[derive(Debug)]
+struct Metric {
+    name: &'static str,
+    unit: &'static str,
+    value: f64,
+}
+
+impl Metrics {
+    /// One count for the outcome, what else an operator counts, and how long it took.
+    pub fn of(outcome: &Outcome, trail: &Trail, total: Duration) -> Self {
+        let count = |name| Metric { name, unit: "Count", value: 1.0 };
+        let time = |name, duration: Duration| {
+            // Milliseconds, with digits down to the microsecond.
+            let value = (duration.as_secs_f64() * 1e6).round() / 1e3;
+            Metric { name, unit: "Milliseconds", value }
+        };
+        let mut metrics = vec![count(match outcome {
+            Outcome::Queued => "Queued",
+            Outcome::Duplicate => "Duplicate",
+            Outcome::Quarantined(_) => "Quarantined",
+            Outcome::Rejected(_) => "Rejected",
+            Outcome::TooLarge => "TooLarge",
+            Outcome::Busy { .. } => "Busy",
+            Outcome::Unavailable { .. } => "Unavailable",
+        })];
+        // An operator removes the previous secret when this stays at none.
+        metrics.extend(trail.secret.filter(|&position| position > 0).map(|_| count("PreviousSecret")));
+        metrics.extend(trail.cleanup_error.as_ref().map(|_| count("CleanupFailed")));
+        metrics.extend(trail.claim.map(|duration| time("ClaimMs", duration)));
+        metrics.extend(trail.enqueue.map(|duration| time("EnqueueMs", duration)));
+        metrics.extend(trail.settle.map(|duration| time("SettleMs", duration)));
+        metrics.push(time("TotalMs", total));
+        Metrics(metrics)
+    }
+}
+
+impl Serialize for Metrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for metric in &self.0 {
+            map.serialize_entry(metric.name, &metric.value)?;
+        }
+        map.end()
+    }
+}
+
+/// Tells CloudWatch which members of the line are metrics.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Directive<'a> {
+    /// Unix milliseconds.
+    timestamp: i64,
+    cloud_watch_metrics: [MetricSet<'a>; 1],
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MetricSet<'a> {
+    namespace: &'static str,
+    dimensions: [[&'static str; 1]; 1],
+    metrics: Vec<Definition<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition<'a> {
+    name: &'a str,
+    unit: &'a str,
+}
+
+impl<'a> Directive<'a> {
+    /// For these metrics, at this time in Unix milliseconds.
+    pub fn new(metrics: &'a Metrics, timestamp: i64) -> Self {
+        let definitions = metrics.0.iter().map(|metric| Definition { name: metric.name, unit: metric.unit });
+        let set = MetricSet { namespace: "Hookgate", dimensions: [["provider"]], metrics: definitions.collect() };
+        Directive { timestamp, cloud_watch_metrics: [set] }
+    }
 }
 
 impl Line<'_> {
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("text and numbers always serialize")
     }
-}
-
-/// Milliseconds with microsecond digits.
-pub(crate) fn milliseconds(duration: std::time::Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
