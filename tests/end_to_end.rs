@@ -10,6 +10,8 @@ mod claims;
 mod foreign;
 #[path = "end_to_end/messages.rs"]
 mod messages;
+#[path = "end_to_end/moto.rs"]
+mod moto;
 #[path = "end_to_end/samples.rs"]
 mod samples;
 #[path = "end_to_end/startup.rs"]

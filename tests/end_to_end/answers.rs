@@ -30,7 +30,7 @@ async fn without_aws(provider: &Provider, more: &[(&'static str, &str)]) -> Func
     }
     settings.push(("WEBHOOK_SECRETS", crate::support::SECRETS.to_owned()));
     settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
-    Function::start(crate::support::binary(provider.name), 1, &settings).await
+    Function::start(&crate::support::binary(provider.name), 1, &settings).await
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn with_one_event() -> (World, Function, String) {
 #[tokio::test]
 async fn two_hundred_concurrent_copies_make_one_message() {
     let world = World::new().await;
-    let function = std::sync::Arc::new(Function::start(binary("elective"), 8, &world.settings(&[])).await);
+    let function = std::sync::Arc::new(Function::start(&binary("elective"), 8, &world.settings(&[])).await);
     let delivery = signed(&elective::PROVIDER, &order_paid("evt_1", ""));
     let mut answers = tokio::task::JoinSet::new();
     for _ in 0..200 {

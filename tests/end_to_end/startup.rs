@@ -3,7 +3,7 @@
 use crate::support::{World, binary, lambda::Function};
 
 async fn refused(world: &World, provider: &str, more: &[(&'static str, &str)], expected: &str) {
-    let function = Function::start(binary(provider), 1, &world.settings(more)).await;
+    let function = Function::start(&binary(provider), 1, &world.settings(more)).await;
     let exit = function.exit().await;
     assert_eq!(exit.code, Some(1), "{expected}");
     assert_eq!(exit.log, [format!("hookgate {provider}: {expected}")]);

@@ -140,7 +140,12 @@ pub async fn provision(engines: &Engines) -> Result<Resources, EnginesError> {
     })
 }
 
-async fn create_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<(), BoxError> {
+/// Creates a table of claims, as `template.yaml` does on AWS.
+///
+/// # Errors
+///
+/// Where DynamoDB refuses.
+pub async fn create_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<(), BoxError> {
     const KEY: &str = "pk";
 
     let definition = AttributeDefinition::builder().attribute_name(KEY).attribute_type(ScalarAttributeType::S);
@@ -174,7 +179,8 @@ async fn create_queue(
     url.map_err(refused(name))
 }
 
-type BoxError = Box<dyn Error + Send + Sync>;
+/// Any error.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 fn refused(resource: &'static str) -> impl Fn(BoxError) -> EnginesError {
     move |source| EnginesError::Refused { resource, source }

@@ -39,6 +39,11 @@ impl<'d> Object<'d> {
         Some(Object(members.0.into_iter().collect()))
     }
 
+    /// All members, by name.
+    pub fn members(&self) -> impl Iterator<Item = (&str, &'d RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+    }
+
     /// A member that is there and not null.
     pub fn get(&self, name: &str) -> Option<&'d RawValue> {
         self.0.get(name).copied().filter(|value| value.get() != "null")

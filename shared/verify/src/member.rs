@@ -30,7 +30,8 @@ pub(crate) enum Trouble {
 /// Finds the top-level member `name` of `text`. `name` is plain ASCII.
 pub(crate) fn find(text: &[u8], name: &[u8]) -> Result<Member, Trouble> {
     let mut found: Option<Member> = None;
-    let mut at = skip_space(text, 0);
+    // A byte order mark is for the reader to judge, once the signature holds.
+    let mut at = skip_space(text, if text.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 });
     if text.get(at) != Some(&b'{') {
         return Err(Trouble::Absent);
     }
@@ -162,6 +163,7 @@ mod tests {
             ("{\n  \"a\": 1,\n  \"signature\": \"S\",\n  \"b\": 2\n}", "{\n  \"a\": 1,\n  \"b\": 2\n}"),
             ("{\n  \"signature\": \"S\",\n  \"a\": 1\n}", "{\n  \"a\": 1\n}"),
             ("{\n  \"a\": 1,\n  \"signature\": \"S\"\n}", "{\n  \"a\": 1\n}"),
+            ("\u{feff}{\"a\":1,\"signature\":\"S\"}", "\u{feff}{\"a\":1}"),
             // Only the top level counts.
             (r#"{"data":{"signature":"X"},"signature":"S"}"#, r#"{"data":{"signature":"X"}}"#),
             (r#"{"data":[{"signature":"X"}],"signature":"S","z":[]}"#, r#"{"data":[{"signature":"X"}],"z":[]}"#),

@@ -89,7 +89,7 @@ pub(crate) enum Identity<'d> {
 }
 
 impl<'d> Identity<'d> {
-    /// The provider's event id, a string. A missing one is not an error, a number or an object is.
+    /// The provider's event id, a string. A missing or empty one is not an error, a number or an object is.
     pub fn given(envelope: &Object<'d>, name: &str) -> Result<Self, Unreadable> {
         match envelope.get(name).map(json::string) {
             None => Ok(Identity::Content),
@@ -99,10 +99,14 @@ impl<'d> Identity<'d> {
         }
     }
 
-    /// Event name, the payload's `id` and the timestamp, where all three are there.
+    /// Event name, the payload's `id` and the timestamp, where all three are there. The id is a string or a number; a
+    /// missing or empty one is not an error, an object is.
     pub fn composite(envelope: &Object<'d>, payload: &Object<'d>) -> Result<Self, Unreadable> {
-        if payload.get("id").is_some() && payload.id("id").is_none_or(|id| id.len() > MAX_NAME_BYTES) {
-            return Err(Unreadable::Id);
+        match payload.get("id") {
+            None => return Ok(Identity::Content),
+            Some(id) if id.get() == r#""""# => return Ok(Identity::Content),
+            Some(_) if payload.id("id").is_some_and(|id| id.len() <= MAX_NAME_BYTES) => {}
+            Some(_) => return Err(Unreadable::Id),
         }
         Ok(match (envelope.get("event"), payload.get("id"), envelope.get("timestamp")) {
             (Some(event), Some(id), Some(timestamp)) => Identity::Composite([event, id, timestamp]),
@@ -204,9 +208,10 @@ fn rfc3339(time: OffsetDateTime) -> Option<String> {
     time.format(&Rfc3339).ok()
 }
 
-/// RFC 3339 with milliseconds: `2026-01-01T00:00:00.000Z`. `time` is in UTC.
+/// RFC 3339 in UTC with milliseconds: `2026-01-01T00:00:00.000Z`.
 #[must_use]
 pub fn rfc3339_milliseconds(time: OffsetDateTime) -> String {
+    let time = time.to_offset(UtcOffset::UTC);
     let (date, clock) = (time.date(), time.time());
     let (hour, minute, second, milli) = clock.as_hms_milli();
     format!("{date}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
@@ -234,6 +239,8 @@ mod tests {
     fn received_time_has_milliseconds() {
         let time = OffsetDateTime::from_unix_timestamp_nanos(1_736_611_200_007_900_000).unwrap();
         assert_eq!(rfc3339_milliseconds(time), "2025-01-11T16:00:00.007Z");
+        let elsewhere = time.to_offset(UtcOffset::from_hms(2, 0, 0).unwrap());
+        assert_eq!(rfc3339_milliseconds(elsewhere), "2025-01-11T16:00:00.007Z");
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt};
 
 use serde_json::Value;
 
-use crate::Account;
+use crate::{
+    Account,
+    json::{self, Object},
+};
 
 /// The live secrets of one provider: for each account one or more, so that a rotation needs no pause.
 #[derive(Clone)]
@@ -17,6 +20,8 @@ pub enum SecretsError {
     Form,
     /// No account at all.
     NoAccount,
+    /// Two accounts have one name.
+    RepeatedAccount,
     /// An account's name is not `[a-z0-9-]{1,64}`.
     AccountName,
     /// This account has an empty list.
@@ -32,16 +37,19 @@ impl Secrets {
     /// # Errors
     /// See [`SecretsError`]. What cannot be read never leads to an account without a secret.
     pub fn parse(text: &str) -> Result<Self, SecretsError> {
-        let value = match text.trim_start().as_bytes().first() {
-            Some(b'{' | b'[' | b'"') => serde_json::from_str(text).map_err(|_| SecretsError::Form)?,
-            _ => Value::from(text.trim()),
-        };
-        let accounts = match value {
-            Value::Object(accounts) => accounts
-                .into_iter()
-                .map(|(name, list)| Ok((Account::parse(&name).ok_or(SecretsError::AccountName)?, list)))
-                .collect::<Result<BTreeMap<_, _>, _>>()?,
-            bare => BTreeMap::from([(Account::default(), bare)]),
+        let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|_| SecretsError::Form);
+        let accounts = match text.trim_start().as_bytes().first() {
+            Some(b'{') => {
+                let accounts = Object::strict(text).map_err(|trouble| match trouble {
+                    json::Trouble::DuplicateKey => SecretsError::RepeatedAccount,
+                    json::Trouble::NotJson | json::Trouble::NotAnObject => SecretsError::Form,
+                })?;
+                let account = |name: &str| Account::parse(name).ok_or(SecretsError::AccountName);
+                let accounts = accounts.members().map(|(name, list)| Ok((account(name)?, json(list.get())?)));
+                accounts.collect::<Result<_, _>>()?
+            }
+            Some(b'[' | b'"') => BTreeMap::from([(Account::default(), json(text)?)]),
+            _ => BTreeMap::from([(Account::default(), Value::from(text.trim()))]),
         };
         if accounts.is_empty() {
             return Err(SecretsError::NoAccount);
@@ -59,7 +67,7 @@ impl Secrets {
                 let secrets = list
                     .into_iter()
                     .map(|secret| match secret {
-                        Value::String(secret) if secret.is_empty() => Err(SecretsError::EmptySecret(account.clone())),
+                        Value::String(secret) if is_empty(&secret) => Err(SecretsError::EmptySecret(account.clone())),
                         Value::String(secret) => Ok(secret.into_bytes()),
                         _ => Err(SecretsError::Form),
                     })
@@ -82,11 +90,15 @@ impl Secrets {
     }
 }
 
+/// White space is no secret. Nor are NULs: HMAC fills a key up with them, so they are the empty key.
+fn is_empty(secret: &str) -> bool {
+    secret.chars().all(|c| c.is_whitespace() || c == '\0')
+}
+
 impl fmt::Debug for Secrets {
+    // Not even the accounts' names: a secret may have been put where a name belongs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.0.iter().map(|(account, list)| (account, format!("{} secret(s)", list.len()))))
-            .finish()
+        write!(f, "Secrets of {} account(s)", self.0.len())
     }
 }
 
@@ -97,6 +109,7 @@ impl fmt::Display for SecretsError {
                 f.write_str(r#"not of the form {"default": ["current", "previous"]}, nor a bare string or list"#)
             }
             Self::NoAccount => f.write_str(r#"names no account: add "default""#),
+            Self::RepeatedAccount => f.write_str("names one account twice: give it one list of secrets"),
             Self::AccountName => f.write_str("an account's name is not of the form [a-z0-9-]{1,64}"),
             Self::NoSecret(account) => write!(f, "account \"{account}\" has no secret: add one or remove the account"),
             Self::EmptySecret(account) => {
@@ -138,6 +151,9 @@ mod tests {
             ("[]", SecretsError::NoSecret(default())),
             ("[\"\"]", SecretsError::EmptySecret(default())),
             ("[\"a\",\"\"]", SecretsError::EmptySecret(default())),
+            (r#"["\u0000"]"#, SecretsError::EmptySecret(default())),
+            (r#"[" \n"]"#, SecretsError::EmptySecret(default())),
+            (r#"{"default":"a","default":"b"}"#, SecretsError::RepeatedAccount),
             ("[null]", SecretsError::Form),
             ("[\"a\",7]", SecretsError::Form),
             ("{}", SecretsError::NoAccount),
@@ -156,6 +172,6 @@ mod tests {
     #[test]
     fn debug_shows_no_secret() {
         let text = format!("{:?}", Secrets::parse(r#"{"default":["s3cr3t"]}"#).unwrap());
-        assert!(text.contains("1 secret") && !text.contains("s3cr3t"), "{text}");
+        assert!(text.contains("1 account") && !text.contains("s3cr3t"), "{text}");
     }
 }
