@@ -73,6 +73,11 @@ pub enum Refusal {
     },
 }
 
+/// When a released claim's lease ended. Releasing does not delete: the message may be on the queue all the same (this
+/// invocation's earlier attempt, or the one it took over from, whose answer was lost), and the key must go on standing
+/// for its content alone.
+pub const RELEASED: i64 = 0;
+
 /// What an invocation knows of its claim when it stops trying to write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
@@ -80,9 +85,9 @@ pub enum Written {
     Yes,
     /// Another one stands in its way, or its own.
     Refused(Refusal),
-    /// Every attempt was turned down: nothing stands, and nothing will.
+    /// The last attempt was turned down. An earlier one may have written it, its answer lost: no promise may rest on this.
     No,
-    /// Some attempt's answer was lost, or is still to come. What the attempts after it came to does not matter.
+    /// The last attempt's answer was lost, or is still to come.
     Perhaps,
 }
 
@@ -91,9 +96,9 @@ pub enum Written {
 pub enum Sent {
     /// SQS has it.
     Yes,
-    /// Every attempt was turned down: SQS has not got it, and will not get it.
+    /// The last attempt was turned down. An earlier one may have sent it, its answer lost: no promise may rest on this.
     No,
-    /// Some attempt's answer was lost, or is still to come. What the attempts after it came to does not matter.
+    /// The last attempt's answer was lost, or is still to come.
     Perhaps,
 }
 
@@ -104,9 +109,9 @@ pub enum Next {
     Send,
     /// It is on the queue: settle the claim, and answer 2xx whatever becomes of that.
     Settle,
-    /// Nothing was sent: take the claim back, so that the provider's next attempt need not wait. No 2xx.
+    /// End the lease, so that the provider's next attempt need not wait for it. No 2xx.
     Release,
-    /// No 2xx, and what stands in the table stays until its lease ends.
+    /// No 2xx, and what stands in the table keeps its lease.
     Leave,
     /// The refusal says what to answer.
     Yield(Refusal),
@@ -123,8 +128,7 @@ pub fn after_claim(written: Written, in_time: bool) -> Next {
     }
 }
 
-/// What follows an attempt to send. A message that may be on the queue keeps its claim: released, the key would be free
-/// for other content, and two contents would be queued under one id.
+/// What follows an attempt to send.
 #[must_use]
 pub fn after_send(sent: Sent) -> Next {
     match sent {

@@ -21,6 +21,9 @@ const AMAZON_ROOTS: &[u8] = include_bytes!("roots.pem");
 /// How often the SDK tries one call, the first time included.
 const ATTEMPTS: u32 = 3;
 
+/// The most that an answer may take, unless a setting says otherwise: half of the strictest deadline.
+const BUDGET_MS: u64 = 5_000;
+
 /// Part of the answer's budget that is kept to release or settle the claim.
 pub(crate) const RESERVE: Duration = Duration::from_millis(500);
 
@@ -59,9 +62,7 @@ impl Config {
         setting: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
-        let required = |name: &str, what: &str| {
-            setting(name).ok_or_else(|| ConfigError::new(name, format!("is not set: give it {what}")))
-        };
+        let required = required_of(&setting);
         let whole = |name: &str, range: std::ops::RangeInclusive<u64>| match setting(name) {
             None => Ok(None),
             Some(text) => text.parse().ok().filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
@@ -72,15 +73,9 @@ impl Config {
 
         let verifier = Verifier::new(provider, setting)
             .map_err(|error| ConfigError::new(error.name, format!("must be one of: {}", error.allowed.join(", "))))?;
-        let budget = Duration::from_millis(whole("RESPONSE_BUDGET_MS", 1_000..=30_000)?.unwrap_or(5_000));
+        let budget = Duration::from_millis(whole("RESPONSE_BUDGET_MS", 1_000..=30_000)?.unwrap_or(BUDGET_MS));
         let aws = aws(budget, &setting, &required)?;
-        // Without an endpoint the SDK derives the service's own from the region.
-        let aws_at = |name: &str| {
-            let endpoint = setting(name).or_else(|| setting("AWS_ENDPOINT_URL"));
-            let mut config = aws.to_builder();
-            config.set_endpoint_url(endpoint);
-            config.build()
-        };
+        let aws_at = |name: &str| at_endpoint(&aws, name, &setting);
         let days = |days: u64| Duration::from_secs(days * 86_400);
         let secrets = match (setting("SECRET_ID"), setting("WEBHOOK_SECRETS")) {
             (Some(id), None) => {
@@ -117,6 +112,28 @@ impl Config {
             sqs: aws_sdk_sqs::Client::new(&aws_at("AWS_ENDPOINT_URL_SQS")),
         })
     }
+}
+
+/// A DynamoDB client as lean as the intake's own, for other functions beside it; `setting` looks up an environment
+/// variable.
+///
+/// # Errors
+/// The first setting that is missing or unusable. Lambda itself sets all that are required.
+pub fn dynamodb(setting: impl Fn(&str) -> Option<String>) -> Result<aws_sdk_dynamodb::Client, ConfigError> {
+    let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
+    let aws = aws(Duration::from_millis(BUDGET_MS), &setting, &required_of(&setting))?;
+    Ok(aws_sdk_dynamodb::Client::new(&at_endpoint(&aws, "AWS_ENDPOINT_URL_DYNAMODB", &setting)))
+}
+
+fn required_of(setting: &impl Fn(&str) -> Option<String>) -> impl Fn(&str, &str) -> Result<String, ConfigError> {
+    move |name, what| setting(name).ok_or_else(|| ConfigError::new(name, format!("is not set: give it {what}")))
+}
+
+/// Without an endpoint the SDK derives the service's own from the region.
+fn at_endpoint(aws: &SdkConfig, name: &str, setting: &impl Fn(&str) -> Option<String>) -> SdkConfig {
+    let mut config = aws.to_builder();
+    config.set_endpoint_url(setting(name).or_else(|| setting("AWS_ENDPOINT_URL")));
+    config.build()
 }
 
 fn aws(

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use hookgate_verify::{Authenticated, Delivery, Reading, Rejection};
 use time::OffsetDateTime;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     Config,
@@ -20,6 +20,9 @@ use crate::{
 
 /// The lease ends this long after the invocation's own deadline: by then Lambda has stopped the owner.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+/// The most that opening the connections may add to the start. The first delivery opens what is not open by then.
+const CONNECTING: Duration = Duration::from_secs(1);
 
 /// Everything that must be said must be said this long before Lambda stops the invocation.
 const ANSWER_MARGIN: Duration = Duration::from_millis(100);
@@ -128,10 +131,13 @@ impl Intake {
         Handled { response, log: line.to_json() }
     }
 
-    /// Reads the secrets before the first delivery comes. Gives a line to log where that fails: deliveries are
-    /// answered 503 until it succeeds.
+    /// Does before the first delivery what it would have to wait for: reads the secrets, and opens the connections.
+    /// Gives a line to log where the secrets cannot be read: deliveries are answered 503 until they can.
     pub async fn initialise(&self) -> Option<String> {
-        let (_, error) = self.config.secrets.current().await;
+        let connect = async {
+            tokio::join!(self.table.connect(), queue::connect(&self.config.sqs, &self.config.queue_url));
+        };
+        let ((_, error), _) = tokio::join!(self.config.secrets.current(), timeout(CONNECTING, connect));
         error.map(|error| {
             let provider = self.config.verifier.provider().name;
             serde_json::json!({"level": "ERROR", "message": "initialisation", "provider": provider, "error": error})

@@ -18,7 +18,7 @@ mod queue;
 mod secrets;
 mod table;
 
-pub use config::{Config, ConfigError};
+pub use config::{Config, ConfigError, dynamodb};
 pub use intake::{Handled, Intake};
 pub use queue::{MAX_MESSAGE_BYTES, Quarantined};
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io::Write};
 
 use aws_sdk_sqs::{
     Client,
+    config::retry::RetryConfig,
     error::{ProvideErrorMetadata, SdkError},
     types::{MessageAttributeValue, MessageSystemAttributeNameForSends, MessageSystemAttributeValue},
 };
@@ -141,6 +142,13 @@ pub(crate) enum SendError {
     Refused(String),
     /// Nobody knows: the answer was lost, or never came.
     Unknown(String),
+}
+
+/// Opens the connection, by a call that the function may make and that SQS refuses: no message lacks a body.
+pub(crate) async fn connect(client: &Client, queue_url: &str) {
+    let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
+    // Whatever the answer, there is a connection now; or else the first send will say what is wrong.
+    let _ = client.send_message().queue_url(queue_url).customize().config_override(once).send().await;
 }
 
 /// Sends the message. Gives SQS's message id.

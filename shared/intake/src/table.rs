@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     Client,
+    config::retry::RetryConfig,
     error::{ProvideErrorMetadata, SdkError},
     operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
@@ -40,6 +41,14 @@ pub(crate) struct Table {
 impl Table {
     pub fn new(client: Client, name: String) -> Self {
         Table { client, name }
+    }
+
+    /// Opens the connection, by a call that the function may make and that DynamoDB refuses: no key is empty.
+    pub async fn connect(&self) {
+        let once = aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
+        let call = self.client.delete_item().table_name(&self.name).key("pk", text(""));
+        // Whatever the answer, there is a connection now; or else the first claim will say what is wrong.
+        let _ = call.customize().config_override(once).send().await;
     }
 
     /// Writes the claim, unless another one stands in its way. `now` is Unix milliseconds.

@@ -1,1 +1,629 @@
-//! x
+//! The claim protocol under every fault, in every order: a model that is checked exhaustively within stated bounds.
+//!
+//! A provider delivers one event several times. Each delivery is an invocation that claims, sends, settles (or
+//! releases), one call after the other, and answers. Any call may be turned down, get lost, or arrive later than anyone
+//! waits for it; an invocation may crash between any two steps; clocks differ. What an invocation decides is decided by
+//! `hookgate_intake::claim`, the code that runs in the function; what the model adds is the world around it.
+//!
+//! The first test checks what the protocol promises. The second spoils the protocol, one rule at a time, and checks that
+//! the promise which that rule keeps is then broken: a rule without such a test would be superstition.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use hookgate_intake::claim::{self, Claim, Next, Refusal, Sent, State, Stored, Written};
+use stateright::{Checker, Model, Property};
+
+// Time is counted in ticks. How long they are does not matter, only what can come before what; to `claim.rs` they are
+// seconds. In production `LIFE` is 8 s, `MARGIN` 2 s, `TTL` 30 days.
+
+/// Lambda stops an invocation this long after its start.
+const LIFE: i64 = 1;
+/// A lease outlasts its invocation by this much.
+const MARGIN: i64 = 1;
+/// Two clocks differ from the true time by no more than this, each. `MARGIN` must not be less.
+const SKEW: i64 = 1;
+/// From an invocation's start to the end of its lease.
+const LEASE: i64 = LIFE + MARGIN;
+/// From a claim to its expiry.
+const TTL: i64 = 6;
+
+// What is promised.
+const KEPT: &str = "what was answered 2xx is on the queue or in quarantine";
+const ONCE: &str = "each further copy was let in by one of the five windows";
+const ALONE: &str = "one invocation at a time has the event";
+const ONE_CONTENT: &str = "one id stands for one content, until its claim expires";
+const PATIENT: &str = "a claim blocks its event no longer than a lease and the clocks' difference";
+const ARRIVES: &str = "the event arrives if the service recovers a lease before the last attempt";
+const OWN_CLAIM: &str = "no invocation is turned away by its own claim";
+const HONEST: &str = "a settle that is reported as failed has failed";
+
+/// The ways in which what the table remembers and what the queue holds can part.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Window {
+    /// (a) A crash after SQS accepted and before settle.
+    Crashed,
+    /// (b) SQS accepted but its answer was lost.
+    AnswerLost,
+    /// (c) Settle failed.
+    SettleFailed,
+    /// (d) A send was still in flight when the lease ended.
+    InFlight,
+    /// (e) The claim expired.
+    Expired,
+}
+
+/// What is delivered under one idempotency key. Providers document that it is the same each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Content {
+    Original,
+    Other,
+}
+
+/// Under which key of the table an invocation works, and so to which queue it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Key {
+    Event,
+    /// A quarantine's key is made of its content.
+    Quarantine(Content),
+}
+
+/// The call that an invocation waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Step {
+    /// With what its clock showed. The SDK repeats a call as it was, this time included.
+    Claiming(i64),
+    Sending,
+    Settling,
+    Releasing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Invocation {
+    /// Which of the scenario's deliveries it serves. Makes the owner's name.
+    delivery: usize,
+    started: i64,
+    /// How far its clock is ahead of the true time. After the claim it does not matter any more, and is 0.
+    skew: i64,
+    content: Content,
+    key: Key,
+    step: Step,
+}
+
+/// Everything there is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    /// The true time.
+    now: i64,
+    /// The table of claims.
+    table: BTreeMap<Key, Stored>,
+    /// How many copies of which content are on the queue, and in quarantine. Nobody consumes.
+    queued: BTreeMap<(Key, Content), u8>,
+    running: BTreeSet<Invocation>,
+    /// Calls that are on their way although nobody waits for them any more.
+    in_flight: BTreeSet<Invocation>,
+    /// Deliveries that the provider has made.
+    delivered: BTreeSet<usize>,
+    /// Contents for which the provider has seen a 2xx.
+    acknowledged: BTreeSet<Content>,
+    /// How many faults may still strike.
+    faults: u8,
+    /// A fault struck so late that its lease may outlast the provider's last attempt.
+    recovered_late: bool,
+    /// How often each window opened.
+    windows: [u8; 5],
+    turned_away_by_itself: bool,
+    false_alarm: bool,
+}
+
+/// What happens next.
+#[derive(Clone, Debug, PartialEq)]
+enum Action {
+    /// The provider makes a delivery, to an invocation with this clock.
+    Deliver { delivery: usize, skew: i64 },
+    /// The service does what the invocation asks, and the invocation hears of it.
+    Answer(usize),
+    /// An attempt fails, and the SDK gives up.
+    Fail { delivery: usize, failure: Failure },
+    /// No answer comes in time, and the SDK tries again. The attempt is on its way, and may arrive at once: then only its
+    /// answer was lost. (One that never arrives, or is turned down, before another one succeeds changes nothing.)
+    Retry(usize),
+    /// The claim stands, but the answer's budget is spent.
+    BudgetSpent(usize),
+    /// The invocation ends without an answer; its call may be on its way.
+    Crash { delivery: usize, call_on_its_way: bool },
+    /// A call that nobody waits for arrives.
+    Arrive(Invocation),
+    /// DynamoDB deletes an expired claim, at any time from its expiry on.
+    Delete(Key),
+    /// Time passes.
+    Tick,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Failure {
+    /// The service turns the attempt down, and says so.
+    Refused,
+    /// No answer, and the service never saw it.
+    Lost,
+    /// No answer, and the service does it at some later time, which may be at once: then only the answer was lost.
+    Late,
+}
+
+/// One rule of the protocol, spoiled.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Spoiled {
+    SettleBeforeSend,
+    ReleaseDeletes,
+    ReleaseWhoeverOwns,
+    SettleWhoeverOwns,
+    NoLease,
+    NoMargin,
+    LeaseBeyondRetries,
+    NoTakeOver,
+    TakeOverWithOtherContent,
+    ReleaseWhenSentPerhaps,
+    AcceptWhenSentPerhaps,
+    AcceptWhenBusy,
+    ForgetOwnClaim,
+    ForgetOwnSettle,
+}
+
+/// One delivery that the provider makes.
+#[derive(Clone, Copy, Debug)]
+struct Delivery {
+    content: Content,
+    /// At this time, unless there was a 2xx before; or at any time, once more for no reason.
+    due: Option<i64>,
+}
+
+/// The bounds within which everything is tried.
+#[derive(Clone, Debug)]
+struct Scenario {
+    deliveries: Vec<Delivery>,
+    /// How many faults strike at most.
+    faults: u8,
+    /// How far an invocation's clock can be ahead.
+    skews: Vec<i64>,
+    /// When time ends.
+    horizon: i64,
+    spoiled: Option<Spoiled>,
+}
+
+/// What the service answers.
+enum Reply {
+    Claimed(Result<(), Refusal>),
+    Sent,
+    Settled { reported: bool },
+    Released,
+}
+
+impl Scenario {
+    /// The provider's own attempts: the second comes before the first one's lease can end, the last one well after.
+    /// Besides, the same event once more, and other content under the same key.
+    fn new(again: bool, other: bool, faults: u8) -> Self {
+        let original = |due| Delivery { content: Content::Original, due };
+        let mut deliveries = vec![original(Some(1)), original(Some(2)), original(Some(6))];
+        deliveries.extend(again.then(|| original(None)));
+        deliveries.extend(other.then_some(Delivery { content: Content::Other, due: None }));
+        Scenario { deliveries, faults, skews: vec![-SKEW, SKEW], horizon: 8, spoiled: None }
+    }
+
+    fn is(&self, spoiled: Spoiled) -> bool {
+        self.spoiled == Some(spoiled)
+    }
+
+    fn last_attempt(&self) -> i64 {
+        self.deliveries.iter().filter_map(|delivery| delivery.due).max().expect("the provider tries")
+    }
+
+    /// Deliveries that can be made now.
+    fn deliverable(&self, world: &World) -> impl Iterator<Item = usize> {
+        let made = |(index, _): &(usize, &Delivery)| world.delivered.contains(index);
+        let wanted = |delivery: &Delivery| match delivery.due {
+            Some(due) => due == world.now && !world.acknowledged.contains(&delivery.content),
+            None => true,
+        };
+        let deliveries = self.deliveries.iter().enumerate();
+        deliveries.filter(move |delivery| !made(delivery) && wanted(delivery.1)).map(|(index, _)| index)
+    }
+
+    /// Whether the provider waits for nothing and will not try again of its own accord.
+    fn over(&self, world: &World) -> bool {
+        let due = |index: usize| self.deliveries[index].due.is_some();
+        world.running.is_empty() && world.now >= self.last_attempt() && !self.deliverable(world).any(due)
+    }
+
+    // What `claim.rs` decides, spoiled where the scenario says so.
+
+    fn claim(&self, invocation: &Invocation) -> Claim {
+        let lease = match self.spoiled {
+            Some(Spoiled::NoMargin) => LIFE,
+            Some(Spoiled::LeaseBeyondRetries) => self.horizon,
+            _ => LEASE,
+        };
+        Claim {
+            key: String::new(),
+            event_id: String::new(),
+            owner: invocation.owner(),
+            content: format!("{:?}", invocation.content),
+            lease_until: milliseconds(invocation.started + lease),
+            expires_at: invocation.started + TTL,
+        }
+    }
+
+    fn admits(&self, stored: Option<&Stored>, claim: &Claim, now: i64) -> bool {
+        let mut stored = stored.cloned();
+        if let Some(stored) = &mut stored {
+            match (self.spoiled, &mut stored.state) {
+                (Some(Spoiled::NoLease), State::Claimed { lease_until }) => *lease_until = i64::MIN,
+                (Some(Spoiled::NoTakeOver), State::Claimed { lease_until }) => *lease_until = i64::MAX,
+                (Some(Spoiled::TakeOverWithOtherContent), _) => stored.content.clone_from(&claim.content),
+                _ => {}
+            }
+        }
+        claim::admits(stored.as_ref(), claim, now)
+    }
+
+    fn judge(&self, stored: &Stored, claim: &Claim, now: i64) -> Refusal {
+        match claim::judge(stored, claim, now) {
+            Refusal::Mine if self.is(Spoiled::ForgetOwnClaim) => Refusal::Busy { retry_after: 1 },
+            refusal => refusal,
+        }
+    }
+
+    fn mine(&self, stored: Option<&Stored>, owner: &str, whoever: Spoiled) -> bool {
+        let owner = stored.filter(|_| self.is(whoever)).map_or(owner, |stored| &stored.owner);
+        claim::mine(stored, owner)
+    }
+
+    fn after_send(&self, sent: Sent) -> Next {
+        match claim::after_send(sent) {
+            Next::Leave if self.is(Spoiled::ReleaseWhenSentPerhaps) => Next::Release,
+            Next::Leave if self.is(Spoiled::AcceptWhenSentPerhaps) => Next::Settle,
+            next => next,
+        }
+    }
+
+    // What the services do.
+
+    /// A call arrives.
+    fn execute(&self, world: &mut World, call: &Invocation) -> Reply {
+        let owner = call.owner();
+        match call.step {
+            Step::Claiming(clock) => {
+                let (claim, now) = (self.claim(call), milliseconds(clock));
+                let stored = world.table.get(&call.key);
+                if let Some(stored) = stored.filter(|_| !self.admits(stored, &claim, now)) {
+                    let refusal = self.judge(stored, &claim, now);
+                    world.turned_away_by_itself |= matches!(refusal, Refusal::Busy { .. }) && stored.owner == owner;
+                    return Reply::Claimed(Err(refusal));
+                }
+                if stored.is_some_and(|stored| stored.expires_at < clock) {
+                    world.open(Window::Expired);
+                }
+                let state = State::Claimed { lease_until: claim.lease_until };
+                let Claim { content, expires_at, .. } = claim;
+                world.table.insert(call.key, Stored { owner, state, content, expires_at });
+                Reply::Claimed(Ok(()))
+            }
+            Step::Sending => {
+                *world.queued.entry((call.key, call.content)).or_default() += 1;
+                Reply::Sent
+            }
+            Step::Settling => {
+                let stored = world.table.get_mut(&call.key);
+                if self.mine(stored.as_deref(), &owner, Spoiled::SettleWhoeverOwns) {
+                    stored.expect("it is mine").state = State::Queued;
+                    return Reply::Settled { reported: true };
+                }
+                let settled = claim::already_settled(stored.as_deref(), &owner);
+                let reported = settled && !self.is(Spoiled::ForgetOwnSettle);
+                world.false_alarm |= settled && !reported;
+                Reply::Settled { reported }
+            }
+            Step::Releasing => {
+                let stored = world.table.get_mut(&call.key);
+                if self.mine(stored.as_deref(), &owner, Spoiled::ReleaseWhoeverOwns) {
+                    stored.expect("it is mine").state = State::Claimed { lease_until: claim::RELEASED };
+                    if self.is(Spoiled::ReleaseDeletes) {
+                        world.table.remove(&call.key);
+                    }
+                }
+                Reply::Released
+            }
+        }
+    }
+
+    /// A call arrives that nobody waits for. Only a message does harm by that: the table's conditions stop the others.
+    fn arrive(&self, world: &mut World, call: &Invocation) {
+        world.in_flight.remove(call);
+        if let Reply::Sent = self.execute(world, call) {
+            let lease_is_over = milliseconds(world.now) > self.claim(call).lease_until;
+            world.open(if lease_is_over { Window::InFlight } else { Window::AnswerLost });
+        }
+    }
+
+    // What an invocation does.
+
+    fn deliver(&self, world: &mut World, delivery: usize, skew: i64) {
+        world.delivered.insert(delivery);
+        world.running.insert(Invocation {
+            delivery,
+            started: world.now,
+            skew,
+            content: self.deliveries[delivery].content,
+            key: Key::Event,
+            step: Step::Claiming(world.now + skew),
+        });
+    }
+
+    /// The invocation's call was answered.
+    fn answered(&self, world: &mut World, invocation: Invocation, in_time: bool) {
+        match self.execute(world, &invocation) {
+            Reply::Claimed(Ok(())) => self.proceed(world, invocation, claim::after_claim(Written::Yes, in_time)),
+            Reply::Claimed(Err(refusal)) => {
+                self.proceed(world, invocation, claim::after_claim(Written::Refused(refusal), in_time));
+            }
+            Reply::Sent => self.proceed(world, invocation, self.after_send(Sent::Yes)),
+            Reply::Settled { .. } if self.is(Spoiled::SettleBeforeSend) => invocation.goes_on(world, Step::Sending),
+            Reply::Settled { .. } => invocation.accepts(world),
+            Reply::Released => {}
+        }
+    }
+
+    /// The invocation has given up its call.
+    fn failed(&self, world: &mut World, invocation: Invocation, failure: Failure) {
+        let refused = failure == Failure::Refused;
+        match invocation.step {
+            Step::Claiming(_) => {
+                let written = if refused { Written::No } else { Written::Perhaps };
+                self.proceed(world, invocation, claim::after_claim(written, true));
+            }
+            Step::Sending => {
+                let sent = if refused { Sent::No } else { Sent::Perhaps };
+                self.proceed(world, invocation, self.after_send(sent));
+            }
+            Step::Settling => {
+                world.open(Window::SettleFailed);
+                invocation.accepts(world);
+            }
+            Step::Releasing => {}
+        }
+    }
+
+    fn proceed(&self, world: &mut World, invocation: Invocation, next: Next) {
+        match next {
+            Next::Send if self.is(Spoiled::SettleBeforeSend) => invocation.goes_on(world, Step::Settling),
+            Next::Settle if self.is(Spoiled::SettleBeforeSend) => invocation.accepts(world),
+            Next::Send => invocation.goes_on(world, Step::Sending),
+            Next::Settle => invocation.goes_on(world, Step::Settling),
+            Next::Release => invocation.goes_on(world, Step::Releasing),
+            Next::Yield(Refusal::Duplicate) => invocation.accepts(world),
+            Next::Yield(Refusal::Busy { .. }) if self.is(Spoiled::AcceptWhenBusy) => invocation.accepts(world),
+            Next::Yield(Refusal::Conflict { .. }) => {
+                let clock = world.now + invocation.skew;
+                let key = Key::Quarantine(invocation.content);
+                Invocation { key, ..invocation }.goes_on(world, Step::Claiming(clock));
+            }
+            // The answer is no 2xx: the provider tries again by its schedule.
+            Next::Leave | Next::Yield(_) => {}
+        }
+    }
+
+    fn fault(&self, world: &mut World) {
+        world.faults -= 1;
+        world.recovered_late |= world.now + LEASE + SKEW >= self.last_attempt();
+    }
+}
+
+impl Invocation {
+    fn owner(&self) -> String {
+        self.delivery.to_string()
+    }
+
+    fn goes_on(self, world: &mut World, step: Step) {
+        let skew = if matches!(step, Step::Claiming(_)) { self.skew } else { 0 };
+        world.running.insert(Invocation { step, skew, ..self });
+    }
+
+    /// The answer is a 2xx.
+    fn accepts(self, world: &mut World) {
+        world.acknowledged.insert(self.content);
+    }
+}
+
+impl World {
+    fn open(&mut self, window: Window) {
+        self.windows[window as usize] += 1;
+    }
+
+    fn take(&mut self, delivery: usize) -> Invocation {
+        let running = self.running.iter().find(|invocation| invocation.delivery == delivery).cloned();
+        self.running.take(&running.expect("it runs")).expect("it was found")
+    }
+
+    fn copies(&self, key: Key, content: Content) -> u8 {
+        self.queued.get(&(key, content)).copied().unwrap_or(0)
+    }
+
+    /// Whether the event is queued twice, and nothing but this window can have been the cause.
+    fn twice_by(&self, window: Window) -> bool {
+        let others: u8 = self.windows.iter().sum::<u8>() - self.windows[window as usize];
+        others == 0 && self.copies(Key::Event, Content::Original) == 2
+    }
+}
+
+fn milliseconds(ticks: i64) -> i64 {
+    ticks * 1000
+}
+
+impl Model for Scenario {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World {
+            now: 1,
+            table: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            running: BTreeSet::new(),
+            in_flight: BTreeSet::new(),
+            delivered: BTreeSet::new(),
+            acknowledged: BTreeSet::new(),
+            faults: self.faults,
+            recovered_late: false,
+            windows: [0; 5],
+            turned_away_by_itself: false,
+            false_alarm: false,
+        }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        for delivery in self.deliverable(world) {
+            actions.extend(self.skews.iter().map(|&skew| Action::Deliver { delivery, skew }));
+        }
+        for &Invocation { delivery, step, .. } in &world.running {
+            actions.push(Action::Answer(delivery));
+            if world.faults > 0 {
+                let fail = |failure| Action::Fail { delivery, failure };
+                actions.extend([Failure::Refused, Failure::Lost, Failure::Late].map(fail));
+                actions.push(Action::Retry(delivery));
+                if matches!(step, Step::Claiming(_)) {
+                    actions.push(Action::BudgetSpent(delivery));
+                }
+                let crash = |call_on_its_way| Action::Crash { delivery, call_on_its_way };
+                actions.extend([true, false].map(crash));
+            }
+        }
+        actions.extend(world.in_flight.iter().cloned().map(Action::Arrive));
+        let expired = world.table.iter().filter(|(_, stored)| stored.expires_at < world.now);
+        actions.extend(expired.map(|(key, _)| Action::Delete(*key)));
+
+        let to_come = world.delivered.len() < self.deliveries.len() || !world.in_flight.is_empty();
+        let all_may_run_on = world.running.iter().all(|invocation| world.now < invocation.started + LIFE);
+        let due = |index: usize| self.deliveries[index].due.is_some();
+        if world.now < self.horizon && to_come && all_may_run_on && !self.deliverable(world).any(due) {
+            actions.push(Action::Tick);
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        let world = &mut next;
+        match action {
+            Action::Deliver { delivery, skew } => self.deliver(world, delivery, skew),
+            Action::Answer(delivery) => {
+                let invocation = world.take(delivery);
+                self.answered(world, invocation, true);
+            }
+            Action::BudgetSpent(delivery) => {
+                self.fault(world);
+                let invocation = world.take(delivery);
+                self.answered(world, invocation, false);
+            }
+            Action::Fail { delivery, failure } => {
+                self.fault(world);
+                let invocation = world.take(delivery);
+                if failure == Failure::Late {
+                    world.in_flight.insert(invocation.clone());
+                }
+                self.failed(world, invocation, failure);
+            }
+            Action::Retry(delivery) => {
+                self.fault(world);
+                let invocation = world.running.iter().find(|invocation| invocation.delivery == delivery);
+                world.in_flight.insert(invocation.expect("it runs").clone());
+            }
+            Action::Crash { delivery, call_on_its_way } => {
+                self.fault(world);
+                let invocation = world.take(delivery);
+                if invocation.step == Step::Settling {
+                    world.open(Window::Crashed);
+                }
+                if call_on_its_way {
+                    world.in_flight.insert(invocation);
+                }
+            }
+            Action::Arrive(call) => self.arrive(world, &call),
+            Action::Delete(key) => {
+                world.table.remove(&key);
+                world.open(Window::Expired);
+            }
+            Action::Tick => world.now += 1,
+        }
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(KEPT, |_, world: &World| {
+                let stored = |content: &Content| {
+                    world.copies(Key::Event, *content) + world.copies(Key::Quarantine(*content), *content) > 0
+                };
+                world.acknowledged.iter().all(stored)
+            }),
+            Property::always(ONCE, |_, world: &World| {
+                let mut copies = BTreeMap::<Key, u8>::new();
+                for ((key, _), count) in &world.queued {
+                    *copies.entry(*key).or_default() += count;
+                }
+                copies.values().map(|count| count - 1).sum::<u8>() <= world.windows.iter().sum::<u8>()
+            }),
+            Property::always(ALONE, |_, world: &World| {
+                let has_it = |invocation: &&Invocation| matches!(invocation.step, Step::Sending | Step::Settling);
+                let mut keys = BTreeSet::new();
+                world.running.iter().filter(has_it).all(|invocation| keys.insert(invocation.key))
+            }),
+            Property::always(ONE_CONTENT, |_, world: &World| {
+                let queued = |content| world.copies(Key::Event, content) > 0;
+                !(queued(Content::Original) && queued(Content::Other)) || world.windows[Window::Expired as usize] > 0
+            }),
+            Property::always(PATIENT, |scenario: &Scenario, world: &World| {
+                let later = world.now + LEASE + SKEW + 1;
+                world.table.values().filter(|stored| stored.state != State::Queued).all(|stored| {
+                    let claim = Claim {
+                        key: String::new(),
+                        event_id: String::new(),
+                        owner: "another".to_owned(),
+                        content: stored.content.clone(),
+                        lease_until: 0,
+                        expires_at: 0,
+                    };
+                    [-SKEW, SKEW].iter().all(|skew| scenario.admits(Some(stored), &claim, milliseconds(later + skew)))
+                })
+            }),
+            Property::always(ARRIVES, |scenario: &Scenario, world: &World| {
+                let stored = world.queued.keys().any(|(_, content)| *content == Content::Original);
+                stored || world.recovered_late || !scenario.over(world)
+            }),
+            Property::always(OWN_CLAIM, |_, world: &World| !world.turned_away_by_itself),
+            Property::always(HONEST, |_, world: &World| !world.false_alarm),
+            // No window may be left out of the list, and none may be on it for nothing: each one alone suffices.
+            Property::sometimes("twice by (a)", |_, world: &World| world.twice_by(Window::Crashed)),
+            Property::sometimes("twice by (b)", |_, world: &World| world.twice_by(Window::AnswerLost)),
+            Property::sometimes("twice by (c)", |_, world: &World| world.twice_by(Window::SettleFailed)),
+            Property::sometimes("twice by (d)", |_, world: &World| world.twice_by(Window::InFlight)),
+            Property::sometimes("twice by (e)", |_, world: &World| world.twice_by(Window::Expired)),
+        ]
+    }
+}
+
+
+#[test]
+fn probe() {
+    use Spoiled::*;
+    let all = [SettleBeforeSend, ReleaseDeletes, ReleaseWhoeverOwns, SettleWhoeverOwns, NoLease, NoMargin, LeaseBeyondRetries, NoTakeOver, TakeOverWithOtherContent, ReleaseWhenSentPerhaps, AcceptWhenSentPerhaps, AcceptWhenBusy, ForgetOwnClaim, ForgetOwnSettle];
+    for s in all {
+      for (again, other, faults) in [(true,false,2),(false,true,1), (false,true,2)] {
+        let sc = Scenario { spoiled: Some(s), ..Scenario::new(again, other, faults) };
+        let started = Instant::now();
+        let c = sc.checker().threads(2).target_state_count(700_000).spawn_bfs().join();
+        let mut d: Vec<_> = c.discoveries().into_iter().filter(|(n, _)| !n.starts_with("twice")).map(|(n, p)| (n, p.into_actions().len())).collect();
+        d.sort();
+        println!("{s:?} {again} {other} {faults}: {} {:.1}s {d:?}", c.unique_state_count(), started.elapsed().as_secs_f32());
+      }
+    }
+}
