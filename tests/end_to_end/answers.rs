@@ -248,15 +248,14 @@ async fn the_log_line_says_what_an_operator_asks() {
     assert_eq!(
         directive["Metrics"],
         json!([
-            {"Name": "Queued", "Unit": "Count"}, {"Name": "ClaimMs", "Unit": "Milliseconds"},
-            {"Name": "EnqueueMs", "Unit": "Milliseconds"}, {"Name": "SettleMs", "Unit": "Milliseconds"},
-            {"Name": "TotalMs", "Unit": "Milliseconds"}
+            {"Name": "Received", "Unit": "Count"}, {"Name": "Queued", "Unit": "Count"}, {"Name": "ClaimMs", "Unit": "Milliseconds"},
+            {"Name": "EnqueueMs", "Unit": "Milliseconds"}, {"Name": "TotalMs", "Unit": "Milliseconds"}
         ])
     );
     let age = unix_now().abs_diff(line["_aws"]["Timestamp"].as_u64().unwrap() / 1000);
     assert!(age < 60, "{line}");
-    assert_eq!(line["Queued"], 1.0);
-    for name in ["ClaimMs", "EnqueueMs", "SettleMs", "TotalMs"] {
+    assert_eq!((&line["Received"], &line["Queued"]), (&json!(1.0), &json!(1.0)));
+    for name in ["ClaimMs", "EnqueueMs", "settle_ms", "TotalMs"] {
         assert!(line[name].as_f64().is_some_and(|ms| ms > 0.0), "{name} in {line}");
     }
     assert!(line["key"].as_str().unwrap().starts_with("elective#default#"), "{line}");

@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use hookgate_verify::{Authenticated, Delivery, Reading, Rejection};
-use time::OffsetDateTime;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
@@ -12,7 +11,7 @@ use crate::{
     config::RESERVE,
     http,
     lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent},
-    log::{Directive, Line, Metrics, Trail},
+    log::{Directive, Line, Metrics, Trail, milliseconds},
     outcome::{Outcome, Refusal},
     queue::{self, Message, SendError},
     table::Table,
@@ -88,12 +87,13 @@ impl Intake {
     /// Takes one delivery: what to answer, and the one line to log.
     pub async fn handle(&self, invocation: LambdaEvent<ApiGatewayV2httpRequest>) -> Handled {
         let started = Instant::now();
+        let received = SystemTime::now();
         let LambdaEvent { payload, context } = invocation;
         let provider = self.config.verifier.provider();
         let mut trail = Trail::default();
         let mut account = None;
         let mut body_bytes = 0;
-        let outcome = match http::delivery(payload, provider, OffsetDateTime::now_utc()) {
+        let outcome = match http::delivery(payload, provider, received.into()) {
             Err(refusal) => Outcome::Rejected(refusal),
             Ok(delivery) => {
                 account = Some(delivery.account.to_string());
@@ -125,7 +125,7 @@ impl Intake {
             body_bytes,
             request_id: &context.request_id,
             trace: context.xray_trace_id.as_deref(),
-            directive: Directive::new(&metrics, unix_milliseconds(SystemTime::now())),
+            directive: Directive::new(&metrics, unix_milliseconds(received)),
             metrics: &metrics,
         };
         Handled { response, log: line.to_json() }
@@ -255,7 +255,7 @@ impl Intake {
             Ok(Err(error)) => trail.cleanup_error = Some(format!("settle: {}", error.name)),
             Err(_) => trail.cleanup_error = Some(format!("settle: {BUDGET_SPENT}")),
         }
-        trail.settle = Some(started.elapsed());
+        trail.settle_ms = Some(milliseconds(started.elapsed()));
         Fate::Stored
     }
 

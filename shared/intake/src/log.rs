@@ -69,8 +69,13 @@ pub(crate) struct Trail {
     pub claim: Option<Duration>,
     #[serde(skip)]
     pub enqueue: Option<Duration>,
-    #[serde(skip)]
-    pub settle: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settle_ms: Option<f64>,
+}
+
+/// Milliseconds, with digits down to the microsecond.
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// The metrics of one delivery.
@@ -85,29 +90,27 @@ struct Metric {
 }
 
 impl Metrics {
-    /// One count for the outcome, what else an operator counts, and how long it took.
+    /// One count for the delivery and one for its outcome, what else an operator counts, and how long it took.
     pub fn of(outcome: &Outcome, trail: &Trail, total: Duration) -> Self {
         let count = |name| Metric { name, unit: "Count", value: 1.0 };
-        let time = |name, duration: Duration| {
-            // Milliseconds, with digits down to the microsecond.
-            let value = (duration.as_secs_f64() * 1e6).round() / 1e3;
-            Metric { name, unit: "Milliseconds", value }
-        };
-        let mut metrics = vec![count(match outcome {
-            Outcome::Queued => "Queued",
-            Outcome::Duplicate => "Duplicate",
-            Outcome::Quarantined(_) => "Quarantined",
-            Outcome::Rejected(_) => "Rejected",
-            Outcome::TooLarge => "TooLarge",
-            Outcome::Busy { .. } => "Busy",
-            Outcome::Unavailable { .. } => "Unavailable",
-        })];
+        let time = |name, duration| Metric { name, unit: "Milliseconds", value: milliseconds(duration) };
+        let mut metrics = vec![
+            count("Received"),
+            count(match outcome {
+                Outcome::Queued => "Queued",
+                Outcome::Duplicate => "Duplicate",
+                Outcome::Quarantined(_) => "Quarantined",
+                Outcome::Rejected(_) => "Rejected",
+                Outcome::TooLarge => "TooLarge",
+                Outcome::Busy { .. } => "Busy",
+                Outcome::Unavailable { .. } => "Unavailable",
+            }),
+        ];
         // An operator removes the previous secret when this stays at none.
         metrics.extend(trail.secret.filter(|&position| position > 0).map(|_| count("PreviousSecret")));
         metrics.extend(trail.cleanup_error.as_ref().map(|_| count("CleanupFailed")));
         metrics.extend(trail.claim.map(|duration| time("ClaimMs", duration)));
         metrics.extend(trail.enqueue.map(|duration| time("EnqueueMs", duration)));
-        metrics.extend(trail.settle.map(|duration| time("SettleMs", duration)));
         metrics.push(time("TotalMs", total));
         Metrics(metrics)
     }
