@@ -101,7 +101,7 @@ def test_functions_are_told_what_they_read_and_nothing_else():
 
 
 def test_functions_may_do_what_they_do_and_nothing_else():
-    write = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
+    write = {"dynamodb:PutItem", "dynamodb:UpdateItem"}
     log, trace = {"logs:CreateLogStream", "logs:PutLogEvents"}, {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
     def pairs(**actions_of):

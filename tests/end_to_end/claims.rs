@@ -5,9 +5,11 @@ use hookgate_verify::providers::elective;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use hookgate_intake::claim::{Claim, Refusal, State, Stored, admits, judge};
+
 use crate::support::{
     World, binary,
-    lambda::{Answer, Function},
+    lambda::{Answer, Function, Invocation},
     log_lines, order_paid, outcome, signed,
 };
 
@@ -128,6 +130,67 @@ async fn the_same_id_with_other_content_goes_to_quarantine_in_every_state() {
     assert!(world.events().await.is_empty());
 }
 
+/// DynamoDB evaluates the condition as `claim::admits` does, for everything that can stand in the table.
+#[tokio::test]
+async fn dynamodb_and_the_pure_functions_decide_alike() {
+    let (world, function, delivery) = with_one_event().await;
+    let template = world.claims().await.remove(0);
+    let content = template["content"].as_s().unwrap().clone();
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for owner in ["another", "me"] {
+        for expires_in in [-2, 2_000] {
+            for stored_content in [&*content, "other"] {
+                for lease in [None, Some(-1_000), Some(0), Some(60_000)] {
+                    let start = now();
+                    let state = lease.map_or(State::Queued, |lease| State::Claimed { lease_until: start + lease });
+                    let expires_at = start / 1000 + expires_in;
+                    let stored = Stored { owner: owner.into(), state, content: stored_content.into(), expires_at };
+                    let mut item = template.clone();
+                    item.insert("owner".into(), text(owner));
+                    item.insert("content".into(), text(stored_content));
+                    item.insert("expires_at".into(), number(expires_at));
+                    item.remove("lease_until");
+                    item.insert("state".into(), text("queued"));
+                    if let State::Claimed { lease_until } = state {
+                        item.insert("state".into(), text("claimed"));
+                        item.insert("lease_until".into(), number(lease_until));
+                    }
+                    let put = world.engines.dynamodb().put_item().table_name(&world.resources.table);
+                    put.set_item(Some(item)).send().await.unwrap();
+
+                    let wanted = Claim {
+                        key: String::new(),
+                        event_id: String::new(),
+                        owner: "me".into(),
+                        content: content.clone(),
+                        lease_until: start + 10_000,
+                        expires_at: start / 1000 + 2_592_000,
+                    };
+                    // The function's clock is a little later: a lease that ends now is over by then.
+                    let later = start + 1;
+                    let expected = if admits(Some(&stored), &wanted, later) {
+                        "queued"
+                    } else {
+                        match judge(&stored, &wanted, later) {
+                            Refusal::Mine => "queued",
+                            Refusal::Duplicate => "duplicate",
+                            Refusal::Busy { .. } => "busy",
+                            Refusal::Conflict { .. } => "quarantined",
+                        }
+                    };
+                    let invocation = Invocation { request_id: "me".into(), ..Invocation::default() };
+                    let (_, got) = outcome(&function.invoke_with(delivery.clone(), invocation).await);
+                    // One conflict is like the other: the second is a duplicate in quarantine.
+                    let repeated = expected == "quarantined" && counts.contains_key("quarantined");
+                    assert_eq!(got, if repeated { "duplicate" } else { expected }, "{stored:?}");
+                    *counts.entry(expected.to_owned()).or_default() += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(counts.len(), 4, "{counts:?}");
+}
+
 #[tokio::test]
 async fn a_claim_nobody_can_read_is_no_licence_to_send() {
     let (world, function, delivery) = with_one_event().await;
@@ -137,14 +200,18 @@ async fn a_claim_nobody_can_read_is_no_licence_to_send() {
 }
 
 #[tokio::test]
-async fn a_refused_send_gives_the_claim_back() {
+async fn a_refused_send_ends_the_lease() {
     let world = World::new().await;
     let gone = format!("{}/000000000000/no-such-queue", world.engines.sqs_url());
     let broken = world.function("elective", &[("QUEUE_URL", &gone)]).await;
     let delivery = signed(&elective::PROVIDER, &order_paid("evt_1", ""));
     let Answer::Response(answer) = broken.invoke(delivery.clone()).await else { panic!("no answer") };
     assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&503.into(), &"30".into()));
-    assert!(world.claims().await.is_empty());
+    // The lease has ended, and the claim still stands for this content.
+    let claims = world.claims().await;
+    assert_eq!((claims.len(), &claims[0]["state"], &claims[0]["lease_until"]), (1, &text("claimed"), &number(0)));
+    let other = signed(&elective::PROVIDER, &order_paid("evt_1", "other content"));
+    assert_eq!(outcome(&broken.invoke(other).await), (200, "quarantined".to_owned()));
     let line: Value = log_lines(&broken, 1).await.remove(0);
     assert_eq!((&line["reason"], &line["level"]), (&"enqueue".into(), &"ERROR".into()), "{line}");
     assert!(line["error"].as_str().unwrap().contains("NonExistentQueue"), "{line}");

@@ -3,9 +3,9 @@
 //! ```text
 //!               claim: put if absent, or expired, or (claimed, lease over, same content)
 //!  absent ─────────────► claimed(owner, lease) ── enqueue ok ──► settle: update if still mine ──► queued
-//!    ▲                        │        │
-//!    └── release if mine ◄────┘        └─ crash: the lease ends; the provider's next attempt takes over and enqueues
-//!        (send refused)
+//!                          │
+//!                          └─ crash, or release if still mine: the lease ends, at its time or at once; the provider's
+//!                             next attempt takes over, with the same content only, and enqueues
 //! ```
 //!
 //! `table.rs` says the same in DynamoDB's words; both stand or fall together.
@@ -163,7 +163,8 @@ pub fn judge(stored: &Stored, claim: &Claim, now: i64) -> Refusal {
         State::Claimed { .. } if stored.owner == claim.owner => Refusal::Mine,
         State::Claimed { lease_until } => {
             let milliseconds = u64::try_from(lease_until - now).unwrap_or(0);
-            Refusal::Busy { retry_after: milliseconds.div_ceil(1000).max(1) }
+            // The whole seconds, and one more: at the lease's very end it is still busy.
+            Refusal::Busy { retry_after: milliseconds / 1000 + 1 }
         }
     }
 }

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
     Config,
-    claim::{Claim, Refusal as ClaimRefusal, partition_key},
+    claim::{Claim, Next, Refusal as ClaimRefusal, Sent, Written, after_claim, after_send, partition_key},
     config::RESERVE,
     http,
     lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent},
@@ -205,26 +205,22 @@ impl Intake {
         let started = Instant::now();
         let claimed = timeout_at(budget.work, self.table.claim(&claim, unix_milliseconds(SystemTime::now()))).await;
         trail.claim = Some(started.elapsed());
-        match claimed {
-            Ok(Ok(Ok(()) | Err(ClaimRefusal::Mine))) => {}
-            Ok(Ok(Err(ClaimRefusal::Duplicate))) => return Fate::Duplicate,
-            Ok(Ok(Err(ClaimRefusal::Busy { retry_after }))) => return Fate::Busy { retry_after },
-            Ok(Ok(Err(ClaimRefusal::Conflict { claimed }))) => return Fate::Conflict { claimed },
-            Ok(Err(error)) if error.nothing_written => {
-                return Fate::Unavailable { step: "claim", error: error.name };
-            }
-            Ok(Err(error)) => {
-                self.release(&claim, budget, trail).await;
-                return Fate::Unavailable { step: "claim", error: error.name };
-            }
-            Err(_) => {
-                self.release(&claim, budget, trail).await;
-                return Fate::Unavailable { step: "claim", error: BUDGET_SPENT.to_owned() };
-            }
-        }
-        if Instant::now() >= budget.work {
+        let (written, error) = match claimed {
+            Ok(Ok(Ok(()))) => (Written::Yes, BUDGET_SPENT.to_owned()),
+            Ok(Ok(Err(refusal))) => (Written::Refused(refusal), BUDGET_SPENT.to_owned()),
+            Ok(Err(error)) => (if error.refused { Written::No } else { Written::Perhaps }, error.name),
+            Err(_) => (Written::Perhaps, BUDGET_SPENT.to_owned()),
+        };
+        let next = after_claim(written, Instant::now() < budget.work);
+        if next == Next::Release {
             self.release(&claim, budget, trail).await;
-            return Fate::Unavailable { step: "claim", error: BUDGET_SPENT.to_owned() };
+        }
+        match next {
+            Next::Send => {}
+            Next::Yield(ClaimRefusal::Duplicate) => return Fate::Duplicate,
+            Next::Yield(ClaimRefusal::Busy { retry_after }) => return Fate::Busy { retry_after },
+            Next::Yield(ClaimRefusal::Conflict { claimed }) => return Fate::Conflict { claimed },
+            _ => return Fate::Unavailable { step: "claim", error },
         }
 
         let started = Instant::now();
@@ -235,16 +231,19 @@ impl Intake {
         let trace = context.xray_trace_id.as_deref();
         let sent = timeout_at(budget.work, queue::send(&self.config.sqs, queue_url, parcel.message, trace)).await;
         trail.enqueue = Some(started.elapsed());
-        let message_id = match sent {
-            Ok(Ok(message_id)) => message_id,
-            Ok(Err(SendError::Refused(error))) => {
-                self.release(&claim, budget, trail).await;
-                return Fate::Unavailable { step: "enqueue", error };
-            }
-            // The message may be on the queue: the claim stays until its lease ends.
-            Ok(Err(SendError::Unknown(error))) => return Fate::Unavailable { step: "enqueue", error },
-            Err(_) => return Fate::Unavailable { step: "enqueue", error: BUDGET_SPENT.to_owned() },
+        let (sent, message_id, error) = match sent {
+            Ok(Ok(message_id)) => (Sent::Yes, message_id, String::new()),
+            Ok(Err(SendError::Refused(error))) => (Sent::No, String::new(), error),
+            Ok(Err(SendError::Unknown(error))) => (Sent::Perhaps, String::new(), error),
+            Err(_) => (Sent::Perhaps, String::new(), BUDGET_SPENT.to_owned()),
         };
+        let next = after_send(sent);
+        if next == Next::Release {
+            self.release(&claim, budget, trail).await;
+        }
+        if next != Next::Settle {
+            return Fate::Unavailable { step: "enqueue", error };
+        }
 
         trail.message_id = Some(message_id.clone());
 

@@ -138,7 +138,7 @@ fn harmless_headers(headers: &http::HeaderMap) -> BTreeMap<String, String> {
 /// What became of a send that did not come back with a message id.
 #[derive(Debug)]
 pub(crate) enum SendError {
-    /// SQS refused the message: it is not on the queue.
+    /// SQS refused the last attempt. An earlier one may have got through all the same.
     Refused(String),
     /// Nobody knows: the answer was lost, or never came.
     Unknown(String),

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     Client,
     config::retry::RetryConfig,
     error::{ProvideErrorMetadata, SdkError},
-    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
 
@@ -19,14 +19,14 @@ use crate::{
 const ADMITS: &str = "attribute_not_exists(#pk) OR #expires_at < :now \
                       OR (#state = :claimed AND #lease_until < :now_ms AND #content = :content)";
 
-/// The claim is still this invocation's.
+/// [`claim::mine`], evaluated by DynamoDB.
 const MINE: &str = "#owner = :owner AND #state = :claimed";
 
 /// A call to DynamoDB that did not do what it should.
 #[derive(Debug)]
 pub(crate) struct TableError {
-    /// Nothing was written: DynamoDB said so.
-    pub nothing_written: bool,
+    /// DynamoDB turned the last attempt down. An earlier one may have got through all the same.
+    pub refused: bool,
     /// The error's name.
     pub name: String,
 }
@@ -46,7 +46,7 @@ impl Table {
     /// Opens the connection, by a call that the function may make and that DynamoDB refuses: no key is empty.
     pub async fn connect(&self) {
         let once = aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self.client.delete_item().table_name(&self.name).key("pk", text(""));
+        let call = self.client.update_item().table_name(&self.name).key("pk", text(""));
         // Whatever the answer, there is a connection now; or else the first claim will say what is wrong.
         let _ = call.customize().config_override(once).send().await;
     }
@@ -82,7 +82,7 @@ impl Table {
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
                     let stored = stored(refused.item()).ok_or_else(|| TableError {
-                        nothing_written: true,
+                        refused: true,
                         name: "the claim in the table has not the form of one".to_owned(),
                     })?;
                     Ok(Err(claim::judge(&stored, claim, now)))
@@ -123,14 +123,18 @@ impl Table {
         }
     }
 
-    /// Takes the claim back, so that the provider's next attempt need not wait for the lease to end.
+    /// Ends the lease, so that the provider's next attempt need not wait for it. The claim itself stays: see
+    /// [`claim::RELEASED`].
     pub async fn release(&self, claim: &Claim) -> Result<(), TableError> {
         let released = self
             .client
-            .delete_item()
+            .update_item()
             .table_name(&self.name)
             .key("pk", text(&claim.key))
+            .update_expression("SET #lease_until = :released")
             .condition_expression(MINE)
+            .expression_attribute_names("#lease_until", "lease_until")
+            .expression_attribute_values(":released", number(claim::RELEASED))
             .expression_attribute_names("#owner", "owner")
             .expression_attribute_names("#state", "state")
             .expression_attribute_values(":owner", text(&claim.owner))
@@ -139,9 +143,9 @@ impl Table {
             .await;
         match released {
             Ok(_) => Ok(()),
-            // Not there, or not mine: nothing to take back.
+            // Not there, or not mine: no lease to end.
             Err(error)
-                if matches!(error.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_))) =>
+                if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) =>
             {
                 Ok(())
             }
@@ -173,10 +177,10 @@ fn number(value: i64) -> AttributeValue {
 fn table_error<E: ProvideErrorMetadata>(
     error: &SdkError<E, aws_sdk_dynamodb::config::http::HttpResponse>,
 ) -> TableError {
-    let nothing_written = match error {
+    let refused = match error {
         SdkError::ConstructionFailure(_) => true,
         SdkError::ServiceError(answer) => answer.raw().status().is_client_error(),
         _ => false,
     };
-    TableError { nothing_written, name: error_name(error) }
+    TableError { refused, name: error_name(error) }
 }
