@@ -1,5 +1,11 @@
 //! The parts of the `hookgate` command, for the command itself and for the end-to-end tests.
 
 pub mod engines;
+pub mod explain;
+pub mod http;
+pub mod json;
 pub mod local;
+pub mod request;
 pub mod samples;
+pub mod send;
+pub mod usage;

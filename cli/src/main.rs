@@ -1,4 +1,4 @@
-//! `hookgate`: starts the local intake.
+//! `hookgate`: starts the local intake, or does what a subcommand says.
 
 use std::{
     collections::BTreeMap,
@@ -8,11 +8,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use hookgate::{
     engines::{self, Engines, Resources},
+    explain,
     local::{Local, OnDelivery, SecretsFile},
-    samples,
+    samples, send,
+    usage::UsageError,
 };
 use serde_json::Value;
 
@@ -22,9 +24,12 @@ use serde_json::Value;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Examples:\n  hookgate                     start, send the samples, stay until Ctrl-C\n  hookgate --once              start, send the samples, end; non-zero if anything was unexpected\n  hookgate --no-samples --secrets my-secrets.json"
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:\n  hookgate                     start, send the samples, stay until Ctrl-C\n  hookgate --once              start, send the samples, end; non-zero if anything was unexpected\n  hookgate --no-samples --secrets my-secrets.json\n  hookgate send shoppex order:paid\n  hookgate explain shoppex request.txt --secrets my-secrets.json"
 )]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// End after the samples, with exit code 1 if anything was unexpected.
     #[arg(long)]
     once: bool,
@@ -45,16 +50,41 @@ struct Arguments {
     secrets: Option<PathBuf>,
 }
 
+#[derive(Subcommand)]
+enum Command {
+    Send(send::Arguments),
+    Explain(explain::command::Arguments),
+}
+
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    let command = arguments.command.take();
+    if let Some(Command::Explain(arguments)) = &command {
+        return ended(explain::command::run(arguments));
+    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
+    if let Some(Command::Send(arguments)) = command {
+        return ended(runtime.block_on(send::run(arguments)));
+    }
     match runtime.block_on(run(arguments)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => fail(&*error),
+    }
+}
+
+/// The exit code of a subcommand: 0 yes, 1 no, 2 it could not be done as it was asked for.
+fn ended(answer: Result<bool, UsageError>) -> ExitCode {
+    match answer {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            fail(&error);
+            ExitCode::from(2)
+        }
     }
 }
 

@@ -79,8 +79,14 @@ impl Secrets {
     }
 
     /// The account's live secrets, current first. Empty for an unknown account, which no signature can match.
-    pub(crate) fn of(&self, account: &Account) -> &[Vec<u8>] {
+    #[must_use]
+    pub fn of(&self, account: &Account) -> &[Vec<u8>] {
         self.0.get(account).map_or(&[], Vec::as_slice)
+    }
+
+    /// The accounts that have secrets.
+    pub fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.0.keys()
     }
 
     /// The account's current secret, to sign as the provider would. None for an unknown account.

@@ -54,6 +54,20 @@ pub fn sign(scheme: &Scheme, secret: &[u8], body: &[u8], stamp: (&str, u64)) -> 
     }
 }
 
+/// The signature that stands in `body` as its top-level member `name`, and the text around it that it would have to be
+/// made over. None where there is no such member, or more than one, or none that can be read safely.
+///
+/// For tools that explain. It proves nothing.
+#[must_use]
+pub fn member<'b>(name: &str, remainder: Remainder, body: &'b [u8]) -> Option<(&'b [u8], [&'b [u8]; 2])> {
+    let Member { value, cut } = member::find(body, name.as_bytes()).ok()?;
+    let left_out = match remainder {
+        Remainder::Without => cut,
+        Remainder::Emptied => value.clone(),
+    };
+    Some((&body[value], [&body[..left_out.start], &body[left_out.end..]]))
+}
+
 fn with_member(body: &[u8], name: &str) -> (Vec<u8>, Member) {
     let mut body = body.to_vec();
     if member::find(&body, name.as_bytes()) == Err(member::Trouble::Absent) {

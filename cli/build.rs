@@ -1,0 +1,37 @@
+//! Puts the samples under `events/` into the binary, so that an installed one can send them too.
+//!
+//! A build script and not a macro: cargo then notices new files in the folder.
+
+#![allow(clippy::unnecessary_debug_formatting, reason = "Rust's escapes are what a Rust literal needs")]
+
+use std::{
+    error::Error,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let events = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../events").canonicalize()?;
+    println!("cargo::rerun-if-changed={}", events.display());
+    let mut code = format!(
+        "/// `events/secrets.json`.\npub static SECRETS: &str = include_str!({:?});\n\
+         /// Every sample: its provider, and the invocation.\npub static SAMPLES: &[(&str, &str)] = &[\n",
+        events.join("secrets.json")
+    );
+    for folder in sorted(&events)?.iter().filter(|path| path.is_dir()) {
+        let provider = folder.file_name().unwrap_or_default();
+        for file in sorted(folder)? {
+            writeln!(code, "    ({provider:?}, include_str!({file:?})),")?;
+        }
+    }
+    code.push_str("];\n");
+    fs::write(Path::new(&std::env::var("OUT_DIR")?).join("samples.rs"), code)?;
+    Ok(())
+}
+
+fn sorted(folder: &Path) -> Result<Vec<PathBuf>, std::io::Error> {
+    let mut paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()?;
+    paths.sort();
+    Ok(paths)
+}

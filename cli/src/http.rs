@@ -1,0 +1,114 @@
+//! One small HTTP client for the tools: POST, with or without TLS.
+//!
+//! Built of what the AWS SDK brings along anyway: hyper, and rustls on ring. The system's certificates are read only for
+//! `https`, so that the local intake can be spoken to on a machine that has none.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Request, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use serde_json::Value;
+
+use crate::{send::outgoing::Outgoing, usage::UsageError};
+
+/// Longer than any intake takes.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Longer than any answer of an intake.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// Posts deliveries to one address.
+#[derive(Debug, Clone)]
+pub struct Poster {
+    client: Client<HttpsConnector<HttpConnector>, Full<bytes::Bytes>>,
+    url: Uri,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The answer's outcome, where it is an intake's.
+    pub outcome: Option<String>,
+    /// The event's id, where it got that far.
+    pub id: Option<String>,
+}
+
+impl Poster {
+    /// A client for this address.
+    ///
+    /// # Errors
+    /// The system has no usable certificates, and the address wants them.
+    pub fn new(url: Uri) -> Result<Self, UsageError> {
+        let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
+        let tls = if url.scheme_str() == Some("https") {
+            tls.with_native_roots().map_err(|error| {
+                UsageError(format!(
+                    "no certificates to check {} with ({error}): install ca-certificates, or name a PEM file in \
+                     SSL_CERT_FILE",
+                    url.authority().map_or("the address", |authority| authority.as_str())
+                ))
+            })?
+        } else {
+            tls.with_root_certificates(RootCertStore::empty())
+        };
+        let connector = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls.with_no_client_auth())
+            .https_or_http()
+            .enable_http1()
+            .build();
+        Ok(Poster { client: Client::builder(TokioExecutor::new()).build(connector), url })
+    }
+
+    /// Sends the request.
+    ///
+    /// # Errors
+    /// No answer came: why, in words.
+    pub async fn post(&self, outgoing: Outgoing) -> Result<Answer, String> {
+        let mut request = Request::post(self.url.clone());
+        for (name, value) in &outgoing.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Full::from(outgoing.body)).map_err(|error| error.to_string())?;
+        let exchange = async {
+            let answer = self.client.request(request).await.map_err(|error| in_words(&error))?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+            let text = |name: &str| json[name].as_str().map(str::to_owned);
+            let known = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+            Ok(Answer {
+                status: head.status.as_u16(),
+                outcome: text("outcome").filter(|_| known),
+                id: text("id").filter(|_| known),
+            })
+        };
+        tokio::time::timeout(TIMEOUT, exchange)
+            .await
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+    }
+}
+
+/// An error with its causes, each once.
+fn in_words(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        cause = error.source();
+    }
+    words
+}

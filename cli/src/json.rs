@@ -1,0 +1,311 @@
+//! JSON with every token and the order of its members kept: to change one value of a sample and leave the rest as the
+//! platform wrote it, or to write a body again as frameworks do.
+
+use std::fmt::Write;
+
+/// A JSON text. Strings (member names too), numbers and words are the tokens as they were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Json {
+    /// `{…}`
+    Object(Vec<(String, Json)>),
+    /// `[…]`
+    Array(Vec<Json>),
+    /// Everything else.
+    Token(String),
+}
+
+/// How a JSON text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    /// The white space.
+    pub space: Space,
+    /// How strings are spelled.
+    pub escapes: Escapes,
+    /// Members in the order of their names.
+    pub sorted: bool,
+}
+
+/// The white space of a JSON text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// None: `JSON.stringify(x)`, PHP's `json_encode`.
+    None,
+    /// One behind every comma and colon: Python's `json.dumps`.
+    Single,
+    /// Lines, indented by this much.
+    Lines(usize),
+}
+
+/// How the strings of a JSON text are spelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Escapes {
+    /// As they are.
+    Kept,
+    /// Only what must be escaped.
+    Least,
+    /// Every character outside ASCII as `\u`: Python.
+    Ascii,
+    /// The same, and `/` as `\/`: PHP.
+    Php,
+    /// `/` as `\/` alone: PHP with `JSON_UNESCAPED_UNICODE`.
+    Slash,
+}
+
+impl Json {
+    /// None where `text` is not JSON.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?;
+        // Judged here, and with that limited in depth: what follows relies on both.
+        serde_json::from_str::<serde_json::Value>(text).ok()?;
+        Some(value(&mut text.trim_start_matches(SPACE)))
+    }
+
+    /// A string.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Json::Token(spell(text, Escapes::Least))
+    }
+
+    /// The member of this name. Of two the last, as parsers have it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Json> {
+        let Json::Object(members) = self else { return None };
+        members.iter().rev().find(|(token, _)| decoded(token) == name).map(|(_, value)| value)
+    }
+
+    /// The member of this name, to change it.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
+        let Json::Object(members) = self else { return None };
+        members.iter_mut().rev().find(|(token, _)| decoded(token) == name).map(|(_, value)| value)
+    }
+
+    /// The string that this is.
+    #[must_use]
+    pub fn as_text(&self) -> Option<String> {
+        let Json::Token(token) = self else { return None };
+        token.starts_with('"').then(|| decoded(token))
+    }
+
+    /// Puts `value` where the dotted `path` points to (`data.items.0.price`), adding members on the way.
+    ///
+    /// # Errors
+    /// The part of the path at which there is neither an object nor, for a number that is in range, an array.
+    pub fn set(&mut self, path: &str, value: Json) -> Result<(), String> {
+        let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+        let place = match self {
+            Json::Object(members) => {
+                let position = members.iter().rposition(|(token, _)| decoded(token) == name).unwrap_or_else(|| {
+                    members.push((spell(name, Escapes::Least), Json::Object(Vec::new())));
+                    members.len() - 1
+                });
+                &mut members[position].1
+            }
+            Json::Array(items) => {
+                name.parse::<usize>().ok().and_then(|index| items.get_mut(index)).ok_or_else(|| name.to_owned())?
+            }
+            Json::Token(_) => return Err(name.to_owned()),
+        };
+        if let Some(rest) = rest {
+            return place.set(rest, value);
+        }
+        *place = value;
+        Ok(())
+    }
+
+    /// Changes every value that is neither object nor array.
+    pub fn for_each_token(&mut self, change: &mut impl FnMut(&mut String)) {
+        match self {
+            Json::Object(members) => members.iter_mut().for_each(|(_, value)| value.for_each_token(change)),
+            Json::Array(items) => items.iter_mut().for_each(|item| item.for_each_token(change)),
+            Json::Token(token) => change(token),
+        }
+    }
+
+    /// The text in this style.
+    #[must_use]
+    pub fn write(&self, style: Style) -> String {
+        let mut text = String::new();
+        self.write_to(&mut text, style, 0);
+        text
+    }
+
+    fn write_to(&self, text: &mut String, style: Style, depth: usize) {
+        let (opening, closing, length) = match self {
+            Json::Token(token) => return text.push_str(&token_as(token, style.escapes)),
+            Json::Object(members) => ('{', '}', members.len()),
+            Json::Array(items) => ('[', ']', items.len()),
+        };
+        let colon = if style.space == Space::None { ":" } else { ": " };
+        let mut order: Vec<usize> = (0..length).collect();
+        if let (Json::Object(members), true) = (self, style.sorted) {
+            order.sort_by_key(|&index| decoded(&members[index].0));
+        }
+        text.push(opening);
+        for (position, index) in order.into_iter().enumerate() {
+            if position > 0 {
+                text.push_str(if style.space == Space::Single { ", " } else { "," });
+            }
+            new_line(text, style.space, depth + 1);
+            match self {
+                Json::Object(members) => {
+                    let (name, value) = &members[index];
+                    text.push_str(&token_as(name, style.escapes));
+                    text.push_str(colon);
+                    value.write_to(text, style, depth + 1);
+                }
+                Json::Array(items) => items[index].write_to(text, style, depth + 1),
+                Json::Token(_) => {}
+            }
+        }
+        if length > 0 {
+            new_line(text, style.space, depth);
+        }
+        text.push(closing);
+    }
+}
+
+fn new_line(text: &mut String, space: Space, depth: usize) {
+    if let Space::Lines(indent) = space {
+        text.push('\n');
+        text.extend(std::iter::repeat_n(' ', indent * depth));
+    }
+}
+
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// The value at the start of `rest`, which is valid JSON.
+fn value(rest: &mut &str) -> Json {
+    match rest.as_bytes().first() {
+        Some(b'{') => {
+            let mut members = Vec::new();
+            while next_item(rest, '}') {
+                let name = token(rest);
+                *rest = rest.trim_start_matches(SPACE).strip_prefix(':').unwrap_or_default().trim_start_matches(SPACE);
+                members.push((name, value(rest)));
+            }
+            Json::Object(members)
+        }
+        Some(b'[') => {
+            let mut items = Vec::new();
+            while next_item(rest, ']') {
+                items.push(value(rest));
+            }
+            Json::Array(items)
+        }
+        _ => Json::Token(token(rest)),
+    }
+}
+
+/// Steps over the opening bracket or the comma to the next item. False at the closing bracket, which it steps over.
+fn next_item(rest: &mut &str, closing: char) -> bool {
+    let next = rest.trim_start_matches(SPACE);
+    if let Some(next) = next.strip_prefix(closing) {
+        *rest = next;
+        return false;
+    }
+    let next = next.get(1..).unwrap_or_default().trim_start_matches(SPACE);
+    let more = !next.is_empty() && !next.starts_with(closing);
+    *rest = if more { next } else { next.get(1..).unwrap_or_default() };
+    more
+}
+
+/// Takes the token at the start of `rest`.
+fn token(rest: &mut &str) -> String {
+    let mut escaped = false;
+    let end = if rest.starts_with('"') {
+        let closing = |(at, byte): (usize, u8)| {
+            let ends = at > 0 && byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends.then_some(at + 1)
+        };
+        rest.bytes().enumerate().find_map(closing)
+    } else {
+        rest.find([',', '}', ']', ' ', '\t', '\n', '\r'])
+    };
+    let (token, behind) = rest.split_at(end.unwrap_or(rest.len()));
+    *rest = behind;
+    token.to_owned()
+}
+
+fn decoded(token: &str) -> String {
+    serde_json::from_str(token).unwrap_or_default()
+}
+
+fn token_as(token: &str, escapes: Escapes) -> String {
+    if escapes == Escapes::Kept || !token.starts_with('"') {
+        return token.to_owned();
+    }
+    // A lone surrogate has no spelling but its own.
+    serde_json::from_str::<String>(token).map_or_else(|_| token.to_owned(), |text| spell(&text, escapes))
+}
+
+fn spell(text: &str, escapes: Escapes) -> String {
+    let mut spelled = String::from("\"");
+    let quoted = serde_json::Value::from(text).to_string();
+    for character in quoted[1..quoted.len() - 1].chars() {
+        // What serde escapes starts with a backslash and stays.
+        match (character, escapes) {
+            ('/', Escapes::Php | Escapes::Slash) => spelled.push_str("\\/"),
+            (c, Escapes::Ascii | Escapes::Php) if !c.is_ascii() => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(spelled, "\\u{unit:04x}");
+                }
+            }
+            (c, _) => spelled.push(c),
+        }
+    }
+    spelled.push('"');
+    spelled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEPT: Style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
+
+    #[test]
+    fn compact_json_comes_back_as_it_was() {
+        for text in [
+            r#"{"b":1.10,"a":[1,{"x":null},[],{}],"c":"\/\u00e9é \"\\","d":-1e5,"a":true}"#,
+            "[]",
+            "{}",
+            "7",
+            r#""a\"}b""#,
+            "[[[]]]",
+        ] {
+            assert_eq!(Json::parse(text.as_bytes()).unwrap().write(KEPT), text);
+            let spaced = text.replace(',', " ,\n\t").replace(':', " : ");
+            assert_eq!(Json::parse(format!(" {spaced}\r\n").as_bytes()).unwrap().write(KEPT), text, "{spaced}");
+        }
+        for text in ["", "{", "{]", "[1,]", "é", "{\"a\":1}x", &format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))]
+        {
+            assert_eq!(Json::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn styles_are_those_of_the_frameworks() {
+        let json = Json::parse(r#"{"b":"a\/é😀\"","a":[1.10,{}]}"#.as_bytes()).unwrap();
+        let write = |space, escapes, sorted| json.write(Style { space, escapes, sorted });
+        assert_eq!(write(Space::None, Escapes::Least, false), r#"{"b":"a/é😀\"","a":[1.10,{}]}"#);
+        assert_eq!(write(Space::None, Escapes::Php, false), r#"{"b":"a\/\u00e9\ud83d\ude00\"","a":[1.10,{}]}"#);
+        assert_eq!(write(Space::None, Escapes::Slash, true), r#"{"a":[1.10,{}],"b":"a\/é😀\""}"#);
+        assert_eq!(write(Space::Single, Escapes::Ascii, false), r#"{"b": "a/\u00e9\ud83d\ude00\"", "a": [1.10, {}]}"#);
+        assert_eq!(
+            write(Space::Lines(2), Escapes::Least, true),
+            "{\n  \"a\": [\n    1.10,\n    {}\n  ],\n  \"b\": \"a/é😀\\\"\"\n}"
+        );
+    }
+
+    #[test]
+    fn a_path_sets_one_value() {
+        let mut json = Json::parse(br#"{"data":{"items":[{"n":1}],"s":"x"}}"#).unwrap();
+        json.set("data.items.0.n", Json::Token("2".into())).unwrap();
+        json.set("data.new.deep", Json::text("a\"b")).unwrap();
+        assert_eq!(json.write(KEPT), r#"{"data":{"items":[{"n":2}],"s":"x","new":{"deep":"a\"b"}}}"#);
+        assert_eq!(json.set("data.s.y", Json::text("")), Err("y".to_owned()));
+        assert_eq!(json.set("data.items.1.n", Json::text("")), Err("1".to_owned()));
+    }
+}
