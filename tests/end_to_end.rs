@@ -6,6 +6,8 @@ mod support;
 mod answers;
 #[path = "end_to_end/claims.rs"]
 mod claims;
+#[path = "end_to_end/consumer.rs"]
+mod consumer;
 #[path = "end_to_end/foreign.rs"]
 mod foreign;
 #[path = "end_to_end/messages.rs"]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     World, http,
-    lambda::{Answer, Function, event, event_base64},
+    lambda::{Answer, Function, Invocation, event, event_base64},
     log_lines, order_paid, outcome, signed, signed_as,
 };
 
@@ -122,6 +122,18 @@ async fn what_is_no_http_event_is_an_error_and_no_dead_sandbox() {
     odd["headers"]["host"] = "a]b[".into();
     odd["headers"]["x-city"] = "São Paulo".into();
     assert_eq!(outcome(&function.invoke(odd.to_string()).await), (200, "queued".to_owned()));
+}
+
+#[tokio::test]
+async fn a_deadline_in_1970_is_none() {
+    // What `cargo lambda watch` says. Lambda itself would kill the sandbox, as the emulator here does after a while.
+    let world = World::new().await;
+    let function = world.function("elective", &[]).await;
+    let invocation = Invocation { deadline_header: Some("600000".to_owned()), ..Invocation::default() };
+    let answer = function.invoke_with(signed(&elective::PROVIDER, &order_paid("1", "")), invocation).await;
+    assert_eq!(outcome(&answer), (200, "queued".to_owned()));
+    let claims = world.claims().await;
+    assert_eq!(claims[0]["state"].as_s().unwrap(), "queued");
 }
 
 #[tokio::test]

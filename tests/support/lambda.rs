@@ -74,6 +74,8 @@ pub struct Invocation {
     pub deadline: Duration,
     /// In the format of `X-Amzn-Trace-Id`.
     pub trace_id: String,
+    /// What is said of the deadline in place of the truth.
+    pub deadline_header: Option<String>,
 }
 
 impl Default for Invocation {
@@ -82,6 +84,7 @@ impl Default for Invocation {
         Self {
             request_id: format!("{:08x}-0000-4000-8000-{serial:012x}", std::process::id()),
             deadline: FUNCTION_TIMEOUT,
+            deadline_header: None,
             trace_id: format!("Root=1-5bef4de7-{serial:024x};Parent={serial:016x};Sampled=0"),
         }
     }
@@ -414,6 +417,7 @@ async fn next(extract::State(poller): extract::State<Poller>) -> Response {
     let (serial, event, invocation) =
         shared.until(|state| state.take(id).map(|job| (job.serial, job.event.clone(), job.invocation.clone()))).await;
     let deadline = SystemTime::now() + invocation.deadline;
+    let said = invocation.deadline_header.clone().unwrap_or_else(|| unix_millis(deadline).to_string());
     tokio::spawn(async move {
         sleep(invocation.deadline).await;
         shared.look(|state| {
@@ -427,7 +431,7 @@ async fn next(extract::State(poller): extract::State<Poller>) -> Response {
     Response::builder()
         .header("content-type", "application/json")
         .header("lambda-runtime-aws-request-id", invocation.request_id)
-        .header("lambda-runtime-deadline-ms", unix_millis(deadline).to_string())
+        .header("lambda-runtime-deadline-ms", said)
         .header("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:us-east-1:123456789012:function:{name}"))
         .header("lambda-runtime-trace-id", invocation.trace_id)
         .body(Body::from(event))

@@ -1,6 +1,7 @@
 //! The world of the end-to-end tests: embedded DynamoDB and SQS, and the real function binaries beside them.
 
 pub mod lambda;
+pub mod proxy;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
