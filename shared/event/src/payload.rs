@@ -53,7 +53,8 @@ struct Wire<'a> {
     amount: Option<Amount>,
     customer: Option<Customer>,
     status: Option<String>,
-    #[serde(borrow)]
+    // A payload that is null is there all the same.
+    #[serde(borrow, default, deserialize_with = "written")]
     payload: Option<&'a RawValue>,
     #[serde(borrow)]
     payload_gzip: Option<Cow<'a, str>>,
@@ -75,6 +76,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Data<'a> {
             payload: payload.map_err(D::Error::custom)?,
         })
     }
+}
+
+fn written<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 /// Base64 of the gzipped text.
@@ -161,6 +166,14 @@ mod tests {
             assert!(message.starts_with(&expected.to_string()), "{message}");
             assert!(!message.contains("secret"), "{message}");
         }
+    }
+
+    #[test]
+    fn a_payload_of_null_is_a_payload() {
+        let text = with_data(r#"{"payload":null}"#);
+        let event = Event::from_json(&text).unwrap();
+        assert_eq!(event.to_json(), text);
+        assert_eq!(Event::from_json(&event.to_json_gzip()).unwrap().to_json(), text);
     }
 
     #[test]

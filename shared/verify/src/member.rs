@@ -86,7 +86,8 @@ fn measure(text: &[u8], comma: Option<usize>, open: usize, close: usize) -> Resu
     let end = string_end(text, value).ok_or(Trouble::Malformed)?;
     let next = skip_space(text, end + 1);
     let cut = match (comma, text.get(next)) {
-        (Some(comma), Some(b',' | b'}')) => comma..end + 1,
+        // Nothing but white space is cut along: no unsigned byte of another kind may be in an authentic body.
+        (Some(comma), Some(b',' | b'}')) if skip_space(text, comma + 1) == open => comma..end + 1,
         (None, Some(b',')) => open..skip_space(text, next + 1),
         (None, Some(b'}')) => open..end + 1,
         _ => return Err(Trouble::Malformed),
@@ -199,6 +200,7 @@ mod tests {
             (r#"{"signature":"S""#, Trouble::Malformed),
             (r#"{"signature":"S"#, Trouble::Malformed),
             (r#"{"signature":"S"x}"#, Trouble::Malformed),
+            (r#"{"a":1,C"signature":"S"}"#, Trouble::Malformed),
             (r#"{"signature":"S\"#, Trouble::Malformed),
             (r#"{"signature"#, Trouble::Malformed),
         ] {
