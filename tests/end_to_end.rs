@@ -4,6 +4,8 @@ mod support;
 
 #[path = "end_to_end/answers.rs"]
 mod answers;
+#[path = "end_to_end/calls.rs"]
+mod calls;
 #[path = "end_to_end/claims.rs"]
 mod claims;
 #[path = "end_to_end/consumer.rs"]
