@@ -58,7 +58,7 @@ impl Wire {
 /// An invocation that both of its ids name: see [`crate::support::proxy::invocation`].
 pub fn invocation(name: &str, deadline: Duration) -> Invocation {
     let trace_id = format!("Root=1-5bef4de7-000000000000{name};Parent=0000{name};Sampled=0");
-    Invocation { request_id: request_id(name), deadline, trace_id }
+    Invocation { request_id: request_id(name), deadline, trace_id, ..Invocation::default() }
 }
 
 /// The request id of the invocation with this name of twelve hexadecimal digits.
