@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import boto3
-from cloudevents.http import from_json
+from cloudevents.v1.http import from_json
 
 intake = subprocess.Popen(
     ["target/debug/hookgate", "--listen", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0", "--sqs", "127.0.0.1:0"],

@@ -155,7 +155,7 @@ mod tests {
         assert!(Event::from_json(&with_data(&format!(r#"{{"payload_gzip":"{}"}}"#, deflate(&fits)))).is_ok());
         let bomb = format!("\"{}\"", "x".repeat(exactly - 1));
         for (data, expected) in [
-            (r#"{}"#.to_owned(), PayloadError::NotExactlyOne),
+            (r"{}".to_owned(), PayloadError::NotExactlyOne),
             (r#"{"payload":1,"payload_gzip":""}"#.to_owned(), PayloadError::NotExactlyOne),
             (r#"{"payload_gzip":"*"}"#.to_owned(), PayloadError::Base64),
             (r#"{"payload_gzip":"AAAA"}"#.to_owned(), PayloadError::Gzip),
