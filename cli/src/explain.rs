@@ -621,10 +621,11 @@ impl Case<'_> {
     fn secrets_to_try(&self) -> Vec<Candidate> {
         let own = self.secrets.of(self.account);
         let mut candidates: Vec<_> =
-            own.iter().map(|secret| Candidate { bytes: secret.clone(), guess: None }).collect();
+            own.iter().map(|secret| Candidate { bytes: secret.as_bytes().to_vec(), guess: None }).collect();
         for secret in own {
-            candidates
-                .extend(SECRETS.iter().flat_map(|guess| guess.candidates(secret)).filter(|c| !c.bytes.is_empty()));
+            candidates.extend(
+                SECRETS.iter().flat_map(|guess| guess.candidates(secret.as_bytes())).filter(|c| !c.bytes.is_empty()),
+            );
         }
         for account in self.secrets.accounts().filter(|account| *account != self.account) {
             for secret in self.secrets.of(account) {
@@ -637,7 +638,7 @@ impl Case<'_> {
                         self.account
                     ),
                 );
-                candidates.push(Candidate { bytes: secret.clone(), guess: Some(guess) });
+                candidates.push(Candidate { bytes: secret.as_bytes().to_vec(), guess: Some(guess) });
             }
         }
         candidates

@@ -26,4 +26,4 @@ pub use delivery::{Account, Delivery};
 pub use providers::Provider;
 pub use reading::{Reading, Unreadable, rfc3339_milliseconds};
 pub use scheme::{Encoding, Hash, Layout, Remainder, Scheme};
-pub use secrets::{Secrets, SecretsError};
+pub use secrets::{Secret, Secrets, SecretsError};

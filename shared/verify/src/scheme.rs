@@ -6,7 +6,7 @@ use sha2::{Sha256, Sha512};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::{
-    Delivery, Rejection,
+    Delivery, Rejection, Secret,
     member::{self, Trouble},
 };
 
@@ -88,6 +88,23 @@ pub(crate) struct Stamp<'d> {
     pub tolerance: u64,
 }
 
+/// A secret as HMAC uses it: what the secret alone decides is computed once, not for every delivery.
+#[derive(Clone)]
+pub(crate) struct Key {
+    sha256: Hmac<Sha256>,
+    sha512: Hmac<Sha512>,
+}
+
+impl Key {
+    pub fn new(secret: &[u8]) -> Self {
+        const ANY_LENGTH: &str = "HMAC takes keys of any length";
+        Key {
+            sha256: KeyInit::new_from_slice(secret).expect(ANY_LENGTH),
+            sha512: KeyInit::new_from_slice(secret).expect(ANY_LENGTH),
+        }
+    }
+}
+
 /// A MAC of at most 64 bytes, shorter ones padded with zeros.
 pub(crate) type Tag = [u8; 64];
 
@@ -141,17 +158,17 @@ impl Scheme {
 
     /// The position of the secret that made the claimed signature. Takes the same time whichever it is, and whether or
     /// not there is one.
-    pub(crate) fn matching(&self, secrets: &[Vec<u8>], claimed: &Claimed<'_>) -> Option<usize> {
+    pub(crate) fn matching(&self, secrets: &[Secret], claimed: &Claimed<'_>) -> Option<usize> {
         let mut position = u64::MAX;
         for (index, secret) in secrets.iter().enumerate().rev() {
-            let expected = self.tag(secret, claimed.stamp.as_ref(), claimed.body);
+            let expected = self.tag(secret.key(), claimed.stamp.as_ref(), claimed.body);
             position.conditional_assign(&(index as u64), expected.ct_eq(&claimed.tag));
         }
         usize::try_from(position).ok().filter(|&position| position < secrets.len())
     }
 
     /// The MAC over the signed text, in the scheme's order.
-    pub(crate) fn tag(&self, secret: &[u8], stamp: Option<&Stamp<'_>>, body: [&[u8]; 2]) -> Tag {
+    pub(crate) fn tag(&self, key: &Key, stamp: Option<&Stamp<'_>>, body: [&[u8]; 2]) -> Tag {
         let head: [&[u8]; 4] = match stamp {
             Some(stamp) => [stamp.delivery_id.as_bytes(), b".", stamp.timestamp.as_bytes(), b"."],
             None => [b""; 4],
@@ -159,8 +176,8 @@ impl Scheme {
         let pieces = head.into_iter().chain(body);
         let mut tag = [0; 64];
         match self.hash {
-            Hash::Sha256 => tag[..32].copy_from_slice(&mac::<Hmac<Sha256>>(secret, pieces)),
-            Hash::Sha512 => tag.copy_from_slice(&mac::<Hmac<Sha512>>(secret, pieces)),
+            Hash::Sha256 => tag[..32].copy_from_slice(&mac(&key.sha256, pieces)),
+            Hash::Sha512 => tag.copy_from_slice(&mac(&key.sha512, pieces)),
         }
         tag
     }
@@ -205,8 +222,8 @@ impl Hash {
     }
 }
 
-fn mac<'p, M: Mac + KeyInit>(secret: &[u8], pieces: impl Iterator<Item = &'p [u8]>) -> Output<M> {
-    let mut mac = <M as KeyInit>::new_from_slice(secret).expect("HMAC takes keys of any length");
+fn mac<'p, M: Mac + Clone>(keyed: &M, pieces: impl Iterator<Item = &'p [u8]>) -> Output<M> {
+    let mut mac = keyed.clone();
     pieces.for_each(|piece| mac.update(piece));
     mac.finalize().into_bytes()
 }
@@ -241,7 +258,7 @@ mod tests {
             for (hash, expected) in [(Hash::Sha256, sha256), (Hash::Sha512, sha512)] {
                 let scheme = Scheme { name: "", hash, encoding: Encoding::Hex, layout: Layout::Header("s") };
                 // Split in two anywhere: the pieces are one text.
-                let tag = scheme.tag(key, None, [&data[..3], &data[3..]]);
+                let tag = scheme.tag(&Key::new(key), None, [&data[..3], &data[3..]]);
                 assert_eq!(scheme.spell(&tag), expected);
             }
         }

@@ -7,11 +7,19 @@ use serde_json::Value;
 use crate::{
     Account,
     json::{self, Object},
+    scheme::Key,
 };
 
 /// The live secrets of one provider: for each account one or more, so that a rotation needs no pause.
 #[derive(Clone)]
-pub struct Secrets(BTreeMap<Account, Vec<Vec<u8>>>);
+pub struct Secrets(BTreeMap<Account, Vec<Secret>>);
+
+/// One signing secret, ready for use.
+#[derive(Clone)]
+pub struct Secret {
+    bytes: Vec<u8>,
+    key: Key,
+}
 
 /// Why a text holds no usable secrets. Says where, never what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +76,9 @@ impl Secrets {
                     .into_iter()
                     .map(|secret| match secret {
                         Value::String(secret) if is_empty(&secret) => Err(SecretsError::EmptySecret(account.clone())),
-                        Value::String(secret) => Ok(secret.into_bytes()),
+                        Value::String(secret) => {
+                            Ok(Secret { key: Key::new(secret.as_bytes()), bytes: secret.into_bytes() })
+                        }
                         _ => Err(SecretsError::Form),
                     })
                     .collect::<Result<_, _>>()?;
@@ -80,7 +90,7 @@ impl Secrets {
 
     /// The account's live secrets, current first. Empty for an unknown account, which no signature can match.
     #[must_use]
-    pub fn of(&self, account: &Account) -> &[Vec<u8>] {
+    pub fn of(&self, account: &Account) -> &[Secret] {
         self.0.get(account).map_or(&[], Vec::as_slice)
     }
 
@@ -92,7 +102,25 @@ impl Secrets {
     /// The account's current secret, to sign as the provider would. None for an unknown account.
     #[must_use]
     pub fn current(&self, account: &Account) -> Option<&[u8]> {
-        self.of(account).first().map(Vec::as_slice)
+        self.of(account).first().map(Secret::as_bytes)
+    }
+}
+
+impl Secret {
+    /// The secret itself, as it was given to the provider or by it.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
     }
 }
 
@@ -134,7 +162,11 @@ mod tests {
 
     fn of(text: &str, account: &str) -> Vec<String> {
         let secrets = Secrets::parse(text).unwrap();
-        secrets.of(&Account::parse(account).unwrap()).iter().map(|s| String::from_utf8(s.clone()).unwrap()).collect()
+        secrets
+            .of(&Account::parse(account).unwrap())
+            .iter()
+            .map(|s| str::from_utf8(s.as_bytes()).unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -177,7 +209,8 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let text = format!("{:?}", Secrets::parse(r#"{"default":["s3cr3t"]}"#).unwrap());
-        assert!(text.contains("1 account") && !text.contains("s3cr3t"), "{text}");
+        let secrets = Secrets::parse(r#"{"default":["s3cr3t"]}"#).unwrap();
+        let text = format!("{secrets:?} {:?}", secrets.of(&Account::default()));
+        assert_eq!(text, "Secrets of 1 account(s) [Secret]");
     }
 }

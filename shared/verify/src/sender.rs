@@ -3,7 +3,7 @@
 use crate::{
     Layout, Remainder, Scheme,
     member::{self, Member},
-    scheme::Stamp,
+    scheme::{Key, Stamp},
 };
 
 /// A signed request: what the provider would send.
@@ -25,15 +25,16 @@ pub struct Signed {
 /// Where the body is no JSON object and the scheme needs one.
 #[must_use]
 pub fn sign(scheme: &Scheme, secret: &[u8], body: &[u8], stamp: (&str, u64)) -> Signed {
+    let key = &Key::new(secret);
     match scheme.layout {
         Layout::Header(name) => {
-            let tag = scheme.tag(secret, None, [body, b""]);
+            let tag = scheme.tag(key, None, [body, b""]);
             Signed { headers: vec![(name, scheme.spell(&tag))], body: body.to_vec() }
         }
         Layout::StampedHeader { signature, delivery_id, timestamp, tolerance } => {
             let seconds = stamp.1.to_string();
             let signed = Stamp { delivery_id: stamp.0, timestamp: &seconds, seconds: stamp.1, tolerance };
-            let tag = scheme.spell(&scheme.tag(secret, Some(&signed), [body, b""]));
+            let tag = scheme.spell(&scheme.tag(key, Some(&signed), [body, b""]));
             let headers = vec![
                 (signature, format!("v1,t={seconds},h={tag}")),
                 (delivery_id, stamp.0.to_owned()),
@@ -47,7 +48,7 @@ pub fn sign(scheme: &Scheme, secret: &[u8], body: &[u8], stamp: (&str, u64)) -> 
                 Remainder::Without => cut,
                 Remainder::Emptied => value.clone(),
             };
-            let tag = scheme.tag(secret, None, [&body[..left_out.start], &body[left_out.end..]]);
+            let tag = scheme.tag(key, None, [&body[..left_out.start], &body[left_out.end..]]);
             body.splice(value, scheme.spell(&tag).into_bytes());
             Signed { headers: Vec::new(), body }
         }
