@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, Visitor},
+    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
@@ -37,6 +37,16 @@ impl<'d> Object<'d> {
     pub fn object(&self, name: &str) -> Option<Object<'d>> {
         let members: Members = serde_json::from_str(self.get(name)?.get()).ok()?;
         Some(Object(members.0.into_iter().collect()))
+    }
+
+    /// A member of a member, both objects; large ones are read once, not once per level.
+    pub fn object_in(&self, outer: &str, name: &str) -> Option<Object<'d>> {
+        let mut text = serde_json::Deserializer::from_str(self.get(outer)?.get());
+        match Within(name).deserialize(&mut text) {
+            Ok(members) => members.map(|members| Object(members.0.into_iter().collect())),
+            // The name stands there twice, and not for an object each time: the last one counts here too.
+            Err(_) => self.object(outer)?.object(name),
+        }
     }
 
     /// All members, by name.
@@ -88,6 +98,37 @@ fn integer(value: &RawValue) -> Option<&str> {
     text.bytes().all(|b| b.is_ascii_digit() || b == b'-').then_some(text)
 }
 
+/// Reads the members of one member, and of the others only where they end.
+struct Within<'n>(&'n str);
+
+impl<'de> DeserializeSeed<'de> for Within<'_> {
+    type Value = Option<Members<'de>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Within<'_> {
+    type Value = Option<Members<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = None;
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            if name.0 == self.0 {
+                members = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(members)
+    }
+}
+
 #[derive(Deserialize)]
 struct Text<'d>(#[serde(borrow)] Cow<'d, str>);
 
@@ -118,5 +159,34 @@ impl<'de> Deserialize<'de> for Members<'de> {
         }
 
         deserializer.deserialize_map(Collect)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Object;
+
+    #[test]
+    fn reading_two_levels_at_once_is_reading_them_one_by_one() {
+        for data in [
+            r#"{"object":{"id":1}}"#,
+            r#"{"a":[{"object":2}],"object":{"id":{"id":3}},"z":0}"#,
+            r#"{"object":{"id":1},"object":{"id":2}}"#,
+            r#"{"object":1,"object":{"id":2}}"#,
+            r#"{"object":{"id":1},"object":"no"}"#,
+            r#"{"object":null}"#,
+            r#"{"other":{}}"#,
+            "{}",
+            "[]",
+            "null",
+            r#"{"ob\u006aect":{"id":1}}"#,
+        ] {
+            let text = format!(r#"{{"data":{data}}}"#);
+            let envelope = Object::strict(&text).unwrap();
+            let id = |object: Option<Object<'_>>| object.map(|object| object.get("id").map(|id| id.get().to_owned()));
+            let one_by_one = envelope.object("data").and_then(|data| data.object("object"));
+            assert_eq!(id(envelope.object_in("data", "object")), id(one_by_one), "{data}");
+        }
+        assert!(Object::strict("{}").unwrap().object_in("data", "object").is_none());
     }
 }

@@ -39,8 +39,7 @@ pub static PROVIDER: Provider = Provider {
 };
 
 fn read<'d>(envelope: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    let data = envelope.object("data").ok_or(Unreadable::Payload)?;
-    let object = data.object("object").ok_or(Unreadable::Payload)?;
+    let object = envelope.object_in("data", "object").ok_or(Unreadable::Payload)?;
     // Documented as an object; a bare id costs nothing to understand.
     let customer = object.object("customer").map_or_else(|| object.id("customer"), |customer| customer.id("id"));
     Ok(Facts {
