@@ -50,6 +50,8 @@ impl Recorder {
 async fn pass_on(State(recorder): State<Recorder>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers["x-amz-target"].to_str().unwrap().to_owned();
     let (service, operation) = target.split_once('.').unwrap();
+    // What operators find in CloudTrail.
+    assert_eq!(headers["user-agent"], concat!("hookgate/", env!("CARGO_PKG_VERSION")));
     let (action, url) = match service {
         "DynamoDB_20120810" => ("dynamodb", &recorder.dynamodb),
         "AmazonSQS" => ("sqs", &recorder.sqs),

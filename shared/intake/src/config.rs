@@ -12,7 +12,7 @@ use aws_smithy_http_client::{
 use aws_types::{SdkConfig, sdk_config::TimeoutConfig};
 use hookgate_verify::{Provider, Secrets, Verifier};
 
-use crate::secrets::SecretSource;
+use crate::{lean::Lean, secrets::SecretSource};
 
 /// [Amazon's own roots](https://www.amazontrust.com/repository/): all that AWS endpoints need, and nothing to load
 /// from the system at start-up.
@@ -79,8 +79,9 @@ impl Config {
         let days = |days: u64| Duration::from_secs(days * 86_400);
         let secrets = match (setting("SECRET_ID"), setting("WEBHOOK_SECRETS")) {
             (Some(id), None) => {
-                let client = aws_sdk_secretsmanager::Client::new(&aws_at("AWS_ENDPOINT_URL_SECRETS_MANAGER"));
-                SecretSource::manager(client, id)
+                let aws = aws_at("AWS_ENDPOINT_URL_SECRETS_MANAGER");
+                let config = aws_sdk_secretsmanager::config::Builder::from(&aws).interceptor(Lean).build();
+                SecretSource::manager(aws_sdk_secretsmanager::Client::from_conf(config), id)
             }
             (None, Some(inline)) => {
                 let secrets =
@@ -108,8 +109,10 @@ impl Config {
             claim_ttl: days(whole("CLAIM_TTL_DAYS", 1..=3_650)?.unwrap_or(30)),
             budget,
             max_event_age: whole("MAX_EVENT_AGE_DAYS", 1..=3_650)?.map(days),
-            dynamodb: aws_sdk_dynamodb::Client::new(&aws_at("AWS_ENDPOINT_URL_DYNAMODB")),
-            sqs: aws_sdk_sqs::Client::new(&aws_at("AWS_ENDPOINT_URL_SQS")),
+            dynamodb: dynamodb_client(&aws_at("AWS_ENDPOINT_URL_DYNAMODB")),
+            sqs: aws_sdk_sqs::Client::from_conf(
+                aws_sdk_sqs::config::Builder::from(&aws_at("AWS_ENDPOINT_URL_SQS")).interceptor(Lean).build(),
+            ),
         })
     }
 }
@@ -122,7 +125,11 @@ impl Config {
 pub fn dynamodb(setting: impl Fn(&str) -> Option<String>) -> Result<aws_sdk_dynamodb::Client, ConfigError> {
     let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
     let aws = aws(Duration::from_millis(BUDGET_MS), &setting, &required_of(&setting))?;
-    Ok(aws_sdk_dynamodb::Client::new(&at_endpoint(&aws, "AWS_ENDPOINT_URL_DYNAMODB", &setting)))
+    Ok(dynamodb_client(&at_endpoint(&aws, "AWS_ENDPOINT_URL_DYNAMODB", &setting)))
+}
+
+fn dynamodb_client(aws: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    aws_sdk_dynamodb::Client::from_conf(aws_sdk_dynamodb::config::Builder::from(aws).interceptor(Lean).build())
 }
 
 fn required_of(setting: &impl Fn(&str) -> Option<String>) -> impl Fn(&str, &str) -> Result<String, ConfigError> {

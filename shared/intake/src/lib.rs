@@ -12,6 +12,7 @@ pub mod claim;
 mod config;
 mod http;
 mod intake;
+mod lean;
 mod log;
 mod outcome;
 mod queue;
@@ -32,6 +33,10 @@ use std::process::ExitCode;
 
 use hookgate_verify::Provider;
 use lambda_runtime::service_fn;
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Runs the provider's Lambda function until Lambda ends it. A function's `main` is this one call.
 ///

@@ -109,7 +109,7 @@ impl Message {
 /// SQS refuses U+FFFE and U+FFFF. In JSON they can stand in strings only, where an escape means the same.
 fn sendable(json: String) -> String {
     // Both begin with this byte, which is quick to look for and rare.
-    if json.as_bytes().contains(&0xef) {
+    if memchr::memchr(0xef, json.as_bytes()).is_some() {
         json.replace('\u{fffe}', r"\ufffe").replace('\u{ffff}', r"\uffff")
     } else {
         json
@@ -159,12 +159,17 @@ pub(crate) async fn send(
     message: Message,
     trace: Option<&str>,
 ) -> Result<String, SendError> {
-    let mut call =
-        client.send_message().queue_url(queue_url).message_body(message.body).message_group_id(message.group);
-    for (name, value) in message.attributes {
-        let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
-        call = call.message_attributes(name, value.expect("the data type is set"));
-    }
+    let attribute = |value| MessageAttributeValue::builder().data_type("String").string_value(value).build();
+    let attributes = message
+        .attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), attribute(value).expect("the data type is set")));
+    let mut call = client
+        .send_message()
+        .queue_url(queue_url)
+        .message_body(message.body)
+        .message_group_id(message.group)
+        .set_message_attributes(Some(attributes.collect()));
     if let Some(trace) = trace {
         let value = MessageSystemAttributeValue::builder().data_type("String").string_value(trace).build();
         call = call.message_system_attributes(

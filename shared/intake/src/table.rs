@@ -15,9 +15,9 @@ use crate::{
     queue::error_name,
 };
 
-/// [`claim::admits`], evaluated by DynamoDB.
-const ADMITS: &str = "attribute_not_exists(#pk) OR #expires_at < :now \
-                      OR (#state = :claimed AND #lease_until < :now_ms AND #content = :content)";
+/// [`claim::admits`], evaluated by DynamoDB. Names with a `#` are words that it reserves.
+const ADMITS: &str = "attribute_not_exists(pk) OR expires_at < :now \
+                      OR (#state = :claimed AND lease_until < :now_ms AND content = :content)";
 
 /// [`claim::mine`], evaluated by DynamoDB.
 const MINE: &str = "#owner = :owner AND #state = :claimed";
@@ -57,23 +57,23 @@ impl Table {
             .client
             .put_item()
             .table_name(&self.name)
-            .item("pk", text(&claim.key))
-            .item("event_id", text(&claim.event_id))
-            .item("owner", text(&claim.owner))
-            .item("state", text("claimed"))
-            .item("content", text(&claim.content))
-            .item("lease_until", number(claim.lease_until))
-            .item("expires_at", number(claim.expires_at))
+            .set_item(map([
+                ("pk", text(&claim.key)),
+                ("event_id", text(&claim.event_id)),
+                ("owner", text(&claim.owner)),
+                ("state", text("claimed")),
+                ("content", text(&claim.content)),
+                ("lease_until", number(claim.lease_until)),
+                ("expires_at", number(claim.expires_at)),
+            ]))
             .condition_expression(ADMITS)
-            .expression_attribute_names("#pk", "pk")
-            .expression_attribute_names("#expires_at", "expires_at")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_names("#lease_until", "lease_until")
-            .expression_attribute_names("#content", "content")
-            .expression_attribute_values(":now", number(now / 1000))
-            .expression_attribute_values(":now_ms", number(now))
-            .expression_attribute_values(":claimed", text("claimed"))
-            .expression_attribute_values(":content", text(&claim.content))
+            .set_expression_attribute_values(map([
+                (":now", number(now / 1000)),
+                (":now_ms", number(now)),
+                (":claimed", text("claimed")),
+                (":content", text(&claim.content)),
+            ]))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -101,12 +101,13 @@ impl Table {
             .key("pk", text(&claim.key))
             .update_expression("SET #state = :queued, message_id = :message_id REMOVE lease_until")
             .condition_expression(MINE)
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":owner", text(&claim.owner))
-            .expression_attribute_values(":claimed", text("claimed"))
-            .expression_attribute_values(":queued", text("queued"))
-            .expression_attribute_values(":message_id", text(message_id))
+            .set_expression_attribute_names(map([("#owner", "owner".to_owned()), ("#state", "state".to_owned())]))
+            .set_expression_attribute_values(map([
+                (":owner", text(&claim.owner)),
+                (":claimed", text("claimed")),
+                (":queued", text("queued")),
+                (":message_id", text(message_id)),
+            ]))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -131,14 +132,14 @@ impl Table {
             .update_item()
             .table_name(&self.name)
             .key("pk", text(&claim.key))
-            .update_expression("SET #lease_until = :released")
+            .update_expression("SET lease_until = :released")
             .condition_expression(MINE)
-            .expression_attribute_names("#lease_until", "lease_until")
-            .expression_attribute_values(":released", number(claim::RELEASED))
-            .expression_attribute_names("#owner", "owner")
-            .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":owner", text(&claim.owner))
-            .expression_attribute_values(":claimed", text("claimed"))
+            .set_expression_attribute_names(map([("#owner", "owner".to_owned()), ("#state", "state".to_owned())]))
+            .set_expression_attribute_values(map([
+                (":owner", text(&claim.owner)),
+                (":claimed", text("claimed")),
+                (":released", number(claim::RELEASED)),
+            ]))
             .send()
             .await;
         match released {
@@ -164,6 +165,11 @@ fn stored(item: Option<&HashMap<String, AttributeValue>>) -> Option<Stored> {
         _ => return None,
     };
     Some(Stored { owner: text("owner")?, state, content: text("content")?, expires_at: number("expires_at")? })
+}
+
+/// All at once: each of the builder's own steps moves the whole request.
+fn map<V, const N: usize>(entries: [(&str, V); N]) -> Option<HashMap<String, V>> {
+    Some(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 fn text(value: &str) -> AttributeValue {

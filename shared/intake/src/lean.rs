@@ -1,0 +1,54 @@
+//! What of the SDK's work on each call nobody here needs, switched off.
+
+use aws_runtime::{
+    invocation_id::InvocationIdInterceptor, request_info::RequestInfoInterceptor, user_agent::UserAgentInterceptor,
+};
+use aws_sdk_dynamodb::config::ConfigBag;
+use aws_smithy_runtime_api::{
+    box_error::BoxError,
+    client::{
+        interceptors::{
+            Intercept,
+            context::{BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
+            disable_interceptor, dyn_dispatch_hint,
+        },
+        runtime_components::RuntimeComponents,
+    },
+};
+
+/// Takes the place of the SDK's two user-agent headers, which it writes anew for every call, and of the ids and
+/// counters that it sends for its makers' statistics. CloudTrail shows this name.
+const USER_AGENT: &str = concat!("hookgate/", env!("CARGO_PKG_VERSION"));
+
+/// Makes every call of a client lean.
+#[derive(Debug)]
+pub(crate) struct Lean;
+
+#[dyn_dispatch_hint]
+impl Intercept for Lean {
+    fn name(&self) -> &'static str {
+        "Lean"
+    }
+
+    fn read_before_execution(
+        &self,
+        _: &BeforeSerializationInterceptorContextRef<'_>,
+        config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let state = config.interceptor_state();
+        state.store_put(disable_interceptor::<UserAgentInterceptor>("a fixed name is enough"));
+        state.store_put(disable_interceptor::<InvocationIdInterceptor>("nobody reads it"));
+        state.store_put(disable_interceptor::<RequestInfoInterceptor>("nobody reads it"));
+        Ok(())
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        context.request_mut().headers_mut().insert("user-agent", USER_AGENT);
+        Ok(())
+    }
+}
