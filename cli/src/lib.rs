@@ -1,5 +1,6 @@
 //! The parts of the `hookgate` command, for the command itself and for the end-to-end tests.
 
+pub mod aws;
 pub mod engines;
 pub mod explain;
 pub mod http;

@@ -1,0 +1,321 @@
+//! The clients of the commands that look into an installation: the local intake's, or those of an AWS account.
+
+use std::{env, error::Error, path::Path};
+
+use aws_config::{ConfigLoader, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
+use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
+use aws_sdk_sqs::{
+    config::BehaviorVersion,
+    error::{ProvideErrorMetadata, SdkError},
+};
+use aws_smithy_http_client::tls::{Provider as Tls, TlsContext, TrustStore, rustls_provider::CryptoMode};
+use aws_types::{SdkConfig, region::Region};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use crate::{engines, usage::UsageError};
+
+/// Which installation a command looks into. Flatten it into the command's arguments.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Where")]
+pub struct Deployment {
+    /// Look into an AWS account, with the credentials, profile and region that the AWS CLI would use, and not into the
+    /// local intake.
+    #[arg(long)]
+    pub aws: bool,
+    /// A profile of ~/.aws/config, SSO included.
+    #[arg(long, value_name = "NAME", requires = "aws")]
+    pub profile: Option<String>,
+    /// The region [default: that of the environment, else the profile's].
+    #[arg(long, value_name = "NAME", requires = "aws")]
+    pub region: Option<String>,
+    /// The stack whose table and queues are meant, where no other name or URL is given.
+    #[arg(long, value_name = "NAME", requires = "aws", default_value = "hookgate")]
+    pub stack: String,
+    /// Where the local intake's DynamoDB answers.
+    #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9001")]
+    pub dynamodb: String,
+    /// Where the local intake's SQS answers.
+    #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9002")]
+    pub sqs: String,
+}
+
+/// The clients of one installation.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// DynamoDB.
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    /// SQS.
+    pub sqs: aws_sdk_sqs::Client,
+    /// What further clients are made of. None for the local intake, which has no other service.
+    pub aws: Option<SdkConfig>,
+    deployment: Deployment,
+}
+
+/// A queue of every installation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Queue {
+    /// What consumers read.
+    Events,
+    /// What consumers failed on.
+    DeadLetters,
+    /// Authentic deliveries that are no usable event.
+    Quarantine,
+}
+
+impl Queue {
+    /// The local intake's name of it, and its logical id in `template.yaml`.
+    const fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Events => ("hookgate-events", "EventsQueue"),
+            Self::DeadLetters => ("hookgate-dead-letters", "DeadLettersQueue"),
+            Self::Quarantine => ("hookgate-quarantine", "QuarantineQueue"),
+        }
+    }
+}
+
+/// The same for the table of claims.
+const TABLE: (&str, &str) = ("hookgate-claims", "ClaimsTable");
+
+impl Deployment {
+    /// Makes the clients. Calls nothing, unless the profile needs it.
+    ///
+    /// # Errors
+    /// No region is known, or `AWS_CA_BUNDLE` cannot be used.
+    pub async fn clients(&self) -> Result<Clients, UsageError> {
+        let deployment = self.clone();
+        if !self.aws {
+            let dynamodb = aws_sdk_dynamodb::Client::new(&engines::sdk_config(&self.dynamodb));
+            let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&self.sqs));
+            return Ok(Clients { dynamodb, sqs, aws: None, deployment });
+        }
+        let aws = self.load().await?;
+        let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
+        let sqs = aws_sdk_sqs::Client::new(&aws);
+        Ok(Clients { dynamodb, sqs, aws: Some(aws), deployment })
+    }
+
+    /// The standard chain: environment, profile, SSO, container, instance.
+    async fn load(&self) -> Result<SdkConfig, UsageError> {
+        let tls = TlsContext::builder().with_trust_store(trust_store(env::var_os("AWS_CA_BUNDLE").as_deref())?);
+        let tls = tls.build().map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
+        let http = aws_smithy_http_client::Builder::new().tls_provider(Tls::Rustls(CryptoMode::Ring)).tls_context(tls);
+        let http = http.build_https();
+
+        let mut chain: ConfigLoader = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
+        if let Some(profile) = &self.profile {
+            chain = chain.profile_name(profile);
+        }
+        if let Some(region) = &self.region {
+            chain = chain.region(Region::new(region.clone()));
+        }
+        let aws = chain.load().await;
+        let Some(region) = aws.region() else {
+            return Err(UsageError(
+                "no AWS region: name it with --region, in AWS_REGION, or in the profile (aws configure)".to_owned(),
+            ));
+        };
+        let Some(profile) = &self.profile else { return Ok(aws) };
+        // The chain would prefer an access key in the environment to the profile that was asked for by name.
+        let provider = ProviderConfig::without_region().with_region(Some(region.clone())).with_http_client(http);
+        let credentials = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(profile).build();
+        Ok(aws.into_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
+    }
+}
+
+/// The system's certificates, or, as with the AWS CLI, those of `AWS_CA_BUNDLE` in their place.
+fn trust_store(bundle: Option<&std::ffi::OsStr>) -> Result<TrustStore, UsageError> {
+    let Some(path) = bundle.filter(|path| !path.is_empty()).map(Path::new) else { return Ok(TrustStore::default()) };
+    let unusable = |why: String| UsageError(format!("AWS_CA_BUNDLE names {}, which {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    // The client would panic on what is no certificate.
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let sound = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
+        sound.ok_or_else(|| unusable("is not a list of PEM certificates".to_owned()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("holds no PEM certificate".to_owned()));
+    }
+    Ok(TrustStore::empty().with_pem_certificate(pem))
+}
+
+impl Clients {
+    /// Whether this is the local intake.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.aws.is_none()
+    }
+
+    /// The URL of a queue: of the one that was `given` by name or URL, else of the installation's own.
+    ///
+    /// # Errors
+    /// There is no such queue, or nobody answers.
+    pub async fn queue(&self, queue: Queue, given: Option<&str>) -> Result<String, UsageError> {
+        let (local, logical) = queue.names();
+        match given {
+            Some(url) if url.contains(".amazonaws.") && self.is_local() => {
+                Err(UsageError(format!("{url} is a queue of an AWS account: add --aws")))
+            }
+            Some(url) if url.contains("://") => Ok(url.to_owned()),
+            Some(name) => self.queue_named(name).await,
+            None if self.is_local() => self.queue_named(local).await,
+            None => {
+                let prefix = self.prefix(logical);
+                let listed = self.sqs.list_queues().queue_name_prefix(&prefix).send().await;
+                let listed = listed.map_err(|error| self.failed("cannot list the queues", &error))?;
+                self.only("queue", "--queue", logical, listed.queue_urls.unwrap_or_default())
+            }
+        }
+    }
+
+    async fn queue_named(&self, name: &str) -> Result<String, UsageError> {
+        let doing = format!("cannot find the queue {name}");
+        let found = self.sqs.get_queue_url().queue_name(name).send().await;
+        let found = found.map_err(|error| self.failed(&doing, &error))?;
+        found.queue_url.ok_or_else(|| UsageError(format!("{doing}: SQS names no URL")))
+    }
+
+    /// The name of the table of claims: the one that was `given`, else the installation's own.
+    ///
+    /// # Errors
+    /// There is no such table, or nobody answers.
+    pub async fn table(&self, given: Option<&str>) -> Result<String, UsageError> {
+        let (local, logical) = TABLE;
+        if given.is_some() || self.is_local() {
+            return Ok(given.unwrap_or(local).to_owned());
+        }
+        let prefix = self.prefix(logical);
+        let mut pages = self.dynamodb.list_tables().into_paginator().items().send();
+        let mut found = Vec::new();
+        while let Some(name) = pages.next().await {
+            found.push(name.map_err(|error| self.failed("cannot list the tables", &error))?);
+        }
+        found.retain(|name| name.starts_with(&prefix));
+        self.only("table", "--table", logical, found)
+    }
+
+    /// How the names begin that the stack's resources are given.
+    fn prefix(&self, logical: &str) -> String {
+        format!("{}-{logical}-", self.deployment.stack)
+    }
+
+    fn only(&self, what: &str, option: &str, logical: &str, found: Vec<String>) -> Result<String, UsageError> {
+        let stack = &self.deployment.stack;
+        let region = self.aws.as_ref().and_then(SdkConfig::region).map_or("", Region::as_ref);
+        match <[String; 1]>::try_from(found) {
+            Ok([one]) => Ok(one),
+            Err(none) if none.is_empty() => Err(UsageError(format!(
+                "no {what} {logical} of a stack {stack} in {region}: name the stack with --stack, another region with \
+                 --region, or the {what} itself with {option} (the stack's outputs have it)"
+            ))),
+            Err(several) => Err(UsageError(format!(
+                "the stack {stack} has several {what}s {logical}: choose one with {option}: {}",
+                several.join(", ")
+            ))),
+        }
+    }
+
+    /// A call that failed, in words: what AWS said, and what to do about it.
+    pub fn failed<E, R>(&self, doing: &str, error: &SdkError<E, R>) -> UsageError
+    where
+        E: ProvideErrorMetadata + Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        let why = match error {
+            SdkError::ServiceError(refusal) => {
+                let refusal = refusal.err();
+                let code = refusal.code().unwrap_or("refused");
+                let code = code.rsplit(['.', '#']).next().unwrap_or(code);
+                refusal.message().map_or(code.to_owned(), |message| format!("{code}: {message}"))
+            }
+            _ if self.is_local() => {
+                let Deployment { sqs, dynamodb, .. } = &self.deployment;
+                format!(
+                    "no local intake answers (SQS at {sqs}, DynamoDB at {dynamodb}): start it with `hookgate`, or add --aws"
+                )
+            }
+            _ => {
+                let (words, credentials) = causes(error);
+                let remedy = "log in (aws sso login, aws configure), or choose a profile with --profile";
+                if credentials { format!("no AWS credentials: {words}: {remedy}") } else { words }
+            }
+        };
+        UsageError(format!("{doing}: {why}"))
+    }
+}
+
+/// An error's causes in words, and whether credentials are among them.
+fn causes(error: &(dyn Error + 'static)) -> (String, bool) {
+    let (mut words, mut credentials) = (error.to_string(), false);
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !words.contains(&text) {
+            words = format!("{words}: {text}");
+        }
+        credentials |= error.is::<CredentialsError>();
+        cause = error.source();
+    }
+    (words, credentials)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsStr, net::SocketAddr};
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::engines::Engines;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        deployment: Deployment,
+    }
+
+    fn deployment(arguments: &[&str]) -> Deployment {
+        Command::parse_from([&["command"], arguments].concat()).deployment
+    }
+
+    #[tokio::test]
+    async fn a_queue_is_found_by_default_by_name_and_by_url() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let engines = Engines::start(any, any).await.unwrap();
+        let resources = engines::provision(&engines).await.unwrap();
+        let sqs = engines.sqs_url();
+        let clients = deployment(&["--sqs", &sqs, "--dynamodb", &engines.dynamodb_url()]).clients().await.unwrap();
+        assert!(clients.is_local());
+        assert_eq!(clients.queue(Queue::Events, None).await.as_ref(), Ok(&resources.events_url));
+        assert_eq!(clients.queue(Queue::DeadLetters, None).await.as_ref(), Ok(&resources.dead_letters_url));
+        assert_eq!(clients.queue(Queue::Quarantine, None).await.as_ref(), Ok(&resources.quarantine_url));
+        let by_name = clients.queue(Queue::Events, Some("hookgate-quarantine")).await;
+        assert_eq!(by_name.as_ref(), Ok(&resources.quarantine_url));
+        let by_url = clients.queue(Queue::Quarantine, Some(&resources.events_url)).await;
+        assert_eq!(by_url.as_ref(), Ok(&resources.events_url));
+        assert_eq!(clients.table(None).await.as_ref(), Ok(&resources.table));
+
+        let missing = clients.queue(Queue::Events, Some("other")).await.unwrap_err().to_string();
+        assert!(missing.starts_with("cannot find the queue other: NonExistentQueue: "), "{missing}");
+        let foreign = "https://sqs.eu-west-1.amazonaws.com/123456789012/events";
+        let foreign = clients.queue(Queue::Events, Some(foreign)).await.unwrap_err().to_string();
+        assert!(foreign.ends_with("is a queue of an AWS account: add --aws"), "{foreign}");
+
+        drop(engines);
+        let nobody = clients.queue(Queue::Events, None).await.unwrap_err().to_string();
+        assert!(nobody.contains("no local intake answers") && nobody.contains(&sqs), "{nobody}");
+    }
+
+    #[test]
+    fn a_bundle_of_certificates_is_read_before_it_is_trusted() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+        let store = |file: &str| trust_store(Some(folder.join(file).as_os_str())).map(|_| ());
+        assert_eq!(store("cert.pem"), Ok(()));
+        assert!(store("key.pem").unwrap_err().0.ends_with("holds no PEM certificate"));
+        assert!(store("none.pem").unwrap_err().0.contains("none.pem, which cannot be read"));
+        assert!(trust_store(Some(OsStr::new(""))).is_ok());
+    }
+}
