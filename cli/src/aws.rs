@@ -149,6 +149,12 @@ impl Clients {
         self.aws.is_none()
     }
 
+    /// Where the local intake's SQS answers.
+    #[must_use]
+    pub(crate) fn local_sqs(&self) -> &str {
+        &self.deployment.sqs
+    }
+
     /// The URL of a queue: of the one that was `given` by name or URL, else of the installation's own.
     ///
     /// # Errors

@@ -1,12 +1,17 @@
 //! The parts of the `hookgate` command, for the command itself and for the end-to-end tests.
 
 pub mod aws;
+pub mod claims;
 pub mod engines;
 pub mod explain;
 pub mod http;
 pub mod json;
 pub mod local;
+pub mod messages;
+pub mod quarantine;
+pub mod redrive;
 pub mod request;
 pub mod samples;
 pub mod send;
+pub mod tail;
 pub mod usage;

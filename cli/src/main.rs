@@ -10,10 +10,11 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use hookgate::{
+    claims,
     engines::{self, Engines, Resources},
     explain,
     local::{Local, OnDelivery, SecretsFile},
-    samples, send,
+    quarantine, redrive, samples, send, tail,
     usage::UsageError,
 };
 use serde_json::Value;
@@ -54,20 +55,30 @@ struct Arguments {
 enum Command {
     Send(send::Arguments),
     Explain(explain::command::Arguments),
+    Tail(tail::Arguments),
+    Quarantine(quarantine::Arguments),
+    Redrive(redrive::Arguments),
+    Claims(claims::Arguments),
 }
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
     let command = arguments.command.take();
-    if let Some(Command::Explain(arguments)) = &command {
-        return ended(explain::command::run(arguments));
-    }
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    if let Some(Command::Send(arguments)) = command {
-        return ended(runtime.block_on(send::run(arguments)));
+    if let Some(command) = command {
+        return ended(runtime.block_on(async {
+            match command {
+                Command::Send(arguments) => send::run(arguments).await,
+                Command::Explain(arguments) => explain::command::run(&arguments),
+                Command::Tail(arguments) => tail::run(&arguments).await,
+                Command::Quarantine(arguments) => quarantine::run(&arguments).await,
+                Command::Redrive(arguments) => redrive::run(&arguments).await,
+                Command::Claims(arguments) => claims::run(&arguments).await,
+            }
+        }));
     }
     match runtime.block_on(run(arguments)) {
         Ok(true) => ExitCode::SUCCESS,

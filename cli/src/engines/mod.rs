@@ -2,6 +2,8 @@
 
 mod sqs;
 
+pub(crate) use sqs::JOURNAL;
+
 use std::{error::Error, fmt, io, net::SocketAddr};
 
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};

@@ -4,9 +4,9 @@
 //! binary values, miscount what came back to a queue, and read a visibility timeout of 0 as none.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use axum::{
@@ -23,7 +23,7 @@ use tokio::{net::TcpListener, time::Instant};
 use winterbaume_sqs::{
     model::{Message, MessageAttributeValue, ReceiveMessageRequest, SendMessageRequest},
     state::{QueueState, SqsError, SqsState},
-    types::{self, MessageAttribute},
+    types::{self, MessageAttribute, MessageMoveTask},
 };
 
 const REGION: &str = "us-east-1";
@@ -36,13 +36,16 @@ const SYSTEM: &str = "AWS.";
 /// How often a long poll looks again. Far below what a person or a test would notice.
 const POLL: Duration = Duration::from_millis(20);
 
+/// What is kept of bodies for those who follow a queue without receiving from it.
+const MOST_JOURNAL_BYTES: usize = 64 * 1024 * 1024;
+
 /// Answers SQS calls on `listener` until `stopped`.
 pub(super) async fn serve(
     listener: TcpListener,
     url: String,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let sqs = Sqs { queues: Mutex::default(), url };
+    let sqs = Sqs { queues: Mutex::default(), journal: Mutex::default(), url };
     let router = Router::new()
         // Some SDKs call `/`, others the queue's own URL.
         .fallback(answer)
@@ -59,6 +62,7 @@ async fn answer(State(sqs): State<Arc<Sqs>>, headers: HeaderMap, body: Bytes) ->
         .unwrap_or_default();
     let answer = match serde_json::from_slice(&body) {
         Ok(request) if action == "ReceiveMessage" => sqs.wait(request).await,
+        Ok(request) if action == JOURNAL => sqs.follow(&request).await,
         Ok(request) => sqs.perform(action, request),
         Err(error) => Err(error.into()),
     };
@@ -104,8 +108,41 @@ impl From<serde_json::Error> for Refusal {
     }
 }
 
+/// The one action that AWS has not: `{QueueUrl, After, WaitTimeSeconds}` answers what was sent to a queue since, oldest
+/// first, whether it is still there or not, and changes nothing: neither receive counts nor what a consumer gets.
+pub(crate) const JOURNAL: &str = "HookgateJournal";
+
+/// What was sent lately, to all queues.
+#[derive(Default)]
+struct Journal {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// How many there ever were. Entries are numbered from 1.
+    count: u64,
+}
+
+struct Entry {
+    number: u64,
+    queue: String,
+    message_id: String,
+    body: String,
+}
+
+impl Journal {
+    fn add(&mut self, queue: &str, message_id: &str, body: &str) {
+        self.count += 1;
+        self.bytes += body.len();
+        let (queue, message_id, body) = (queue.to_owned(), message_id.to_owned(), body.to_owned());
+        self.entries.push_back(Entry { number: self.count, queue, message_id, body });
+        while self.bytes > MOST_JOURNAL_BYTES {
+            self.bytes -= self.entries.pop_front().map_or(self.bytes, |oldest| oldest.body.len());
+        }
+    }
+}
+
 struct Sqs {
     queues: Mutex<SqsState>,
+    journal: Mutex<Journal>,
     /// Where this server listens; queue URLs begin with it.
     url: String,
 }
@@ -114,6 +151,31 @@ impl Sqs {
     fn queues(&self) -> MutexGuard<'_, SqsState> {
         // A panicked request must not take every later one with it: worst, its own message is half done.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Performs [`JOURNAL`], which waits for its first message, too.
+    async fn follow(&self, request: &Value) -> Answer {
+        let name = name(request["QueueUrl"].as_str().unwrap_or_default());
+        queue(&mut self.queues(), name)?;
+        let after = request["After"].as_u64().unwrap_or_default();
+        let until =
+            Instant::now() + Duration::from_secs(request["WaitTimeSeconds"].as_u64().unwrap_or_default().min(20));
+        loop {
+            let messages: Vec<_> = {
+                let journal = self.journal();
+                let new = journal.entries.iter().filter(|entry| entry.number > after && entry.queue == name);
+                let shown = |e: &Entry| json!({"Number": e.number, "MessageId": e.message_id, "Body": e.body});
+                new.take(10).map(shown).collect()
+            };
+            if !messages.is_empty() || Instant::now() >= until {
+                return Ok(json!({"Messages": messages}));
+            }
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     /// Performs `ReceiveMessage`, which waits for its first message.
@@ -186,7 +248,25 @@ impl Sqs {
             }
             "SendMessage" => {
                 let request: SendMessageRequest = serde_json::from_value(request)?;
-                send(queues, request)
+                send(queues, &mut self.journal(), request)
+            }
+            "StartMessageMoveTask" => {
+                let handle = redrive(queues, &mut self.journal(), &request)?;
+                Ok(json!({"TaskHandle": handle}))
+            }
+            "ListMessageMoveTasks" => {
+                let most = request["MaxResults"].as_u64().unwrap_or(1).clamp(1, 10);
+                let tasks = queues.message_move_tasks.iter().rev().filter(|task| task.source_arn == text("SourceArn"));
+                let tasks = tasks.take(usize::try_from(most).unwrap_or(1)).map(|task| {
+                    json!({
+                        "SourceArn": task.source_arn, "DestinationArn": task.destination_arn, "Status": task.status,
+                        "MaxNumberOfMessagesPerSecond": task.max_number_of_messages_per_second,
+                        "ApproximateNumberOfMessagesMoved": task.approximate_number_of_messages_moved,
+                        "ApproximateNumberOfMessagesToMove": task.approximate_number_of_messages_to_move,
+                        "StartedTimestamp": task.started_timestamp,
+                    })
+                });
+                Ok(json!({"Results": tasks.collect::<Vec<_>>()}))
             }
             "DeleteMessage" => {
                 let receipt = text("ReceiptHandle");
@@ -270,7 +350,7 @@ fn is_superseded(receipt: &str, queue: &QueueState) -> bool {
     })
 }
 
-fn send(queues: &mut SqsState, request: SendMessageRequest) -> Answer {
+fn send(queues: &mut SqsState, journal: &mut Journal, request: SendMessageRequest) -> Answer {
     let name = name(&request.queue_url);
     let limit = queue(queues, name)?.queue.maximum_message_size;
     let body = request.message_body;
@@ -291,6 +371,7 @@ fn send(queues: &mut SqsState, request: SendMessageRequest) -> Answer {
     }
     let delay = request.delay_seconds.and_then(|s| u32::try_from(s).ok());
     let sent = queues.send_message(name, &body, delay, attributes, None, None)?;
+    journal.add(name, &sent.message_id, &body);
     let mut answer = json!({"MessageId": sent.message_id, "MD5OfMessageBody": sent.body_md5});
     if let Some(md5) = attributes_md5 {
         answer["MD5OfMessageAttributes"] = md5.into();
@@ -330,6 +411,50 @@ fn check(body: &str, attributes: &HashMap<String, MessageAttribute>, limit: u32)
 fn is_allowed(character: char) -> bool {
     // U+D800 to U+DFFF are no `char`.
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
+}
+
+/// Performs `StartMessageMoveTask`, all of it at once: dead letters become new messages of the queue that they are from.
+/// Gives the task's handle.
+fn redrive(queues: &mut SqsState, journal: &mut Journal, request: &Value) -> Result<String, Refusal> {
+    let text = |member: &str| request[member].as_str();
+    let source = text("SourceArn").unwrap_or_default();
+    let dead = queues.queues.iter().find(|(_, queue)| queue.queue.arn == source).map(|(name, _)| name.clone());
+    let dead = dead.ok_or_else(|| Refusal {
+        code: "ResourceNotFoundException",
+        message: "The resource that you specified for the SourceArn parameter doesn't exist.".into(),
+    })?;
+    let mut destinations = queues.queues.iter().filter(|(_, queue)| match text("DestinationArn") {
+        Some(arn) => queue.queue.arn == arn,
+        None => queue.dead_letter_target_arn.as_deref() == Some(source),
+    });
+    // AWS remembers which queue each dead letter is from. Here there must be one only.
+    let (Some((destination, _)), None) = (destinations.next(), destinations.next()) else {
+        return Err(Refusal::invalid_parameter("Source queue must be configured as a Dead Letter Queue."));
+    };
+    let destination = destination.clone();
+
+    let letters = &mut queue(queues, &dead)?.messages;
+    let (visible, rest): (Vec<_>, _) = std::mem::take(letters).into_iter().partition(types::Message::is_visible);
+    *letters = rest;
+    let moved = i64::try_from(visible.len()).unwrap_or(i64::MAX);
+    for letter in visible {
+        let sent = queues.send_message(&destination, &letter.body, None, letter.message_attributes, None, None)?;
+        journal.add(&destination, &sent.message_id, &letter.body);
+    }
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    queues.message_move_task_counter += 1;
+    let handle = BASE64_STANDARD.encode(format!("{source}#{}", queues.message_move_task_counter));
+    queues.message_move_tasks.push(MessageMoveTask {
+        task_handle: handle.clone(),
+        source_arn: source.to_owned(),
+        destination_arn: text("DestinationArn").map(str::to_owned),
+        status: "COMPLETED".to_owned(),
+        max_number_of_messages_per_second: None,
+        started_timestamp: i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(i64::MAX),
+        approximate_number_of_messages_moved: moved,
+        approximate_number_of_messages_to_move: Some(moved),
+    });
+    Ok(handle)
 }
 
 fn receive(queues: &mut SqsState, name: &str, request: &ReceiveMessageRequest) -> Result<Vec<Message>, Refusal> {
@@ -442,7 +567,7 @@ mod tests {
         },
     };
 
-    use super::{Duration, Instant};
+    use super::{Duration, Instant, Journal, MOST_JOURNAL_BYTES};
     use crate::engines::{Engines, sdk_config, tests::started};
 
     const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
@@ -730,6 +855,18 @@ mod tests {
         let attributes = message.attributes.as_ref().unwrap();
         assert_eq!(attributes[&System::AwsTraceHeader], TRACE);
         assert_eq!(attributes[&System::MessageGroupId], "shoppex/default");
+    }
+
+    #[test]
+    fn the_journal_forgets_the_oldest() {
+        let mut journal = Journal::default();
+        let body = "x".repeat(MOST_JOURNAL_BYTES / 4);
+        for id in ["1", "2", "3", "4", "5"] {
+            journal.add("queue", id, &body);
+        }
+        let kept: Vec<_> = journal.entries.iter().map(|entry| (entry.number, &*entry.message_id)).collect();
+        assert_eq!(kept, [(2, "2"), (3, "3"), (4, "4"), (5, "5")]);
+        assert_eq!(journal.bytes, MOST_JOURNAL_BYTES);
     }
 
     #[tokio::test]

@@ -1,5 +1,8 @@
 //! The path of one delivery, from the invocation to the answer.
 
+#[cfg(feature = "release")]
+pub mod release;
+
 use std::time::{Duration, SystemTime};
 
 use hookgate_verify::{Authenticated, Delivery, Reading, Rejection};

@@ -20,6 +20,8 @@ mod secrets;
 mod table;
 
 pub use config::{Config, ConfigError, dynamodb};
+#[cfg(feature = "release")]
+pub use intake::release;
 pub use intake::{Handled, Intake};
 pub use queue::{MAX_MESSAGE_BYTES, Quarantined};
 

@@ -29,6 +29,9 @@ pub(crate) enum SecretSource {
     Inline(Arc<Secrets>),
     /// From one entry of Secrets Manager.
     Manager(Entry),
+    /// From nowhere: what releases verifies no signature.
+    #[cfg(feature = "release")]
+    None,
 }
 
 /// One entry of Secrets Manager, and what is known of it.
@@ -62,6 +65,8 @@ impl SecretSource {
         match self {
             SecretSource::Inline(secrets) => (Some(secrets.clone()), None),
             SecretSource::Manager(entry) => entry.load(Cache::is_stale).await,
+            #[cfg(feature = "release")]
+            SecretSource::None => (None, None),
         }
     }
 

@@ -16,7 +16,8 @@ pub struct Verifier {
     schemes: &'static [Scheme],
 }
 
-/// Proof that the provider sent this delivery. Only [`Verifier::authenticate`] makes one.
+/// Proof that the provider sent this delivery. In a function only [`Verifier::authenticate`] makes one; the operator's
+/// command has a second way, named for what it is.
 pub struct Authenticated<'d> {
     provider: &'static Provider,
     delivery: &'d Delivery,
@@ -114,6 +115,19 @@ impl Verifier {
             }
         }
         Err(Rejection::Missing)
+    }
+
+    /// Takes an operator's word for it that the provider sent this delivery. Nothing is checked: it comes out of
+    /// quarantine, where it got by its signature, and which keeps no signature.
+    #[cfg(feature = "release")]
+    #[must_use]
+    pub fn vouched_for_by_operator<'d>(&self, delivery: &'d Delivery) -> Authenticated<'d> {
+        let body = self.schemes.iter().find_map(|scheme| match scheme.layout {
+            crate::Layout::Member(name, remainder) => Some(crate::sender::member(name, remainder, &delivery.body)?.1),
+            _ => None,
+        });
+        let body = body.unwrap_or([&delivery.body[..], b""]);
+        Authenticated { provider: self.provider, delivery, scheme: "vouched for", secret: 0, stamp: None, body }
     }
 }
 

@@ -1,0 +1,174 @@
+//! Looking at a queue's messages: received, hidden from others meanwhile, and given back in the end.
+
+use std::{
+    collections::HashMap,
+    io::Write,
+    time::{Duration, Instant},
+};
+
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+};
+
+use crate::{aws::Clients, usage::UsageError};
+
+/// How long a message stays hidden should this process die before it gives it back. Prolonged at half of it.
+const HIDDEN: Duration = Duration::from_mins(2);
+
+/// The most that SQS takes and gives at once.
+const BATCH: usize = 10;
+
+/// The messages of one queue that this process has received and not deleted.
+pub struct Held<'c> {
+    clients: &'c Clients,
+    url: &'c str,
+    /// The latest receipt of each message, by its id.
+    receipts: HashMap<String, String>,
+    prolonged: Instant,
+}
+
+impl<'c> Held<'c> {
+    /// Holds nothing yet.
+    #[must_use]
+    pub fn new(clients: &'c Clients, url: &'c str) -> Self {
+        Held { clients, url, receipts: HashMap::new(), prolonged: Instant::now() }
+    }
+
+    /// Up to ten messages that were not met before; `wait` for the first. None where the queue has no more to give.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub async fn more(&mut self, wait: Duration) -> Result<Option<Vec<Message>>, UsageError> {
+        self.prolong().await?;
+        let receive = self.clients.sqs.receive_message().queue_url(self.url).max_number_of_messages(10);
+        let receive = receive
+            .visibility_timeout(seconds(HIDDEN))
+            .wait_time_seconds(seconds(wait))
+            .message_system_attribute_names(MessageSystemAttributeName::All);
+        let received = receive.send().await.map_err(|error| self.failed("cannot receive from", &error))?;
+        let received = received.messages.unwrap_or_default();
+        if received.is_empty() {
+            return Ok(None);
+        }
+        let new = |message: &Message| {
+            let id = message.message_id.clone().unwrap_or_default();
+            self.receipts.insert(id, message.receipt_handle.clone().unwrap_or_default()).is_none()
+        };
+        Ok(Some(received.into_iter().filter(new).collect()))
+    }
+
+    /// Deletes a message of these.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub async fn delete(&mut self, message_id: &str) -> Result<(), UsageError> {
+        let Some(receipt) = self.receipts.remove(message_id) else { return Ok(()) };
+        let delete = self.clients.sqs.delete_message().queue_url(self.url).receipt_handle(receipt);
+        delete.send().await.map(|_| ()).map_err(|error| self.failed("cannot delete from", &error))
+    }
+
+    /// Keeps hidden what is held, once half of its time is over.
+    async fn prolong(&mut self) -> Result<(), UsageError> {
+        if self.prolonged.elapsed() > HIDDEN / 2 {
+            self.hide_for(HIDDEN).await?;
+            self.prolonged = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Makes every message visible again that was not deleted.
+    ///
+    /// # Errors
+    /// The queue does not answer: the messages come back by themselves, later.
+    pub async fn give_back(self) -> Result<(), UsageError> {
+        self.hide_for(Duration::ZERO).await
+    }
+
+    async fn hide_for(&self, time: Duration) -> Result<(), UsageError> {
+        let receipts: Vec<_> = self.receipts.values().collect();
+        for batch in receipts.chunks(BATCH) {
+            let mut change = self.clients.sqs.change_message_visibility_batch().queue_url(self.url);
+            for (number, receipt) in batch.iter().enumerate() {
+                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
+                let entry = entry.receipt_handle(*receipt).visibility_timeout(seconds(time)).build();
+                change = change.entries(entry.map_err(|error| UsageError(error.to_string()))?);
+            }
+            // An entry that fails is one whose time was over, or that somebody else has deleted: visible, or gone.
+            change.send().await.map_err(|error| {
+                let error = self.failed("cannot give messages back to", &error).0;
+                UsageError(format!("{error} (they come back by themselves within {} s)", HIDDEN.as_secs()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How many messages others hold at the moment, and are not seen here for that.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub async fn held_by_others(&self) -> Result<usize, UsageError> {
+        let hidden =
+            attribute(self.clients, self.url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+        let hidden: usize = hidden.and_then(|count| count.parse().ok()).unwrap_or(0);
+        Ok(hidden.saturating_sub(self.receipts.len()))
+    }
+
+    fn failed<E, R>(&self, doing: &str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> UsageError
+    where
+        E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        self.clients.failed(&format!("{doing} {}", name(self.url)), error)
+    }
+}
+
+/// A queue's name: the end of its URL, and of its ARN.
+#[must_use]
+pub fn name(url: &str) -> &str {
+    url.rsplit(['/', ':']).next().unwrap_or(url)
+}
+
+/// One of the queue's attributes.
+///
+/// # Errors
+/// The queue does not answer.
+pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -> Result<Option<String>, UsageError> {
+    let get = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(name.clone()).send().await;
+    let got = get.map_err(|error| clients.failed(&format!("cannot look at {}", self::name(url)), &error))?;
+    Ok(got.attributes.and_then(|mut attributes| attributes.remove(&name)))
+}
+
+/// How long to wait for messages that are there: SQS on AWS asks all of its servers only if it may wait.
+#[must_use]
+pub fn patience(clients: &Clients) -> Duration {
+    Duration::from_secs(if clients.is_local() { 0 } else { 2 })
+}
+
+/// Waits for Ctrl-C, or to be asked to end.
+pub async fn ended() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Prints a line. False where nobody reads any more (`hookgate tail | head`).
+#[must_use]
+pub fn print(line: &str) -> bool {
+    writeln!(anstream::stdout(), "{line}").is_ok()
+}
+
+/// A platform's text without what a terminal would obey.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+fn seconds(time: Duration) -> i32 {
+    i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
+}

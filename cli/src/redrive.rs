@@ -1,0 +1,95 @@
+//! `hookgate redrive`: dead letters back to the queue that they are from, by SQS's own move task.
+
+use std::{io::IsTerminal, time::Duration};
+
+use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, QueueAttributeName};
+use serde_json::json;
+
+use crate::{
+    aws::{Clients, Deployment, Queue},
+    messages,
+    usage::UsageError,
+};
+
+/// Put the dead letters back on the queue that they are from, once their consumer is mended.
+///
+/// SQS moves them itself, as new messages with the same content: their age and their receive count begin anew. Consumers
+/// know the ones that they had by `source` and `id`.
+#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hookgate redrive
+  hookgate redrive --aws --profile prod --max-per-second 20
+
+Ctrl-C ends the waiting, not the task: SQS goes on.
+Exit code: 0 all were moved, or there were none; 1 the task failed or was cancelled; 2 it could not be done as asked.")]
+pub struct Arguments {
+    /// The queue of dead letters, by name or URL [default: the installation's].
+    #[arg(long, value_name = "QUEUE")]
+    queue: Option<String>,
+    /// Move at most so many a second, so that consumers keep up [default: SQS decides].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=500))]
+    max_per_second: Option<i32>,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    deployment: Deployment,
+}
+
+/// Whether all were moved.
+///
+/// # Errors
+/// The queue is not there, or is none of dead letters.
+pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
+    let clients = arguments.deployment.clients().await?;
+    let url = clients.queue(Queue::DeadLetters, arguments.queue.as_deref()).await?;
+    let name = messages::name(&url);
+    let arn = messages::attribute(&clients, &url, QueueAttributeName::QueueArn).await?;
+    let arn = arn.ok_or_else(|| UsageError(format!("{name} has no ARN")))?;
+    let start = clients.sqs.start_message_move_task().source_arn(&arn);
+    let start = start.set_max_number_of_messages_per_second(arguments.max_per_second).send().await;
+    start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
+
+    let task = tokio::select! {
+        task = finished(&clients, &arn, !arguments.json) => task?,
+        () = messages::ended() => return Err(UsageError("no longer waiting: SQS goes on moving".to_owned())),
+    };
+    let status = task.status().unwrap_or("UNKNOWN");
+    let moved = task.approximate_number_of_messages_moved();
+    if arguments.json {
+        let reason = task.failure_reason();
+        anstream::println!("{:#}", json!({"queue": name, "status": status, "moved": moved, "reason": reason}));
+    } else {
+        let reason = task.failure_reason().map(|reason| format!(": {reason}")).unwrap_or_default();
+        match (status, moved) {
+            ("COMPLETED", 0) => anstream::println!("No dead letters in {name}."),
+            ("COMPLETED", _) => anstream::println!("Moved {moved} from {name}."),
+            _ => anstream::println!("Moved {moved} from {name}, then {}{reason}.", status.to_lowercase()),
+        }
+    }
+    Ok(status == "COMPLETED")
+}
+
+/// The task, once it is over.
+async fn finished(clients: &Clients, arn: &str, show: bool) -> Result<ListMessageMoveTasksResultEntry, UsageError> {
+    let show = show && std::io::stderr().is_terminal();
+    loop {
+        let list = clients.sqs.list_message_move_tasks().source_arn(arn).max_results(1).send().await;
+        let list = list.map_err(|error| clients.failed("cannot see how far SQS is", &error))?;
+        let task = list.results.unwrap_or_default().into_iter().next();
+        let task = task.ok_or_else(|| UsageError("SQS has forgotten the task".to_owned()))?;
+        if !matches!(task.status(), Some("RUNNING" | "CANCELLING")) {
+            if show {
+                anstream::eprint!("\r\x1b[K");
+            }
+            return Ok(task);
+        }
+        if show {
+            let of = task.approximate_number_of_messages_to_move().map(|count| format!(" of {count}"));
+            let moved = task.approximate_number_of_messages_moved();
+            anstream::eprint!("\r\x1b[K{moved}{} moved", of.unwrap_or_default());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}

@@ -1,0 +1,218 @@
+//! `hookgate tail`: follows the events of a queue, and leaves them there.
+
+use std::{fmt::Write as _, time::Duration};
+
+use anstyle::{AnsiColor, Style};
+use aws_sdk_sqs::types::QueueAttributeName;
+use hookgate_event::{Amount, Event, Unit};
+use hookgate_verify::{Account, Provider};
+use serde_json::{Value, json};
+
+use crate::{
+    aws::{Clients, Deployment, Queue},
+    engines::JOURNAL,
+    messages::{self, Held, plain, print},
+    usage::{self, UsageError},
+};
+
+/// Longer waits would only delay the end.
+const WAIT: Duration = Duration::from_secs(10);
+
+/// Follow the events on a queue as they come, and leave them there.
+///
+/// The local intake's events are read from its journal, which changes nothing for a consumer beside it. Any other queue
+/// can only be received from: what is shown stays hidden from others until tail ends, and then goes back. On a queue with
+/// dead letters that counts as a failure of its consumers, so there tail refuses: let the events go to a queue for
+/// watching, too (docs/consumers/fan-out.yaml), or say --disturb-consumers.
+#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hookgate tail
+  hookgate tail --type 'order.*' --provider shoppex
+  hookgate tail --once --json | jq .data.amount
+  hookgate tail --max 1 --type order.paid && echo paid
+  hookgate tail --aws --queue watch-events --profile prod
+
+--json prints whole events, the platform's payload and the personal data in it included; the other form prints no payload.
+Exit code: 0 events were shown, or Ctrl-C ended it; 1 --once and there were none; 2 it could not be done as asked.")]
+pub struct Arguments {
+    /// The queue, by name or URL [default: the installation's events].
+    #[arg(long, value_name = "QUEUE")]
+    queue: Option<String>,
+    /// Only events of this type; the end may be a *. Repeatable.
+    #[arg(long, value_name = "TYPE")]
+    r#type: Vec<String>,
+    /// Only events of this platform. Repeatable.
+    #[arg(long, value_parser = usage::provider())]
+    provider: Vec<&'static Provider>,
+    /// Only events of this account. Repeatable.
+    #[arg(long, value_parser = usage::account)]
+    account: Vec<Account>,
+    /// End after what is there now.
+    #[arg(long)]
+    once: bool,
+    /// End after so many events.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max: Option<u64>,
+    /// Each event on one line, as CloudEvents JSON: the message as it is, but for a compressed payload, which is opened.
+    #[arg(long)]
+    json: bool,
+    /// Follow a queue with dead letters, too: each event counts as received once more, and its consumers do not get it
+    /// while tail runs.
+    #[arg(long)]
+    disturb_consumers: bool,
+    #[command(flatten)]
+    deployment: Deployment,
+}
+
+/// Where messages come from.
+enum Source<'c> {
+    /// The local intake's journal, from behind this number.
+    Journal {
+        clients: &'c Clients,
+        url: &'c str,
+        after: u64,
+    },
+    Received(Held<'c>),
+}
+
+/// Whether there was anything to show.
+///
+/// # Errors
+/// The queue is not there, or must not be followed.
+pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
+    let clients = arguments.deployment.clients().await?;
+    let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
+    let has_dead_letters = messages::attribute(&clients, &url, QueueAttributeName::RedrivePolicy).await?.is_some();
+    let mut source = if clients.is_local() && has_dead_letters {
+        Source::Journal { clients: &clients, url: &url, after: 0 }
+    } else if has_dead_letters && !arguments.disturb_consumers {
+        return Err(UsageError(format!(
+            "{} has dead letters: to receive counts as a failure of its consumers, and hides the event from them. Follow a \
+             queue of its own for watching (docs/consumers/fan-out.yaml) with --queue, or say --disturb-consumers",
+            messages::name(&url)
+        )));
+    } else {
+        Source::Received(Held::new(&clients, &url))
+    };
+
+    let followed = tokio::select! {
+        shown = follow(arguments, &clients, &mut source) => shown,
+        () = messages::ended() => Ok(true),
+    };
+    let back = match source {
+        Source::Received(held) => held.give_back().await,
+        Source::Journal { .. } => Ok(()),
+    };
+    followed.and_then(|shown| back.map(|()| shown))
+}
+
+async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_>) -> Result<bool, UsageError> {
+    let wait = if arguments.once { messages::patience(clients) } else { WAIT };
+    let mut shown = 0;
+    loop {
+        let Some(messages) = source.next(wait).await? else {
+            if arguments.once {
+                return Ok(shown > 0);
+            }
+            continue;
+        };
+        for (id, body) in messages {
+            let event = Event::from_json(&body);
+            if !arguments.asks_for(event.as_ref().ok()) {
+                continue;
+            }
+            let line = match (&event, arguments.json) {
+                (Ok(event), true) => one_line(&body, event),
+                (Ok(event), false) => text(event),
+                // A script is given events, and nothing else.
+                (Err(_), true) => continue,
+                (Err(_), false) => format!("message {id} is no event ({} bytes)", body.len()),
+            };
+            shown += 1;
+            if !print(&line) || arguments.max == Some(shown) {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+impl Source<'_> {
+    /// The next messages, id and body. None where there are none now.
+    async fn next(&mut self, wait: Duration) -> Result<Option<Vec<(String, String)>>, UsageError> {
+        match self {
+            Source::Received(held) => {
+                let batch = held.more(wait).await?.map(|batch| {
+                    batch.into_iter().map(|m| (m.message_id.unwrap_or_default(), m.body.unwrap_or_default())).collect()
+                });
+                Ok(batch)
+            }
+            Source::Journal { clients, url, after } => {
+                let failed = |error: reqwest::Error| {
+                    UsageError(format!("the local intake's SQS does not answer: {}", error.without_url()))
+                };
+                let request = json!({"QueueUrl": url, "After": after, "WaitTimeSeconds": wait.as_secs()});
+                let call = reqwest::Client::new().post(clients.local_sqs()).body(request.to_string());
+                let answer =
+                    call.header("x-amz-target", format!("AmazonSQS.{JOURNAL}")).send().await.map_err(failed)?;
+                if !answer.status().is_success() {
+                    return Err(UsageError(format!(
+                        "what answers at {} is not the local intake of this version, which keeps a journal",
+                        clients.local_sqs()
+                    )));
+                }
+                let answer: Value = serde_json::from_str(&answer.text().await.map_err(failed)?).unwrap_or_default();
+                let entries = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
+                let Some(last) = entries.last() else { return Ok(None) };
+                *after = last["Number"].as_u64().unwrap_or(*after);
+                let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+                Ok(Some(entries.iter().map(|entry| (text(entry, "MessageId"), text(entry, "Body"))).collect()))
+            }
+        }
+    }
+}
+
+impl Arguments {
+    fn asks_for(&self, event: Option<&Event<'_>>) -> bool {
+        let any = self.r#type.is_empty() && self.provider.is_empty() && self.account.is_empty();
+        let Some(event) = event else { return any };
+        let named = event.event_type.as_str();
+        let short = named.strip_prefix("commerce.").unwrap_or(named);
+        let of_type = |asked: &String| match asked.strip_suffix('*') {
+            Some(begin) => named.starts_with(begin) || short.starts_with(begin),
+            None => named == asked || short == asked,
+        };
+        (self.r#type.is_empty() || self.r#type.iter().any(of_type))
+            && (self.provider.is_empty() || self.provider.iter().any(|asked| asked.name == event.provider))
+            && (self.account.is_empty() || self.account.iter().any(|asked| asked.as_str() == event.account))
+    }
+}
+
+/// The message's body, on one line: outside of strings, where JSON escapes them, a line break is white space.
+fn one_line(body: &str, event: &Event<'_>) -> String {
+    let compressed = serde_json::from_str::<Value>(body).is_ok_and(|json| json["data"].get("payload_gzip").is_some());
+    let body = if compressed { event.to_json() } else { body.to_owned() };
+    body.replace(['\n', '\r'], " ")
+}
+
+fn text(event: &Event<'_>) -> String {
+    const DIM: Style = Style::new().dimmed();
+    const TYPE: Style = AnsiColor::Green.on_default();
+    let time = event.time.as_ref().unwrap_or(&event.received_time);
+    let mut line = format!("{DIM}{}{DIM:#}  {TYPE}{}{TYPE:#}", plain(time), event.event_type.as_str());
+    if event.event_type == hookgate_event::EventType::Unrecognized {
+        let _ = write!(line, " ({})", plain(&event.provider_type));
+    }
+    let _ = write!(line, "  {}/{}", plain(&event.provider), plain(&event.account));
+    if let Some(subject) = &event.subject {
+        let _ = write!(line, "  {}", plain(subject));
+    }
+    if let Some(Amount { value, unit, currency }) = &event.data.amount {
+        let unit = if *unit == Unit::Minor { " (minor units)" } else { "" };
+        let _ = write!(line, "  {}", plain(value));
+        let _ = currency.as_ref().map(|currency| write!(line, " {}", plain(currency)));
+        line.push_str(unit);
+    }
+    let _ = write!(line, "  {}", plain(&event.id));
+    line
+}

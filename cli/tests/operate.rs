@@ -1,0 +1,525 @@
+//! `hookgate tail`, `quarantine`, `redrive` and `claims` as a person runs them, against an intake of each test's own.
+
+use std::{
+    collections::BTreeMap,
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hookgate::{
+    engines::{Engines, Resources, provision},
+    local::{Local, SecretsFile},
+};
+use hookgate_event::Event;
+use hookgate_intake::{Quarantined, claim::partition_key};
+use hookgate_verify::{Provider, sender};
+use serde_json::{Value, json};
+
+const ORDER: &str = r#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{"orderId":"8f3e","total":5500,"currency":"USD","note":"s3cr3t-payload"}}"#;
+
+const SECRETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/secrets.json");
+
+/// A local intake, with the command beside it.
+struct World {
+    engines: Engines,
+    resources: Resources,
+    local: Local,
+}
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{} {}", self.out, self.err))
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+impl World {
+    async fn new() -> Self {
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let engines = Engines::start(any, any).await.unwrap();
+        let resources = provision(&engines).await.unwrap();
+        let secrets = SecretsFile::read(Path::new(SECRETS)).unwrap();
+        let local = Local::start(any, &engines, &resources, &secrets, Box::new(|_| {})).await.unwrap();
+        World { engines, resources, local }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(arguments);
+        if arguments.contains(&"--aws") {
+            let endpoints = [("AWS_ENDPOINT_URL_DYNAMODB", self.engines.dynamodb_url())];
+            command.envs(endpoints).env("AWS_ENDPOINT_URL_SQS", self.engines.sqs_url());
+            command
+                .env("AWS_ACCESS_KEY_ID", "test")
+                .env("AWS_SECRET_ACCESS_KEY", "test")
+                .env("AWS_REGION", "us-east-1");
+        } else {
+            command.args(["--sqs", &self.engines.sqs_url(), "--dynamodb", &self.engines.dynamodb_url()]);
+        }
+        command
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.command(arguments);
+        tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap()
+    }
+
+    /// What the intake answers to a delivery that the provider signed.
+    async fn deliver(&self, provider: &Provider, body: &[u8]) -> Value {
+        let signed = signed(provider, body);
+        let mut request = reqwest::Client::new().post(format!("{}/webhooks/{}", self.local.url(), provider.name));
+        for (name, value) in signed.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.header("x-shop", "eu").body(signed.body).send().await.unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap()
+    }
+
+    async fn send(&self, url: &str, body: &str) -> String {
+        let sent = self.engines.sqs().send_message().queue_url(url).message_body(body).send().await.unwrap();
+        sent.message_id.unwrap()
+    }
+
+    /// Puts into quarantine what an earlier version could not read. Gives the id of its message.
+    async fn quarantine(&self, reason: &str, provider: &str, body: &[u8]) -> String {
+        let entry = Quarantined {
+            reason: reason.to_owned(),
+            provider: provider.to_owned(),
+            account: "default".to_owned(),
+            received: "2025-01-11T16:00:01.250Z".to_owned(),
+            content_claimed: None,
+            content_received: None,
+            headers: BTreeMap::from([("x-shop".to_owned(), "eu".to_owned())]),
+            body: Some(BASE64_STANDARD.encode(body)),
+            body_gzip: None,
+        };
+        self.send(&self.resources.quarantine_url, &serde_json::to_string(&entry).unwrap()).await
+    }
+
+    /// What is visible on a queue, left there.
+    async fn visible(&self, url: &str) -> Vec<Message> {
+        let receive = self.engines.sqs().receive_message().queue_url(url).max_number_of_messages(10);
+        let receive = receive.visibility_timeout(0).message_system_attribute_names(MessageSystemAttributeName::All);
+        receive.send().await.unwrap().messages.unwrap_or_default()
+    }
+
+    async fn events(&self) -> Vec<Event<'static>> {
+        let messages = self.visible(&self.resources.events_url).await;
+        messages.iter().map(|message| Event::from_json(message.body().unwrap()).unwrap().into_owned()).collect()
+    }
+
+    async fn in_quarantine(&self) -> usize {
+        self.visible(&self.resources.quarantine_url).await.len()
+    }
+}
+
+/// As the provider signs.
+fn signed(provider: &Provider, body: &[u8]) -> sender::Signed {
+    let secrets: Value = serde_json::from_str(&std::fs::read_to_string(SECRETS).unwrap()).unwrap();
+    let secret = secrets[provider.name]["default"][0].as_str().unwrap().as_bytes();
+    sender::sign(provider.modes[0].1.last().unwrap(), secret, body, ("", 0))
+}
+
+fn provider(name: &str) -> &'static Provider {
+    Provider::named(name).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_delivery_is_queued_once_as_if_it_had_just_been_read() {
+    let world = World::new().await;
+    let id = world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
+
+    let ran = world.run(&["quarantine", "release", &id, "--dry-run", "--json"]).await;
+    assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+    let key = partition_key("elective", "default", "evt_1");
+    let foretold = &ran.json()[0];
+    assert_eq!((&foretold["outcome"], &foretold["dry_run"]), (&json!("queued"), &json!(true)));
+    assert_eq!((&foretold["id"], &foretold["key"]), (&json!("evt_1"), &json!(key)));
+    assert_eq!((world.events().await.len(), world.in_quarantine().await), (0, 1));
+
+    let ran = world.run(&["quarantine", "release", &id]).await;
+    assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+    assert!(
+        ran.out.starts_with(&format!("queued       {id}  commerce.order.paid  order/8f3e  evt_1  message ")),
+        "{}",
+        ran.out
+    );
+    assert_eq!(world.in_quarantine().await, 0);
+    let [event] = &world.events().await[..] else { panic!("one event") };
+    assert_eq!((&*event.id, &*event.source), ("evt_1", "/webhooks/elective/default"));
+    assert_eq!(event.received_time, "2025-01-11T16:00:01.250Z");
+    assert_eq!(event.payload::<Value>().unwrap()["note"], "s3cr3t-payload");
+
+    // The claim is that of any other delivery.
+    let shown = world.run(&["claims", "show", &key, "--json"]).await.json();
+    assert_eq!((&shown[0]["meaning"], &shown[0]["id"]), (&json!("queued"), &json!("evt_1")));
+    assert_eq!(world.deliver(provider("elective"), ORDER.as_bytes()).await["outcome"], "duplicate");
+
+    // As after a crash between queue and quarantine.
+    let id = world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
+    let ran = world.run(&["quarantine", "release", &id, "--dry-run"]).await;
+    assert!(ran.out.contains("it is on the queue already; it would be deleted"), "{}", ran.out);
+    let ran = world.run(&["quarantine", "release", &id, "--json"]).await;
+    assert_eq!((ran.code, &ran.json()[0]["outcome"]), (Some(0), &json!("duplicate")));
+    assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_delivery_has_the_key_that_its_signature_gave_it() {
+    let world = World::new().await;
+    // Without an id, what is signed is the key: for Opterius that is the body without its signature.
+    let body = br#"{"event":"invoice.paid","timestamp":"2026-04-15T14:22:30Z","signature":"","data":{"total":1}}"#;
+    let opterius = provider("opterius");
+    let answer = world.deliver(opterius, body).await;
+    assert_eq!(answer["outcome"], "queued");
+    let signed = signed(opterius, body).body;
+    world.quarantine("payload", "opterius", &signed).await;
+    let ran = world.run(&["quarantine", "release", "--all", "--json"]).await;
+    assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+    assert_eq!((&ran.json()[0]["outcome"], &ran.json()[0]["id"]), (&json!("duplicate"), &answer["id"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_is_listed_shown_and_stays() {
+    let world = World::new().await;
+    let body = "{\"id\":\"evt_1\",\tö \u{1b}[31m}";
+    assert_eq!(world.deliver(provider("elective"), body.as_bytes()).await["outcome"], "quarantined");
+    world.deliver(provider("etaildepot"), b"\xff\xfe").await;
+
+    let listed = world.run(&["quarantine", "list", "--json", "--reason", "not_json"]).await;
+    assert_eq!(listed.code, Some(0), "{}", listed.err);
+    let listed = listed.json();
+    let [entry] = &listed.as_array().unwrap()[..] else { panic!("one: {listed}") };
+    let id = entry["quarantine_id"].as_str().unwrap();
+    assert_eq!((&entry["provider"], &entry["account"]), (&json!("elective"), &json!("default")));
+    assert_eq!(entry["bytes"], body.len());
+
+    let listed = world.run(&["quarantine", "list"]).await.out;
+    let line = listed.lines().find(|line| line.contains(id)).unwrap();
+    assert!(line.contains("not_json") && line.contains("elective/default") && line.contains("24 B"), "{line}");
+    assert!(listed.contains("not_utf8") && !listed.contains("evt_1"), "{listed}");
+    assert_eq!(world.run(&["quarantine", "list", "--provider", "shoppex"]).await.code, Some(1));
+
+    let shown = world.run(&["quarantine", "show", &id[..8]]).await;
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    assert!(shown.out.starts_with("not_json: its body is not JSON.\n"), "{}", shown.out);
+    // Nothing that a terminal would obey.
+    assert!(shown.out.contains("{\"id\":\"evt_1\",\tö \\u{1b}[31m}"), "{}", shown.out);
+    assert!(shown.out.contains("x-shop: eu") && !shown.out.contains("signature"), "{}", shown.out);
+    let shown = world.run(&["quarantine", "show", id, "--json"]).await.json();
+    assert_eq!((&shown["body"], &shown["headers"]["x-shop"]), (&json!(body), &json!("eu")));
+    assert_eq!(world.run(&["quarantine", "show", "another0"]).await.code, Some(1));
+
+    let ran = world.run(&["quarantine", "release", id]).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.out.starts_with("unreadable   ") && ran.out.contains("stays: still not_json"), "{}", ran.out);
+    let ran = world.run(&["quarantine", "release", "--all"]).await;
+    assert_eq!((ran.code, ran.out.lines().count()), (Some(1), 2), "{}", ran.out);
+    assert_eq!((world.events().await.len(), world.in_quarantine().await), (0, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_id_for_two_contents_is_not_decided_unasked() {
+    let world = World::new().await;
+    let other = ORDER.replace("5500", "6600");
+    assert_eq!(world.deliver(provider("elective"), ORDER.as_bytes()).await["outcome"], "queued");
+    assert_eq!(world.deliver(provider("elective"), other.as_bytes()).await["outcome"], "quarantined");
+    let listed = world.run(&["quarantine", "list", "--json"]).await.json();
+    let (claimed, received) = (&listed[0]["content_claimed"], &listed[0]["content_received"]);
+    assert!(claimed.is_string() && claimed != received, "{listed}");
+
+    for dry in [&["--dry-run"][..], &[]] {
+        let ran = world.run(&[&["quarantine", "release", "--all", "--json"], dry].concat()).await;
+        let ended = &ran.json()[0];
+        assert_eq!((ran.code, &ended["outcome"]), (Some(1), &json!("conflict")));
+        assert_eq!((&ended["content_claimed"], &ended["content_received"]), (claimed, received));
+        assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 1));
+    }
+
+    let ran = world.run(&["quarantine", "release", "--all", "--new-id", "--json"]).await;
+    assert_eq!((ran.code, &ran.json()[0]["outcome"]), (Some(0), &json!("queued")));
+    let events = world.events().await;
+    assert_eq!((events.len(), &json!(events[1].id)), (2, received));
+    assert_eq!(events[1].data.amount.as_ref().unwrap().value, "6600");
+    // An option for conflicts: whatever has none keeps its id.
+    world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
+    let ran = world.run(&["quarantine", "release", "--all", "--new-id", "--json"]).await;
+    assert_eq!((&ran.json()[0]["outcome"], &ran.json()[0]["id"]), (&json!("duplicate"), &json!("evt_1")));
+    // And once only.
+    world.quarantine("key_conflict", "elective", other.as_bytes()).await;
+    let ran = world.run(&["quarantine", "release", "--all", "--new-id", "--json"]).await;
+    assert_eq!(ran.json()[0]["outcome"], "duplicate");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_a_replay_is_asked_for_by_name() {
+    let world = World::new().await;
+    world.quarantine("too_old", "elective", ORDER.as_bytes()).await;
+    let ran = world.run(&["quarantine", "release", "--all"]).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    assert!(ran.out.starts_with("too_old      ") && ran.out.contains("--reason too_old"), "{}", ran.out);
+    assert_eq!((world.events().await.len(), world.in_quarantine().await), (0, 1));
+    let ran = world.run(&["quarantine", "release", "--all", "--reason", "too_old"]).await;
+    assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+    assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 0));
+    let ran = world.run(&["quarantine", "release", "--all"]).await;
+    assert_eq!((ran.code, &*ran.out), (Some(1), "Nothing to release.\n"));
+}
+
+/// An AWS account, as far as the command can tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn on_aws_the_stack_is_found_and_much_is_asked_for_twice() {
+    let world = World::new().await;
+    world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
+    let ran = world.run(&["quarantine", "release", "--all", "--aws"]).await;
+    assert_eq!(ran.code, Some(2), "{} {}", ran.out, ran.err);
+    assert!(ran.err.contains("no queue QuarantineQueue of a stack hookgate in us-east-1"), "{}", ran.err);
+
+    let named = ["--aws", "--quarantine", "hookgate-quarantine", "--queue", &world.resources.events_url];
+    let named = [&named[..], &["--table", "hookgate-claims"]].concat();
+    let ran = world.run(&[&["quarantine", "release", "--all"], &named[..]].concat()).await;
+    assert_eq!(ran.code, Some(2), "{} {}", ran.out, ran.err);
+    assert!(ran.err.contains("--dry-run, then say --yes"), "{}", ran.err);
+    let ran = world.run(&[&["quarantine", "release", "--all", "--yes"], &named[..]].concat()).await;
+    assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+    assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 0));
+
+    let sqs = world.engines.sqs();
+    sqs.create_queue().queue_name("shop-QuarantineQueue-A1B2").send().await.unwrap();
+    let ran = world.run(&["quarantine", "list", "--aws", "--stack", "shop"]).await;
+    assert_eq!((ran.code, &*ran.out), (Some(1), "Nothing in quarantine.\n"), "{}", ran.err);
+    sqs.create_queue().queue_name("shop-QuarantineQueue-C3D4").send().await.unwrap();
+    let ran = world.run(&["quarantine", "list", "--aws", "--stack", "shop"]).await;
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("several queues QuarantineQueue"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_shows_what_comes_and_disturbs_nobody() {
+    let world = World::new().await;
+    assert_eq!(world.run(&["tail", "--once"]).await.code, Some(1));
+    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    let pretty =
+        ORDER.replace("evt_1", "evt_2").replace("order.paid", "order.cancelled").replace(",\"note", ",\n \"note");
+    world.deliver(provider("elective"), pretty.as_bytes()).await;
+
+    let ran = world.run(&["tail", "--once"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert_eq!(
+        lines[0],
+        "2025-01-11T16:00:00Z  commerce.order.paid  elective/default  order/8f3e  5500 USD (minor units)  evt_1"
+    );
+    assert!(
+        lines[1].contains("commerce.unrecognized (order.cancelled)") && lines[1].ends_with("  evt_2"),
+        "{}",
+        lines[1]
+    );
+    assert!(!ran.out.contains("s3cr3t-payload"), "{}", ran.out);
+
+    for (filter, count) in [
+        (&["--type", "order.paid"][..], 1),
+        (&["--type", "commerce.order.*"], 1),
+        (&["--type", "order.created"], 0),
+        (&["--type", "order.created", "--type", "unrecognized"], 1),
+        (&["--provider", "elective"], 2),
+        (&["--provider", "shoppex"], 0),
+        (&["--account", "default"], 2),
+        (&["--account", "eu-shop"], 0),
+        (&["--max", "1"], 1),
+    ] {
+        let ran = world.run(&[&["tail", "--once"], filter].concat()).await;
+        assert_eq!(ran.out.lines().count(), count, "{filter:?}: {}", ran.out);
+        assert_eq!(ran.code, Some(i32::from(count == 0)), "{filter:?}");
+    }
+
+    let bodies = world.visible(&world.resources.events_url).await;
+    let ran = world.run(&["tail", "--once", "--json"]).await;
+    let lines: Vec<_> = ran.out.lines().collect();
+    assert_eq!(lines[0], bodies[0].body().unwrap());
+    assert_eq!(lines[1], bodies[1].body().unwrap().replace('\n', " "));
+    // A dozen looks, and to consumers it is the second time, because of the look above.
+    let seen = world.visible(&world.resources.events_url).await;
+    let count = &seen[0].attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount];
+    assert_eq!((seen.len(), &**count), (2, "2"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_opens_compressed_payloads() {
+    let world = World::new().await;
+    let text = world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    assert_eq!(text["outcome"], "queued");
+    let body = world.visible(&world.resources.events_url).await[0].body().unwrap().to_owned();
+    let gzip = Event::from_json(&body).unwrap().to_json_gzip();
+    assert!(!gzip.contains("s3cr3t-payload"));
+    world.send(&world.resources.events_url, &gzip).await;
+    let ran = world.run(&["tail", "--once", "--json"]).await;
+    assert_eq!(ran.out, format!("{body}\n{body}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_follows_until_ctrl_c_and_gives_back_what_it_holds() {
+    let world = World::new().await;
+    let (events, quarantine) = (&world.resources.events_url, &world.resources.quarantine_url);
+    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    let body = world.visible(events).await[0].body().unwrap().to_owned();
+
+    // The local intake's events; then, as of a queue of an account that is for watching only, received ones.
+    for (arguments, url, hidden) in
+        [(&["tail"][..], events, "0"), (&["tail", "--aws", "--queue", "hookgate-quarantine"], quarantine, "2")]
+    {
+        world.send(url, &body).await;
+        let mut tail = world.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+        let first = |line: Option<Result<String, _>>| line.unwrap().unwrap().contains("evt_1");
+        assert!(first(lines.next()));
+        if url == events {
+            assert!(first(lines.next()));
+        }
+        // While it waits.
+        world.send(url, &body).await;
+        assert!(first(lines.next()));
+        let attribute = QueueAttributeName::ApproximateNumberOfMessagesNotVisible;
+        let look = world.engines.sqs().get_queue_attributes().queue_url(url).attribute_names(attribute.clone());
+        let held = look.send().await.unwrap().attributes.unwrap().remove(&attribute);
+        assert_eq!(held.as_deref(), Some(hidden));
+
+        let status = Command::new("kill").args(["-INT", &tail.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        let status = tokio::task::spawn_blocking(move || tail.wait().unwrap()).await.unwrap();
+        assert_eq!(status.code(), Some(0));
+        assert_eq!(world.visible(url).await.len(), if url == events { 3 } else { 2 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_refuses_where_looking_counts_as_failing() {
+    let world = World::new().await;
+    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    let arguments = ["tail", "--once", "--aws", "--queue", "hookgate-events"];
+    let ran = world.run(&arguments).await;
+    assert_eq!((ran.code, &*ran.out), (Some(2), ""));
+    assert!(
+        ran.err.contains("hookgate-events has dead letters") && ran.err.contains("--disturb-consumers"),
+        "{}",
+        ran.err
+    );
+    let seen = world.visible(&world.resources.events_url).await;
+    assert_eq!(seen[0].attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount], "1");
+
+    let ran = world.run(&[&arguments[..], &["--disturb-consumers"]].concat()).await;
+    assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 1), "{}", ran.err);
+    let seen = world.visible(&world.resources.events_url).await;
+    assert_eq!(seen[0].attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount], "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_go_back_to_their_queue() {
+    let world = World::new().await;
+    let (events, dead) = (&world.resources.events_url, &world.resources.dead_letters_url);
+    let ran = world.run(&["redrive"]).await;
+    assert_eq!((ran.code, &*ran.out), (Some(0), "No dead letters in hookgate-dead-letters.\n"), "{}", ran.err);
+
+    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    world.deliver(provider("elective"), ORDER.replace("evt_1", "evt_2").as_bytes()).await;
+    for _ in 0..6 {
+        world.visible(events).await;
+    }
+    assert_eq!((world.visible(events).await.len(), world.visible(dead).await.len()), (0, 2));
+
+    let ran = world.run(&["redrive", "--json"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(
+        ran.json(),
+        json!({"queue": "hookgate-dead-letters", "status": "COMPLETED", "moved": 2, "reason": null})
+    );
+    assert_eq!(world.visible(dead).await.len(), 0);
+    let back = world.visible(events).await;
+    assert_eq!(back.len(), 2);
+    let attributes = back[0].attributes().unwrap();
+    assert_eq!(attributes[&MessageSystemAttributeName::ApproximateReceiveCount], "1");
+    assert_eq!(attributes[&MessageSystemAttributeName::MessageGroupId], "elective/default");
+    assert_eq!(world.run(&["tail", "--once"]).await.out.lines().count(), 4, "each was sent twice");
+
+    let ran = world.run(&["redrive", "--aws", "--queue", "hookgate-dead-letters", "--max-per-second", "5"]).await;
+    assert_eq!((ran.code, &*ran.out), (Some(0), "No dead letters in hookgate-dead-letters.\n"), "{}", ran.err);
+    let ran = world.run(&["redrive", "--queue", "hookgate-quarantine"]).await;
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("must be configured as a Dead Letter Queue"), "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_told_in_words() {
+    let world = World::new().await;
+    let none = world.run(&["claims", "show", "evt_1"]).await;
+    assert_eq!(none.code, Some(1), "{}", none.err);
+    assert!(none.out.starts_with("No claim of evt_1 in hookgate-claims"), "{}", none.out);
+    assert_eq!(world.run(&["claims", "show", "evt_1", "--json"]).await.json(), json!([]));
+
+    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    let message_id = world.visible(&world.resources.events_url).await[0].message_id.clone().unwrap();
+    let ran = world.run(&["claims", "show", "evt_1"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.starts_with(&format!("queued: its message {message_id} went to the queue\n")), "{}", ran.out);
+    assert!(ran.out.contains("expires  in 29 d 23 h"), "{}", ran.out);
+    for arguments in [&["--account", "eu-shop"][..], &["--provider", "shoppex"]] {
+        assert_eq!(world.run(&[&["claims", "show", "evt_1"], arguments].concat()).await.code, Some(1));
+    }
+
+    let key = partition_key("elective", "default", "evt_1");
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    for (lease, expires_in, meaning, words) in [
+        (now + 10_000, 900, "claimed", "at work on it; its lease ends in "),
+        (0, 900, "released", "the provider's next attempt takes over"),
+        (now - 125_000, 900, "abandoned", "its lease 2 min 5 s ago"),
+        (now + 10_000, -60, "expired", "the same as none"),
+    ] {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let put = world.engines.dynamodb().put_item().table_name(&world.resources.table).item("pk", text(&key));
+        let put = put.item("event_id", text("evt_1")).item("owner", text("me")).item("content", text("c0ffee"));
+        let put = put.item("state", text("claimed")).item("lease_until", number(lease));
+        put.item("expires_at", number(now / 1000 + expires_in)).send().await.unwrap();
+        let ran = world.run(&["claims", "show", &key]).await;
+        assert!(ran.out.starts_with(&format!("{meaning}: ")) && ran.out.contains(words), "{}", ran.out);
+        let aws = ["claims", "show", &key, "--json", "--aws", "--table", "hookgate-claims"];
+        let shown = &world.run(&aws).await.json()[0];
+        assert_eq!((&shown["meaning"], &shown["content"]), (&json!(meaning), &json!("c0ffee")));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_an_intake_each_names_the_remedy() {
+    let world = World::new().await;
+    let commands = [
+        &["tail", "--once"][..],
+        &["quarantine", "list"],
+        &["quarantine", "release", "--all"],
+        &["redrive"],
+        &["claims", "show", "evt_1"],
+    ];
+    let commands: Vec<_> = commands.iter().map(|arguments| world.command(arguments)).collect();
+    drop(world);
+    for mut command in commands {
+        let ran = Ran::from(command.output().unwrap());
+        assert_eq!(ran.code, Some(2), "{command:?}");
+        assert!(ran.err.contains("no local intake answers") && ran.err.contains("or add --aws"), "{}", ran.err);
+    }
+}
