@@ -5,7 +5,7 @@ use std::{env, error::Error, path::Path};
 use aws_config::{ConfigLoader, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
 use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
 use aws_sdk_sqs::{
-    config::BehaviorVersion,
+    config::{BehaviorVersion, http::HttpResponse, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_http_client::tls::{Provider as Tls, TlsContext, TrustStore, rustls_provider::CryptoMode};
@@ -87,8 +87,11 @@ impl Deployment {
     pub async fn clients(&self) -> Result<Clients, UsageError> {
         let deployment = self.clone();
         if !self.aws {
-            let dynamodb = aws_sdk_dynamodb::Client::new(&engines::sdk_config(&self.dynamodb));
-            let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&self.sqs));
+            // On this machine a second attempt would only delay saying that nobody is there.
+            let once =
+                |url: &str| engines::sdk_config(url).into_builder().retry_config(RetryConfig::disabled()).build();
+            let dynamodb = aws_sdk_dynamodb::Client::new(&once(&self.dynamodb));
+            let sqs = aws_sdk_sqs::Client::new(&once(&self.sqs));
             return Ok(Clients { dynamodb, sqs, aws: None, deployment });
         }
         let aws = self.load().await?;
@@ -225,17 +228,15 @@ impl Clients {
     }
 
     /// A call that failed, in words: what AWS said, and what to do about it.
-    pub fn failed<E, R>(&self, doing: &str, error: &SdkError<E, R>) -> UsageError
+    pub fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> UsageError
     where
         E: ProvideErrorMetadata + Error + 'static,
-        R: std::fmt::Debug + 'static,
     {
         let why = match error {
             SdkError::ServiceError(refusal) => {
-                let refusal = refusal.err();
-                let code = refusal.code().unwrap_or("refused");
-                let code = code.rsplit(['.', '#']).next().unwrap_or(code);
-                refusal.message().map_or(code.to_owned(), |message| format!("{code}: {message}"))
+                let code = refusal.err().code().map(|code| code.rsplit(['.', '#']).next().unwrap_or(code).to_owned());
+                let code = code.unwrap_or_else(|| format!("HTTP status {}", refusal.raw().status()));
+                refusal.err().message().map_or(code.clone(), |message| format!("{code}: {message}"))
             }
             _ if self.is_local() => {
                 let Deployment { sqs, dynamodb, .. } = &self.deployment;
@@ -245,7 +246,10 @@ impl Clients {
             }
             _ => {
                 let (words, credentials) = causes(error);
-                let remedy = "log in (aws sso login, aws configure), or choose a profile with --profile";
+                let remedy = match &self.deployment.profile {
+                    Some(profile) => format!("is {profile} in ~/.aws/config, and logged in (aws sso login)?"),
+                    None => "log in (aws sso login, aws configure), or choose a profile with --profile".to_owned(),
+                };
                 if credentials { format!("no AWS credentials: {words}: {remedy}") } else { words }
             }
         };

@@ -2,12 +2,15 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
     io::Write,
     time::{Duration, Instant},
 };
 
-use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName,
+use aws_sdk_sqs::{
+    config::http::HttpResponse,
+    error::{ProvideErrorMetadata, SdkError},
+    types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
 };
 
 use crate::{aws::Clients, usage::UsageError};
@@ -67,8 +70,11 @@ impl<'c> Held<'c> {
         delete.send().await.map(|_| ()).map_err(|error| self.failed("cannot delete from", &error))
     }
 
-    /// Keeps hidden what is held, once half of its time is over.
-    async fn prolong(&mut self) -> Result<(), UsageError> {
+    /// Keeps hidden what is held, once half of its time is over. To call wherever time passes between two looks.
+    ///
+    /// # Errors
+    /// The queue does not answer.
+    pub async fn prolong(&mut self) -> Result<(), UsageError> {
         if self.prolonged.elapsed() > HIDDEN / 2 {
             self.hide_for(HIDDEN).await?;
             self.prolonged = Instant::now();
@@ -113,10 +119,9 @@ impl<'c> Held<'c> {
         Ok(hidden.saturating_sub(self.receipts.len()))
     }
 
-    fn failed<E, R>(&self, doing: &str, error: &aws_sdk_sqs::error::SdkError<E, R>) -> UsageError
+    fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> UsageError
     where
-        E: aws_sdk_sqs::error::ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug + 'static,
+        E: ProvideErrorMetadata + Error + 'static,
     {
         self.clients.failed(&format!("{doing} {}", name(self.url)), error)
     }

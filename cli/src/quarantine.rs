@@ -304,6 +304,7 @@ impl ReleaseArguments {
                 report.wanted.retain(|id| !item.is(id));
                 report.met += 1;
                 // Once begun it is finished, Ctrl-C or not: half of it would be queued once more by the next release.
+                held.prolong().await?;
                 let done = self.one(&item, releases, clients, table).await?;
                 report.stayed += u64::from(!done.goes());
                 if self.at.json {

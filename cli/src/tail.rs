@@ -22,8 +22,8 @@ const WAIT: Duration = Duration::from_secs(10);
 ///
 /// The local intake's events are read from its journal, which changes nothing for a consumer beside it. Any other queue
 /// can only be received from: what is shown stays hidden from others until tail ends, and then goes back. On a queue with
-/// dead letters that counts as a failure of its consumers, so there tail refuses: let the events go to a queue for
-/// watching, too (docs/consumers/fan-out.yaml), or say --disturb-consumers.
+/// dead letters that counts as a failure of its consumers, so there tail refuses: have the events copied to a queue for
+/// watching, one without dead letters (docs/consume.md, "Several consumers"), or say --disturb-consumers.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -89,7 +89,8 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     } else if has_dead_letters && !arguments.disturb_consumers {
         return Err(UsageError(format!(
             "{} has dead letters: to receive counts as a failure of its consumers, and hides the event from them. Follow a \
-             queue of its own for watching (docs/consumers/fan-out.yaml) with --queue, or say --disturb-consumers",
+             queue for watching with --queue, one without dead letters (docs/consume.md, \"Several consumers\"), or say \
+             --disturb-consumers",
             messages::name(&url)
         )));
     } else {
