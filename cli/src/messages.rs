@@ -27,6 +27,7 @@ pub struct Held<'c> {
     url: &'c str,
     /// The latest receipt of each message, by its id.
     receipts: HashMap<String, String>,
+    hidden: Duration,
     prolonged: Instant,
 }
 
@@ -34,7 +35,7 @@ impl<'c> Held<'c> {
     /// Holds nothing yet.
     #[must_use]
     pub fn new(clients: &'c Clients, url: &'c str) -> Self {
-        Held { clients, url, receipts: HashMap::new(), prolonged: Instant::now() }
+        Held { clients, url, receipts: HashMap::new(), hidden: HIDDEN, prolonged: Instant::now() }
     }
 
     /// Up to ten messages that were not met before; `wait` for the first. None where the queue has no more to give.
@@ -45,7 +46,7 @@ impl<'c> Held<'c> {
         self.prolong().await?;
         let receive = self.clients.sqs.receive_message().queue_url(self.url).max_number_of_messages(10);
         let receive = receive
-            .visibility_timeout(seconds(HIDDEN))
+            .visibility_timeout(seconds(self.hidden))
             .wait_time_seconds(seconds(wait))
             .message_system_attribute_names(MessageSystemAttributeName::All);
         let received = receive.send().await.map_err(|error| self.failed("cannot receive from", &error))?;
@@ -75,8 +76,8 @@ impl<'c> Held<'c> {
     /// # Errors
     /// The queue does not answer.
     pub async fn prolong(&mut self) -> Result<(), UsageError> {
-        if self.prolonged.elapsed() > HIDDEN / 2 {
-            self.hide_for(HIDDEN).await?;
+        if self.prolonged.elapsed() > self.hidden / 2 {
+            self.hide_for(self.hidden).await?;
             self.prolonged = Instant::now();
         }
         Ok(())
@@ -102,7 +103,7 @@ impl<'c> Held<'c> {
             // An entry that fails is one whose time was over, or that somebody else has deleted: visible, or gone.
             change.send().await.map_err(|error| {
                 let error = self.failed("cannot give messages back to", &error).0;
-                UsageError(format!("{error} (they come back by themselves within {} s)", HIDDEN.as_secs()))
+                UsageError(format!("{error} (they come back by themselves within {} s)", self.hidden.as_secs()))
             })?;
         }
         Ok(())
@@ -176,4 +177,60 @@ pub fn plain(text: &str) -> String {
 
 fn seconds(time: Duration) -> i32 {
     i32::try_from(time.as_secs()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::{
+        aws::Deployment,
+        engines::{Engines, provision},
+    };
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        deployment: Deployment,
+    }
+
+    #[tokio::test]
+    async fn what_is_held_stays_hidden_until_it_is_given_back() {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let engines = Engines::start(any, any).await.unwrap();
+        let url = provision(&engines).await.unwrap().quarantine_url;
+        let command = Command::parse_from(["command", "--sqs", &engines.sqs_url()]);
+        let clients = command.deployment.clients().await.unwrap();
+        for body in ["one", "two", "three"] {
+            clients.sqs.send_message().queue_url(&url).message_body(body).send().await.unwrap();
+        }
+        let seen = async |held: &mut Held<'_>| held.more(Duration::ZERO).await.unwrap().map(|batch| batch.len());
+
+        let mut held = Held { hidden: Duration::from_secs(2), ..Held::new(&clients, &url) };
+        assert_eq!(seen(&mut held).await, Some(3));
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            assert_eq!(seen(&mut held).await, None);
+        }
+        assert_eq!(seen(&mut Held::new(&clients, &url)).await, None);
+        let deleted = held.receipts.keys().next().unwrap().clone();
+        held.delete(&deleted).await.unwrap();
+        assert_eq!(held.held_by_others().await, Ok(0));
+        held.give_back().await.unwrap();
+
+        let mut first = Held::new(&clients, &url);
+        assert_eq!(seen(&mut first).await, Some(2));
+        assert_eq!(Held::new(&clients, &url).held_by_others().await, Ok(2));
+        // Come back too early, all the same shown once.
+        first.hide_for(Duration::ZERO).await.unwrap();
+        assert_eq!(seen(&mut first).await, Some(0));
+    }
+
+    #[test]
+    fn nothing_of_a_platform_commands_the_terminal() {
+        assert_eq!(plain("a\u{1b}[31mé\u{9b}\r\n"), r"a\u{1b}[31mé\u{9b}\r\n");
+    }
 }
