@@ -1,6 +1,7 @@
-//! Puts the samples under `events/` into the binary, so that an installed one can send them too.
+//! Puts the samples under `events/` and the pages under `docs/providers/` into the binary, so that an installed one has
+//! them too.
 //!
-//! A build script and not a macro: cargo then notices new files in the folder.
+//! A build script and not a macro: cargo then notices new files in the folders.
 
 #![allow(clippy::unnecessary_debug_formatting, reason = "Rust's escapes are what a Rust literal needs")]
 
@@ -12,7 +13,10 @@ use std::{
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let events = Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join("../events").canonicalize()?;
+    let package = std::env::var("CARGO_MANIFEST_DIR")?;
+    let out = std::env::var("OUT_DIR")?;
+
+    let events = Path::new(&package).join("../events").canonicalize()?;
     println!("cargo::rerun-if-changed={}", events.display());
     let mut code = format!(
         "/// `events/secrets.json`.\npub static SECRETS: &str = include_str!({:?});\n\
@@ -26,7 +30,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     code.push_str("];\n");
-    fs::write(Path::new(&std::env::var("OUT_DIR")?).join("samples.rs"), code)?;
+    fs::write(Path::new(&out).join("samples.rs"), code)?;
+
+    let pages = Path::new(&package).join("../docs/providers").canonicalize()?;
+    println!("cargo::rerun-if-changed={}", pages.display());
+    let mut code = String::from("/// Each provider's page.\npub static PAGES: &[(&str, &str)] = &[\n");
+    for page in sorted(&pages)? {
+        writeln!(code, "    ({:?}, include_str!({page:?})),", page.file_stem().unwrap_or_default())?;
+    }
+    code.push_str("];\n");
+    fs::write(Path::new(&out).join("pages.rs"), code)?;
     Ok(())
 }
 

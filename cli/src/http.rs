@@ -3,9 +3,9 @@
 //! Built of what the AWS SDK brings along anyway: hyper, and rustls on ring. The system's certificates are read only for
 //! `https`, so that the local intake can be spoken to on a machine that has none.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use http::{Request, Uri, header};
+use http::{Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
 use hyper_util::{
@@ -41,6 +41,21 @@ pub struct Answer {
     pub id: Option<String>,
 }
 
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoAnswer {
+    /// Whether the request may have arrived.
+    pub sent: bool,
+    /// The reason, in words.
+    pub why: String,
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 impl Poster {
     /// A client for this address.
     ///
@@ -69,33 +84,50 @@ impl Poster {
         Ok(Poster { client: Client::builder(TokioExecutor::new()).build(connector), url })
     }
 
-    /// Sends the request.
+    /// Sends a delivery.
     ///
     /// # Errors
     /// No answer came: why, in words.
     pub async fn post(&self, outgoing: Outgoing) -> Result<Answer, String> {
+        let answer = self.exchange(outgoing, TIMEOUT).await.map_err(|error| error.to_string())?;
+        let (head, body) = answer.into_parts();
+        let json: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
+        let text = |name: &str| json[name].as_str().map(str::to_owned);
+        let known = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+        Ok(Answer {
+            status: head.status.as_u16(),
+            outcome: text("outcome").filter(|_| known),
+            id: text("id").filter(|_| known),
+        })
+    }
+
+    /// Sends a request and reads its answer, whose body is None where it broke off or is too long. Follows no redirect:
+    /// what a header holds is for this address only.
+    ///
+    /// # Errors
+    /// No answer came, or none in time.
+    pub async fn exchange(
+        &self,
+        outgoing: Outgoing,
+        patience: Duration,
+    ) -> Result<Response<Option<bytes::Bytes>>, NoAnswer> {
         let mut request = Request::post(self.url.clone());
         for (name, value) in &outgoing.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Full::from(outgoing.body)).map_err(|error| error.to_string())?;
+        let request = request
+            .body(Full::from(outgoing.body))
+            .map_err(|error| NoAnswer { sent: false, why: error.to_string() })?;
         let exchange = async {
-            let answer = self.client.request(request).await.map_err(|error| in_words(&error))?;
+            let answer = self.client.request(request).await;
+            let answer = answer.map_err(|error| NoAnswer { sent: !error.is_connect(), why: in_words(&error) })?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
-            let body = body.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let text = |name: &str| json[name].as_str().map(str::to_owned);
-            let known = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-            Ok(Answer {
-                status: head.status.as_u16(),
-                outcome: text("outcome").filter(|_| known),
-                id: text("id").filter(|_| known),
-            })
+            Ok(Response::from_parts(head, body.ok().map(http_body_util::Collected::to_bytes)))
         };
-        tokio::time::timeout(TIMEOUT, exchange)
+        tokio::time::timeout(patience, exchange)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", TIMEOUT.as_secs())))
+            .unwrap_or_else(|_| Err(NoAnswer { sent: true, why: format!("no answer within {} s", patience.as_secs()) }))
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod claims;
+pub mod completions;
 pub mod engines;
 pub mod explain;
 pub mod http;
@@ -10,6 +11,7 @@ pub mod local;
 pub mod messages;
 pub mod quarantine;
 pub mod redrive;
+pub mod register;
 pub mod request;
 pub mod samples;
 pub mod send;

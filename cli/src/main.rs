@@ -8,13 +8,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use hookgate::{
-    claims,
+    claims, completions,
     engines::{self, Engines, Resources},
     explain,
     local::{Local, OnDelivery, SecretsFile},
-    quarantine, redrive, samples, send, tail,
+    quarantine, redrive, register, samples, send, tail,
     usage::UsageError,
 };
 use serde_json::Value;
@@ -59,6 +59,8 @@ enum Command {
     Quarantine(quarantine::Arguments),
     Redrive(redrive::Arguments),
     Claims(claims::Arguments),
+    Register(register::Arguments),
+    Completions(completions::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -77,6 +79,8 @@ fn main() -> ExitCode {
                 Command::Quarantine(arguments) => quarantine::run(&arguments).await,
                 Command::Redrive(arguments) => redrive::run(&arguments).await,
                 Command::Claims(arguments) => claims::run(&arguments).await,
+                Command::Register(arguments) => register::run(arguments).await,
+                Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
             }
         }));
     }

@@ -30,11 +30,8 @@ use crate::{
     explain::distance,
     http::{Answer, Poster},
     json::Json,
-    usage::{self, UsageError},
+    usage::{self, LOCAL, UsageError},
 };
-
-/// Where the local intake listens, unless told otherwise.
-const LOCAL: &str = "http://127.0.0.1:9000";
 
 /// The most that curl can be given on a command line, with room to spare.
 const MOST_CURL_BYTES: usize = 100_000;
@@ -224,7 +221,7 @@ impl Plan {
             scheme,
             secret,
             tamper: arguments.tamper,
-            url: address(&arguments.url, provider, &arguments.account)?,
+            url: usage::endpoint(&arguments.url, provider, &arguments.account)?,
         };
         // What can fail fails now, not after half of the deliveries.
         let mut trial = plan.template.clone();
@@ -272,12 +269,11 @@ impl Plan {
         let text = text.ok_or_else(|| {
             UsageError("the body does not fit on a command line (long, or no text): send it without --print".into())
         })?;
-        let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
-        let mut command = format!("curl -i {}", quoted(&self.url.to_string()));
+        let mut command = format!("curl -i {}", usage::quoted(&self.url.to_string()));
         for (name, value) in headers {
-            command = format!("{command} \\\n  -H {}", quoted(&format!("{name}: {value}")));
+            command = format!("{command} \\\n  -H {}", usage::quoted(&format!("{name}: {value}")));
         }
-        Ok(format!("{command} \\\n  --data-raw {}", quoted(&text)))
+        Ok(format!("{command} \\\n  --data-raw {}", usage::quoted(&text)))
     }
 
     fn is_as_expected(&self, result: &Delivered) -> bool {
@@ -319,20 +315,6 @@ fn scheme(arguments: &Arguments) -> Result<&'static Scheme, UsageError> {
             .and_then(|(_, schemes)| schemes.last())
             .ok_or_else(|| UsageError(format!("{} has no scheme", provider.name))),
     }
-}
-
-fn address(url: &str, provider: &Provider, account: &Account) -> Result<Uri, UsageError> {
-    let broken = || UsageError(format!("--url {url} is no address: write it like {LOCAL} or https://host/stage"));
-    let uri: Uri = url.parse().map_err(|_| broken())?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-        return Err(broken());
-    }
-    if uri.path().split('/').any(|part| part == "webhooks") {
-        return Ok(uri);
-    }
-    let account = if *account == Account::default() { String::new() } else { format!("/{account}") };
-    let base = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    format!("{base}/webhooks/{}{account}", provider.name).parse().map_err(|_| broken())
 }
 
 fn assignment(text: &str) -> Result<(String, Json), String> {

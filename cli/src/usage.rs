@@ -4,6 +4,10 @@ use std::{fmt, path::Path};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hookgate_verify::{Account, Provider, providers};
+use http::Uri;
+
+/// Where the local intake listens, unless told otherwise.
+pub(crate) const LOCAL: &str = "http://127.0.0.1:9000";
 
 /// The command cannot be done as it was asked for: one line that names the thing and the remedy. Exit code 2.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,30 @@ pub(crate) fn provider() -> impl TypedValueParser<Value = &'static Provider> {
 /// Reads an account's name.
 pub(crate) fn account(name: &str) -> Result<Account, String> {
     Account::parse(name).ok_or_else(|| "an account is 1 to 64 of a-z, 0-9 and -".to_owned())
+}
+
+/// The address that deliveries go to: `url`, with `/webhooks/{provider}[/{account}]` added unless it has that.
+pub(crate) fn endpoint(url: &str, provider: &Provider, account: &Account) -> Result<Uri, UsageError> {
+    let uri = address("--url", url)?;
+    if uri.path().split('/').any(|part| part == "webhooks") {
+        return Ok(uri);
+    }
+    let account = if *account == Account::default() { String::new() } else { format!("/{account}") };
+    let base = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    address("--url", &format!("{base}/webhooks/{}{account}", provider.name))
+}
+
+/// Reads an address that an option gives.
+pub(crate) fn address(option: &str, url: &str) -> Result<Uri, UsageError> {
+    let uri = url.parse().ok().filter(|uri: &Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    uri.ok_or_else(|| UsageError(format!("{option} {url} is no address: write it like {LOCAL} or https://host/stage")))
+}
+
+/// Quotes a text for a POSIX shell.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// Reads a file that an argument names.

@@ -1,0 +1,485 @@
+//! `hookgate register`: makes the endpoint known to a platform, by its API where that has a documented call, else by saying
+//! where to click.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anstyle::{AnsiColor, Style};
+use hookgate_verify::{Account, Provider};
+use http::{StatusCode, Uri};
+use serde_json::{Value, json};
+
+use crate::{
+    http::Poster,
+    send::outgoing::Outgoing,
+    usage::{self, UsageError},
+};
+
+#[allow(missing_docs)]
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/pages.rs"));
+}
+
+/// A platform whose documentation describes how its API creates an endpoint.
+struct Api {
+    provider: &'static str,
+    /// Where it is created.
+    url: &'static str,
+    /// The environment variable that holds the API key.
+    key: &'static str,
+}
+
+/// Etail Depot's: <https://etaildepot.com/Pages/docs/webhooks>. What it answers is not documented.
+const APIS: &[Api] =
+    &[Api { provider: "etaildepot", url: "https://api.etaildepot.com/v2/webhooks", key: "ETAILDEPOT_API_KEY" }];
+
+/// What the pages under docs/providers say where the address belongs, followed by `/webhooks/{provider}`.
+const EXAMPLE: &str = "https://hooks.example.com";
+
+/// The most of a platform's own words that is shown.
+const MOST_WORDS: usize = 200;
+
+/// Make your endpoint known to a platform.
+///
+/// For Etail Depot this is one call of its API, with the API key from the environment variable ETAILDEPOT_API_KEY. For
+/// the others it prints the steps of their documentation, with your address filled in.
+#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hookgate register shoppex --url https://a1b2.execute-api.us-east-1.amazonaws.com
+  hookgate register etaildepot --url https://hooks.example.com --dry-run
+  hookgate register etaildepot --url https://hooks.example.com --secret-file etaildepot.json
+  hookgate register etaildepot --url https://hooks.example.com/webhooks/etaildepot/eu-shop \\
+    --event payment.succeeded --event payment.refunded --secret-file etaildepot.json
+
+The signing secret in the answer is written to the file, in the form that Hookgate's secrets have, and never shown.
+Exit code: 0 the endpoint is created and its secret is in the file (or the steps are printed); 1 it is not, or nobody can
+say; 2 the command line cannot be used.")]
+pub struct Arguments {
+    /// The platform.
+    #[arg(value_parser = usage::provider())]
+    provider: &'static Provider,
+    /// Your address: the stack's output, or one to which /webhooks/{provider}[/{account}] is added.
+    #[arg(long)]
+    url: Option<String>,
+    /// The account [default: the one in the address, else "default"].
+    #[arg(long, value_parser = usage::account)]
+    account: Option<Account>,
+    /// The entry of Secrets Manager that the printed command is to name: the stack's output, or its name.
+    #[arg(long, value_name = "ARN", value_parser = secret_id)]
+    secret_id: Option<String>,
+    /// An event to subscribe to, by the platform's own name. Repeatable [default: all].
+    #[arg(long, value_name = "NAME")]
+    event: Vec<String>,
+    /// What the platform's list of endpoints says about this one [default: Hookgate].
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Where the signing secret is written. Must not be there yet; only you will be able to read it.
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+    /// Send nothing; show the request, without the key.
+    #[arg(long)]
+    dry_run: bool,
+    /// Another address of the API, for tests: https, or on this machine.
+    #[arg(long, value_name = "URL")]
+    api_url: Option<String>,
+    /// How long to wait for the answer, in seconds [default: 30].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: Option<u64>,
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whether the endpoint is created and its secret is at hand; or the steps are printed.
+///
+/// # Errors
+/// The command line cannot be used.
+pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
+    let provider = arguments.provider;
+    let place = Place::of(&arguments)?;
+    let Some(api) = APIS.iter().find(|api| api.provider == provider.name) else {
+        let for_calls = [
+            ("--event", !arguments.event.is_empty()),
+            ("--description", arguments.description.is_some()),
+            ("--secret-file", arguments.secret_file.is_some()),
+            ("--dry-run", arguments.dry_run),
+            ("--api-url", arguments.api_url.is_some()),
+            ("--timeout", arguments.timeout.is_some()),
+        ];
+        return match for_calls.iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(UsageError(format!(
+                "{} is not registered by a call of this command: leave {option} out to see the steps",
+                provider.name
+            ))),
+            None => steps(provider, &place, arguments.json),
+        };
+    };
+    let request = Registration::new(api, &arguments, &place)?;
+    if arguments.dry_run {
+        request.show(arguments.json);
+        return Ok(true);
+    }
+    request.make(&place, arguments.json).await
+}
+
+/// Where deliveries go, and where the secret belongs.
+struct Place {
+    url: Option<Uri>,
+    account: Account,
+    secret_id: String,
+    /// The stack's output that the entry's name stands for, unless it was given.
+    output: Option<String>,
+}
+
+impl Place {
+    fn of(arguments: &Arguments) -> Result<Self, UsageError> {
+        let provider = arguments.provider;
+        let account = arguments.account.clone().unwrap_or_default();
+        let url = arguments.url.as_deref().map(|url| usage::endpoint(url, provider, &account)).transpose()?;
+        let mut place = Place {
+            url,
+            account,
+            secret_id: arguments.secret_id.clone().unwrap_or_else(|| stand_in(provider)),
+            output: arguments.secret_id.is_none().then(|| output(provider)),
+        };
+        let Some(url) = &place.url else { return Ok(place) };
+        if url.scheme_str() != Some("https") {
+            return Err(UsageError(format!("--url {url}: platforms deliver to https only")));
+        }
+        if url.query().is_some() {
+            return Err(UsageError(format!("--url {url}: leave out what begins with the question mark")));
+        }
+        // An address of another platform, or one that no route takes, would lose every delivery.
+        let path = url.path().rsplit_once("/webhooks/").map_or("", |(_, path)| path);
+        let (name, account) = path.split_once('/').map_or((path, None), |(name, account)| (name, Some(account)));
+        let named = account.map(Account::parse);
+        if name != provider.name || named == Some(None) {
+            return Err(UsageError(format!(
+                "--url {url} does not end in /webhooks/{0} or /webhooks/{0}/{{account}}",
+                provider.name
+            )));
+        }
+        let named = named.flatten().unwrap_or_default();
+        if arguments.account.as_ref().is_some_and(|account| *account != named) {
+            return Err(UsageError(format!("--url {url} is not the address of account {}", place.account)));
+        }
+        place.account = named;
+        Ok(place)
+    }
+}
+
+/// The template's name for the output that names the platform's entry of Secrets Manager.
+fn output(provider: &Provider) -> String {
+    let (first, rest) = provider.name.split_at(1);
+    format!("{}{rest}Secret", first.to_uppercase())
+}
+
+/// What the pages say where the entry of Secrets Manager belongs.
+fn stand_in(provider: &Provider) -> String {
+    format!("{}_SECRET", provider.name.to_uppercase())
+}
+
+fn secret_id(id: &str) -> Result<String, String> {
+    // What the service allows, so that it needs no quoting.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c);
+    let is_right = !id.is_empty() && id.chars().all(allowed);
+    is_right.then(|| id.to_owned()).ok_or_else(|| "a name or an ARN has letters, digits and /_+=.@-: only".to_owned())
+}
+
+/// Prints the steps of the platform's page.
+fn steps(provider: &Provider, place: &Place, json: bool) -> Result<bool, UsageError> {
+    let page = embedded::PAGES.iter().find(|(name, _)| *name == provider.name).map(|(_, page)| *page);
+    let section = page.and_then(|page| page.split_once("\n## Set up\n")).map(|(_, rest)| rest);
+    let section = section.ok_or_else(|| {
+        UsageError(format!("docs/providers/{}.md has no section \"Set up\": write it", provider.name))
+    })?;
+    let section = section.split("\n## ").next().unwrap_or_default().trim();
+    let mut text = section.replace(&stand_in(provider), &place.secret_id);
+    if let Some(url) = &place.url {
+        text = text.replace(&format!("{EXAMPLE}/webhooks/{}", provider.name), &url.to_string());
+    }
+    text = text.replace(r#"{"default": ["#, &format!(r#"{{"{}": ["#, place.account));
+    if json {
+        let url = place.url.as_ref().map(ToString::to_string);
+        anstream::println!("{:#}", json!({"provider": provider.name, "url": url, "steps": text}));
+        return Ok(true);
+    }
+    let bold = Style::new().bold();
+    anstream::println!("{bold}{}: how to set up the endpoint{bold:#}\n\n{text}", provider.name);
+    if place.url.is_none() {
+        anstream::println!("\n{EXAMPLE} stands for your address: --url fills it in.");
+    }
+    Ok(true)
+}
+
+/// The request that creates an endpoint.
+struct Registration {
+    api: &'static Api,
+    url: Uri,
+    body: Value,
+    secret_file: Option<PathBuf>,
+    patience: Duration,
+}
+
+impl Registration {
+    fn new(api: &'static Api, arguments: &Arguments, place: &Place) -> Result<Self, UsageError> {
+        let provider = arguments.provider;
+        let place = place.url.as_ref().ok_or_else(|| {
+            UsageError("say where deliveries are to go: --url https://…, the stack's output".to_owned())
+        })?;
+        let known: Vec<_> = provider.events.iter().map(|&(name, _)| name).collect();
+        if let Some(event) = arguments.event.iter().find(|event| !known.contains(&event.as_str())) {
+            return Err(UsageError(format!(
+                "{} documents no event {event}: it has {}",
+                provider.name,
+                known.join(", ")
+            )));
+        }
+        let url = usage::address("--api-url", arguments.api_url.as_deref().unwrap_or(api.url))?;
+        if url.scheme_str() != Some("https") && !is_this_machine(&url) {
+            return Err(UsageError(format!("--api-url {url}: the API key goes over https only")));
+        }
+        let chosen = |name: &&str| arguments.event.is_empty() || arguments.event.iter().any(|event| event == name);
+        Ok(Registration {
+            api,
+            url,
+            body: json!({
+                "url": place.to_string(),
+                "events": known.into_iter().filter(chosen).collect::<Vec<_>>(),
+                "description": arguments.description.as_deref().unwrap_or("Hookgate"),
+            }),
+            secret_file: arguments.secret_file.clone(),
+            patience: Duration::from_secs(arguments.timeout.unwrap_or(30)),
+        })
+    }
+
+    fn show(&self, json: bool) {
+        let key = format!("Bearer (the value of {}, not shown)", self.api.key);
+        if json {
+            let headers = json!({"authorization": key, "content-type": "application/json"});
+            let request = json!({"method": "POST", "url": self.url.to_string(), "headers": headers, "body": self.body});
+            anstream::println!("{:#}", json!({"sent": false, "request": request}));
+            return;
+        }
+        let Registration { url, body, .. } = self;
+        anstream::println!(
+            "Nothing was sent. It would be:\n\nPOST {url}\nauthorization: {key}\ncontent-type: application/json\n\n{body:#}"
+        );
+    }
+
+    async fn make(&self, place: &Place, json: bool) -> Result<bool, UsageError> {
+        let variable = self.api.key;
+        let key = std::env::var(variable).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        let key =
+            key.ok_or_else(|| UsageError(format!("no API key: put it into the environment variable {variable}")))?;
+        if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(UsageError(format!(
+                "{variable} is no API key: it has spaces or letters that no header can hold"
+            )));
+        }
+        let path = self.secret_file.as_deref().ok_or_else(|| {
+            UsageError("say where the signing secret is to be written: --secret-file etaildepot.json".to_owned())
+        })?;
+        let poster = Poster::new(self.url.clone())?;
+        // Before the call: a secret that is shown once must have a place to go.
+        let mut file = create(path)?;
+        let headers = [("authorization", format!("Bearer {key}")), ("content-type", "application/json".to_owned())];
+        let outgoing = Outgoing {
+            headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
+            body: self.body.to_string().into_bytes(),
+        };
+        let answer = poster.exchange(outgoing, self.patience).await;
+        let failure = match &answer {
+            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) => Some(refused(answer.status(), answer.body().as_deref().unwrap_or_default(), &key, self)),
+            Err(error) if error.sent => Some(format!("{error}: {UNKNOWN}")),
+            Err(error) => Some(format!("{} cannot be reached: {error}. Nothing was created", self.url)),
+        };
+        let (Ok(answer), None) = (&answer, &failure) else {
+            let _ = fs::remove_file(path);
+            let failure = failure.unwrap_or_default();
+            if json {
+                anstream::println!("{:#}", json!({"created": false, "error": failure}));
+            }
+            anstream::eprintln!("hookgate: {failure}");
+            return Ok(false);
+        };
+        let body = answer.body().as_deref().unwrap_or_default();
+        let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
+        let secret = signing_secret(&parsed);
+        let written = match &secret {
+            Some(secret) => file.write_all(format!("{}\n", json!({ place.account.as_str(): [secret] })).as_bytes()),
+            None => file.write_all(body),
+        };
+        if let Err(error) = written.and_then(|()| file.sync_all()) {
+            anstream::eprintln!(
+                "hookgate: the endpoint is created, but {} cannot be written ({error}): look for its secret in the \
+                 dashboard",
+                path.display()
+            );
+            return Ok(false);
+        }
+        let id = parsed["id"].as_str().filter(|id| is_plain(id) && secret.as_deref() != Some(id));
+        let created = Created { id, secret: secret.is_some(), empty: body.is_empty(), path, place, asked: &self.body };
+        if json {
+            anstream::println!("{:#}", created.as_json());
+        } else {
+            anstream::print!("{}", created.as_text());
+        }
+        Ok(secret.is_some())
+    }
+}
+
+/// What to do where nobody can say what became of the call.
+const UNKNOWN: &str = "whether the endpoint now exists is unknown; look in the dashboard first, another run could create \
+                       a second one";
+
+/// Why the platform did not create it, and what to do. Its own words are shown too, without the key.
+fn refused(status: StatusCode, body: &[u8], key: &str, request: &Registration) -> String {
+    let variable = request.api.key;
+    let remedy = match status.as_u16() {
+        401 | 403 => format!("the API key is refused: check {variable}, and what the key may do"),
+        400 | 422 => "the request is refused: check --url, --event and --description".to_owned(),
+        404 | 405 => format!("there is no such call at {}: check --api-url", request.url),
+        409 => "there is such an endpoint already: look in the dashboard".to_owned(),
+        429 => "too many calls: wait, and run it again".to_owned(),
+        300..=399 => "it answers with another address, and the API key is not sent there: check --api-url".to_owned(),
+        500.. => format!("the platform failed: {UNKNOWN}"),
+        _ => "the request is refused".to_owned(),
+    };
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let mut words = ["/message", "/error/message", "/error", "/detail"].iter();
+    let words = words.find_map(|path| answer.pointer(path)?.as_str()).unwrap_or_default();
+    let words: String = words.replace(key, "…").chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect();
+    let words = if words.is_empty() { words } else { format!(" (it says: {words})") };
+    format!("HTTP {}: {remedy}{words}", status.as_u16())
+}
+
+/// What was created, to be told.
+struct Created<'a> {
+    id: Option<&'a str>,
+    /// Whether the file holds the signing secret. Else it holds the whole answer.
+    secret: bool,
+    empty: bool,
+    path: &'a Path,
+    place: &'a Place,
+    asked: &'a Value,
+}
+
+impl Created<'_> {
+    fn command(&self) -> String {
+        let file = usage::quoted(&format!("file://{}", self.path.display()));
+        format!("aws secretsmanager put-secret-value --secret-id {} --secret-string {file}", self.place.secret_id)
+    }
+
+    fn as_json(&self) -> Value {
+        json!({
+            "created": true,
+            "id": self.id,
+            "url": self.asked["url"],
+            "events": self.asked["events"],
+            "file": self.path.display().to_string(),
+            "has_secret": self.secret,
+            "store": self.secret.then(|| self.command()),
+        })
+    }
+
+    fn as_text(&self) -> String {
+        let (good, maybe) = (AnsiColor::Green.on_default().bold(), AnsiColor::Yellow.on_default().bold());
+        let id = self.id.map_or_else(String::new, |id| format!(" ({id})"));
+        let url = self.asked["url"].as_str().unwrap_or_default();
+        let path = self.path.display();
+        let created = format!("{good}created{good:#}{id}: deliveries go to {url}\n");
+        if !self.secret {
+            let kept = if self.empty {
+                "The answer is empty.".to_owned()
+            } else {
+                format!("The answer is kept whole in {path}: look there, then in the dashboard.")
+            };
+            return format!(
+                "{created}\n{maybe}No signing secret was recognised in the answer.{maybe:#} {kept}\nWrite {path} as \
+                 {{\"{}\": [\"the secret\"]}}, then store it:\n  {}\n{}",
+                self.place.account,
+                self.command(),
+                self.notes()
+            );
+        }
+        format!(
+            "{created}\nIts signing secret is in {path}, which only you can read. Store it, then delete the file:\n  {}\n{}",
+            self.command(),
+            self.notes()
+        )
+    }
+
+    fn notes(&self) -> String {
+        let whole = "It replaces everything in that entry: if other accounts have secrets there, put them into the file \
+                     first.\n";
+        let Some(output) = &self.place.output else { return whole.to_owned() };
+        format!("{} stands for the stack's output {output}: --secret-id fills it in. {whole}", self.place.secret_id)
+    }
+}
+
+/// A new file that only its owner can read.
+fn create(path: &Path) -> Result<File, UsageError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map_err(|error| {
+        let shown = path.display();
+        UsageError(match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                format!("{shown} is there already: a secret is never overwritten, choose another with --secret-file")
+            }
+            _ => format!("cannot write {shown} ({error}): choose another with --secret-file"),
+        })
+    })
+}
+
+/// The one signing secret of an answer whose form is not documented: the text under a name with "secret" in it. None where
+/// there are several, or where it is shortened for showing.
+fn signing_secret(answer: &Value) -> Option<String> {
+    let mut found = Vec::new();
+    collect(answer, &mut found);
+    found.dedup();
+    match &found[..] {
+        [secret] if is_whole(secret) => Some((*secret).to_owned()),
+        _ => None,
+    }
+}
+
+fn collect<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(text) if name.to_ascii_lowercase().contains("secret") => found.push(text),
+                    value => collect(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        _ => {}
+    }
+}
+
+fn is_whole(secret: &str) -> bool {
+    secret.len() >= 8
+        && secret.bytes().all(|byte| byte.is_ascii_graphic())
+        && !secret.contains('*')
+        && !secret.contains("...")
+}
+
+fn is_plain(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+}
+
+fn is_this_machine(url: &Uri) -> bool {
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
