@@ -115,9 +115,19 @@ impl Poster {
         for (name, value) in &outgoing.headers {
             request = request.header(name, value);
         }
-        let request = request
-            .body(Full::from(outgoing.body))
-            .map_err(|error| NoAnswer { sent: false, why: error.to_string() })?;
+        let request = request.body(Full::from(outgoing.body));
+        self.send(request.map_err(|error| NoAnswer { sent: false, why: error.to_string() })?, patience).await
+    }
+
+    /// The same for a request of any kind, wherever it goes.
+    ///
+    /// # Errors
+    /// No answer came, or none in time.
+    pub async fn send(
+        &self,
+        request: Request<Full<bytes::Bytes>>,
+        patience: Duration,
+    ) -> Result<Response<Option<bytes::Bytes>>, NoAnswer> {
         let exchange = async {
             let answer = self.client.request(request).await;
             let answer = answer.map_err(|error| NoAnswer { sent: !error.is_connect(), why: in_words(&error) })?;
@@ -132,7 +142,7 @@ impl Poster {
 }
 
 /// An error with its causes, each once.
-fn in_words(error: &dyn std::error::Error) -> String {
+pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -3,6 +3,7 @@
 pub mod aws;
 pub mod claims;
 pub mod completions;
+pub mod doctor;
 pub mod engines;
 pub mod explain;
 pub mod http;

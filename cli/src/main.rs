@@ -10,7 +10,7 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 use hookgate::{
-    claims, completions,
+    claims, completions, doctor,
     engines::{self, Engines, Resources},
     explain,
     local::{Local, OnDelivery, SecretsFile},
@@ -60,6 +60,7 @@ enum Command {
     Redrive(redrive::Arguments),
     Claims(claims::Arguments),
     Register(register::Arguments),
+    Doctor(doctor::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
                 Command::Redrive(arguments) => redrive::run(&arguments).await,
                 Command::Claims(arguments) => claims::run(&arguments).await,
                 Command::Register(arguments) => register::run(arguments).await,
+                Command::Doctor(arguments) => doctor::run(arguments).await,
                 Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
             }
         }));

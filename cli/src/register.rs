@@ -241,7 +241,7 @@ impl Registration {
             )));
         }
         let url = usage::address("--api-url", arguments.api_url.as_deref().unwrap_or(api.url))?;
-        if url.scheme_str() != Some("https") && !is_this_machine(&url) {
+        if url.scheme_str() != Some("https") && !usage::is_this_machine(&url) {
             return Err(UsageError(format!("--api-url {url}: the API key goes over https only")));
         }
         let chosen = |name: &&str| arguments.event.is_empty() || arguments.event.iter().any(|event| event == name);
@@ -477,9 +477,4 @@ fn is_whole(secret: &str) -> bool {
 
 fn is_plain(id: &str) -> bool {
     (1..=64).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-}
-
-fn is_this_machine(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }

@@ -1,0 +1,216 @@
+//! The deployed functions: their settings and time-out. One call to Lambda for each, signed here: its SDK would take longer
+//! to compile than any other crate of the project.
+
+use std::{
+    env,
+    time::{Duration, SystemTime},
+};
+
+use ::http::Request;
+use aws_credential_types::{Credentials, provider::ProvideCredentials};
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use aws_types::SdkConfig;
+use hookgate_verify::Provider;
+use http_body_util::Full;
+use serde_json::Value;
+
+use super::{Check, Checks, Section, queues};
+use crate::{
+    http::{self, Poster},
+    usage::{self, UsageError},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A claim's lease ends so long after the function's time-out: see `shared/intake/src/claim.rs`.
+const AFTER_TIMEOUT: u64 = 2;
+
+/// The shortest pause before a retry that any platform documents, in seconds: Opterius waits 1 minute, Shoppex 2. The
+/// others document none.
+const SHORTEST_RETRY: u64 = 60;
+
+/// What Lambda says of one function.
+#[derive(Debug)]
+pub(super) enum Function {
+    /// Its configuration.
+    Found(Value),
+    /// There is none of this name.
+    Absent,
+    /// Why it cannot be told.
+    Unknown(String),
+}
+
+impl Function {
+    pub(super) fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// The value of an environment variable.
+    pub(super) fn setting(&self, name: &str) -> Option<&str> {
+        let Self::Found(configuration) = self else { return None };
+        configuration["Environment"]["Variables"][name].as_str().filter(|value| !value.is_empty())
+    }
+}
+
+/// The platforms' functions.
+pub(super) type Functions = Vec<(&'static Provider, Function)>;
+
+/// Asks Lambda for the stack's functions.
+///
+/// # Errors
+/// There are no credentials.
+pub(super) async fn look(
+    aws: &SdkConfig,
+    stack: &str,
+    providers: &[&'static Provider],
+) -> Result<Functions, UsageError> {
+    let remedy = "log in (aws sso login, aws configure), or choose a profile with --profile";
+    let credentials = match aws.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await.map_err(|error| http::in_words(&error)),
+        None => Err("none are configured".to_owned()),
+    };
+    let credentials = credentials.map_err(|why| UsageError(format!("no AWS credentials: {why}: {remedy}")))?;
+    let mut functions = Vec::new();
+    for provider in providers {
+        let function = match get(aws, &credentials, &format!("{stack}-{}", provider.name)).await {
+            Ok((200, configuration)) => Function::Found(configuration),
+            Ok((404, _)) => Function::Absent,
+            Ok((status, error)) => {
+                // Lambda spells the member in both ways.
+                let message = error["Message"].as_str().or_else(|| error["message"].as_str()).unwrap_or("no reason");
+                Function::Unknown(format!("Lambda answers {status}: {message}"))
+            }
+            Err(why) => Function::Unknown(why),
+        };
+        functions.push((*provider, function));
+    }
+    Ok(functions)
+}
+
+/// `GetFunctionConfiguration`: the status, and the answer's JSON.
+async fn get(aws: &SdkConfig, credentials: &Credentials, name: &str) -> Result<(u16, Value), String> {
+    let region = aws.region().map(ToString::to_string).unwrap_or_default();
+    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+    let endpoint = ["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"].into_iter().find_map(|name| env::var(name).ok());
+    let endpoint = endpoint.unwrap_or_else(|| format!("https://lambda.{region}.amazonaws.com{suffix}"));
+    let url = format!("{}/2015-03-31/functions/{name}/configuration", endpoint.trim_end_matches('/'));
+    let url = usage::address("AWS_ENDPOINT_URL_LAMBDA", &url).map_err(|error| error.to_string())?;
+
+    let identity = credentials.clone().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(&region)
+        .name("lambda")
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| error.to_string())?
+        .into();
+    let unsigned = SignableRequest::new("GET", url.to_string(), std::iter::empty(), SignableBody::Bytes(b""));
+    let signed = sign(unsigned.map_err(|error| error.to_string())?, &parameters).map_err(|error| error.to_string())?;
+    let mut request = Request::get(&url).body(Full::default()).map_err(|error| error.to_string())?;
+    signed.into_parts().0.apply_to_request_http1x(&mut request);
+
+    let poster = Poster::new(url).map_err(|error| error.to_string())?;
+    let answer = poster.send(request, PATIENCE).await.map_err(|error| format!("Lambda cannot be asked: {error}"))?;
+    let body = answer.body().as_deref().unwrap_or_default();
+    Ok((answer.status().as_u16(), serde_json::from_slice(body).unwrap_or_default()))
+}
+
+/// What is to be said of the functions.
+pub(super) fn check(functions: &Functions, stack: &str, table: Option<&str>, queues: &queues::Found) -> Vec<Check> {
+    let mut checks = Checks::of(Section::Functions);
+    if functions.iter().all(|(_, function)| function.is_absent()) {
+        checks.problem(
+            "functions",
+            format!("there is none of a stack {stack}"),
+            "name the stack with --stack, another region with --region, or deploy it",
+        );
+        return checks.made;
+    }
+    for (provider, function) in functions {
+        let name = provider.name;
+        match function {
+            // Left out by a parameter.
+            Function::Absent => {}
+            Function::Unknown(why) => checks.unknown(name, why, "allow lambda:GetFunctionConfiguration"),
+            Function::Found(configuration) => {
+                lease(&mut checks, name, configuration["Timeout"].as_u64().unwrap_or_default());
+                settings(&mut checks, name, function, table, queues);
+                age(&mut checks, name, function);
+            }
+        }
+    }
+    checks.made
+}
+
+fn lease(checks: &mut Checks, name: &str, timeout: u64) {
+    let (what, lease) = (format!("{name}, lease"), timeout + AFTER_TIMEOUT);
+    if lease < SHORTEST_RETRY {
+        return checks.ok(&what, format!("{lease} s, a platform's first retry comes after {SHORTEST_RETRY} s"));
+    }
+    checks.problem(
+        &what,
+        format!(
+            "a claim's lease is {lease} s (the function's time-out of {timeout} s, and {AFTER_TIMEOUT}): a retry after \
+             {SHORTEST_RETRY} s is still answered 503, and after a crash the event waits for a later one"
+        ),
+        "set the function's Timeout to 8 s, as in template.yaml",
+    );
+}
+
+fn settings(checks: &mut Checks, name: &str, function: &Function, table: Option<&str>, queues: &queues::Found) {
+    let what = format!("{name}, settings");
+    let expected = [
+        ("TABLE_NAME", table),
+        ("QUEUE_URL", queues.events.as_deref()),
+        ("QUARANTINE_QUEUE_URL", queues.quarantine.as_deref()),
+    ];
+    let wrong: Vec<_> = expected
+        .into_iter()
+        .filter_map(|(name, expected)| match (function.setting(name), expected) {
+            (None, _) => Some(format!("{name} is not set")),
+            (Some(set), Some(expected)) if set != expected => Some(format!("{name} is {set}, not {expected}")),
+            (Some(_), _) => None,
+        })
+        .collect();
+    if !wrong.is_empty() {
+        checks.problem(
+            &what,
+            wrong.join("; "),
+            "set it as template.yaml does; or name what is meant with --table, --queue or --quarantine",
+        );
+    } else if function.setting("WEBHOOK_SECRETS").is_some() {
+        checks.problem(
+            &what,
+            "WEBHOOK_SECRETS: whoever may look at the function sees the signing secrets",
+            "put them into Secrets Manager, name the entry in SECRET_ID, and change them at the platform",
+        );
+    } else {
+        checks.ok(&what, "the stack's table and queues");
+    }
+}
+
+fn age(checks: &mut Checks, name: &str, function: &Function) {
+    let what = format!("{name}, replays");
+    let days = |name| function.setting(name)?.parse::<u64>().ok();
+    let (ttl, age) = (days("CLAIM_TTL_DAYS").unwrap_or(30), days("MAX_EVENT_AGE_DAYS"));
+    match age {
+        Some(age) if age < ttl => {
+            checks.ok(&what, format!("known for {ttl} days, older than {age} days to quarantine"));
+        }
+        Some(age) => checks.problem(
+            &what,
+            format!("MAX_EVENT_AGE_DAYS {age} is not below CLAIM_TTL_DAYS {ttl}: an event can be replayed in between"),
+            "set MAX_EVENT_AGE_DAYS lower: the stack's parameters are MaxEventAgeDays and ClaimTtlDays",
+        ),
+        None => checks.problem(
+            &what,
+            format!("MAX_EVENT_AGE_DAYS is not set: an event older than {ttl} days can be replayed"),
+            "set it below CLAIM_TTL_DAYS, as template.yaml does",
+        ),
+    }
+}

@@ -1,0 +1,629 @@
+//! `hookgate doctor` as a person runs it: against a local intake, and against a stack of embedded engines with stand-ins
+//! for Lambda, Secrets Manager and the endpoints, in which each trap is set up for real.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput, ScalarAttributeType,
+    TimeToLiveSpecification,
+};
+use aws_sdk_sqs::types::QueueAttributeName as Attribute;
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, Method, Uri},
+    response::{IntoResponse, Response},
+};
+use hookgate::engines::{Engines, create_table};
+use hookgate_verify::providers;
+use serde_json::{Value, json};
+use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+
+/// What no output may show.
+const SECRET: &str = "whsec_fedcba9876543210";
+/// As `GenerateSecretString` draws one.
+const GENERATED: &str = "kQ3vN8xTz1LbYwR5uHc7JmPd0GsAe6fVoX2iZtB9nKqWyE4rUhMjCgDlSaFpT1v8";
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(command: &mut Command) -> Self {
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        let [out, err] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        for hidden in [SECRET, GENERATED, "sample_"] {
+            assert!(!out.contains(hidden) && !err.contains(hidden), "{out}\n{err}");
+        }
+        Ran { code: status.code(), out, err }
+    }
+
+    fn checks(&self) -> Vec<Value> {
+        let answer: Value = serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}\n{}", self.out, self.err));
+        answer["checks"].as_array().unwrap().clone()
+    }
+
+    /// What is not well: the check's name, its status, and its texts.
+    fn findings(&self) -> Vec<(String, String, String)> {
+        let text = |check: &Value, name: &str| check[name].as_str().unwrap_or_default().to_owned();
+        let bad = self.checks().into_iter().filter(|check| check["status"] != "ok");
+        bad.map(|check| {
+            let words = format!("{} → {}", text(&check, "finding"), text(&check, "remedy"));
+            (text(&check, "what"), text(&check, "status"), words)
+        })
+        .collect()
+    }
+}
+
+fn doctor() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    command.arg("doctor");
+    command
+}
+
+/// What Lambda, Secrets Manager, SQS' encryption and the endpoints say.
+#[derive(Default)]
+struct Said {
+    /// By the function's name: status and configuration.
+    functions: BTreeMap<String, (u16, Value)>,
+    /// By the entry's name: status, the value's members, and how many versions it has had.
+    secrets: BTreeMap<String, (u16, Value, usize)>,
+    /// By the path: status and body.
+    endpoints: BTreeMap<String, (u16, String)>,
+    /// Seconds that the endpoints' clock is ahead.
+    ahead: i64,
+    unencrypted: bool,
+    sqs: String,
+}
+
+struct Stack {
+    engines: Engines,
+    said: Arc<Mutex<Said>>,
+    url: String,
+    queues: BTreeMap<&'static str, String>,
+}
+
+impl Stack {
+    /// A stack without a fault, with Elective and Etail Depot.
+    async fn new() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let engines = Engines::start(any, any).await.unwrap();
+        create_table(&engines.dynamodb(), "hookgate-ClaimsTable-1").await.unwrap();
+        let protect = engines.dynamodb().update_table().table_name("hookgate-ClaimsTable-1");
+        protect.deletion_protection_enabled(true).send().await.unwrap();
+
+        let mut stack = Stack { engines, said: Arc::default(), url: String::new(), queues: BTreeMap::new() };
+        let large = (Attribute::MaximumMessageSize, "1048576".to_owned());
+        let kept = |seconds: &str| (Attribute::MessageRetentionPeriod, seconds.to_owned());
+        stack.queue("hookgate-DeadLettersQueue-1", &[large.clone(), kept("1209600")]).await;
+        let redrive = (Attribute::RedrivePolicy, stack.redrive("hookgate-DeadLettersQueue-1", 5));
+        stack.queue("hookgate-EventsQueue-1", &[large.clone(), kept("604800"), redrive]).await;
+        stack.queue("hookgate-QuarantineQueue-1", &[large, kept("1209600")]).await;
+
+        let listener = tokio::net::TcpListener::bind(any).await.unwrap();
+        stack.url = format!("http://{}", listener.local_addr().unwrap());
+        stack.said.lock().unwrap().sqs = stack.engines.sqs_url();
+        let router = Router::new().fallback(answer).with_state(stack.said.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        for (provider, status) in [("elective", 401), ("etaildepot", 400)] {
+            let mut said = stack.said.lock().unwrap();
+            said.functions.insert(format!("hookgate-{provider}"), (200, stack.configuration(provider)));
+            said.secrets.insert(format!("{provider}-secret"), (200, json!({"SecretString": SECRET}), 2));
+            let rejected = json!({"outcome": "rejected"}).to_string();
+            said.endpoints.insert(format!("/webhooks/{provider}"), (status, rejected));
+        }
+        stack
+    }
+
+    async fn queue(&mut self, name: &'static str, attributes: &[(Attribute, String)]) {
+        let create = self.engines.sqs().create_queue().queue_name(name);
+        let create = create.set_attributes(Some(attributes.iter().cloned().collect()));
+        self.queues.insert(name, create.send().await.unwrap().queue_url.unwrap());
+    }
+
+    fn redrive(&self, queue: &str, times: u32) -> String {
+        assert!(self.queues.contains_key(queue));
+        json!({"deadLetterTargetArn": format!("arn:aws:sqs:us-east-1:000000000000:{queue}"), "maxReceiveCount": times})
+            .to_string()
+    }
+
+    fn configuration(&self, provider: &str) -> Value {
+        json!({"FunctionName": format!("hookgate-{provider}"), "Timeout": 8, "Environment": {"Variables": {
+            "TABLE_NAME": "hookgate-ClaimsTable-1",
+            "QUEUE_URL": self.queues["hookgate-EventsQueue-1"],
+            "QUARANTINE_QUEUE_URL": self.queues["hookgate-QuarantineQueue-1"],
+            "CLAIM_TTL_DAYS": "30",
+            "MAX_EVENT_AGE_DAYS": "25",
+            "SECRET_ID": format!("{provider}-secret"),
+        }}})
+    }
+
+    fn say(&self, change: impl FnOnce(&mut Said)) {
+        change(&mut self.said.lock().unwrap());
+    }
+
+    fn doctor(&self, arguments: &[&str]) -> Ran {
+        let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-file");
+        let mut command = doctor();
+        command.args(["--aws", "--url", &self.url, "--json"]).args(arguments);
+        for variable in ["AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"] {
+            command.env_remove(variable);
+        }
+        Ran::of(command.envs([
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI"),
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_CONFIG_FILE", nowhere.to_str().unwrap()),
+            ("AWS_SHARED_CREDENTIALS_FILE", nowhere.to_str().unwrap()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.engines.dynamodb_url()),
+            ("AWS_ENDPOINT_URL_SQS", &self.url),
+            ("AWS_ENDPOINT_URL_LAMBDA", &self.url),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.url),
+        ]))
+    }
+
+    /// Exactly this is wrong, in these words.
+    #[track_caller]
+    fn finds(&self, arguments: &[&str], what: &str, status: &str, words: &[&str]) {
+        let ran = self.doctor(arguments);
+        let findings = ran.findings();
+        let [(found, as_status, text)] = &findings[..] else { panic!("{what}: {findings:?} {}", ran.err) };
+        assert_eq!((found.as_str(), as_status.as_str()), (what, status), "{text}");
+        for word in words {
+            assert!(text.contains(word), "{word}: {text}");
+        }
+        assert_eq!(ran.code, Some(if status == "problem" { 1 } else { 2 }), "{}", ran.err);
+    }
+}
+
+async fn answer(
+    State(said): State<Arc<Mutex<Said>>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let status = |status: u16| axum::http::StatusCode::from_u16(status).unwrap();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let target = header("x-amz-target");
+    if let Some(name) = uri.path().strip_prefix("/2015-03-31/functions/") {
+        let signed = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/";
+        let authorization = header("authorization");
+        let scope = "/eu-west-1/lambda/aws4_request, SignedHeaders=host;x-amz-date, Signature=";
+        assert!(authorization.starts_with(signed) && authorization.contains(scope), "{authorization}");
+        assert_eq!(method, Method::GET);
+        let name = name.strip_suffix("/configuration").unwrap();
+        let absent = (404, json!({"Type": "User", "Message": "Function not found"}));
+        let (code, answer) = said.lock().unwrap().functions.get(name).cloned().unwrap_or(absent);
+        return (status(code), answer.to_string()).into_response();
+    }
+    if let Some(action) = target.strip_prefix("secretsmanager.") {
+        let asked: Value = serde_json::from_slice(&body).unwrap();
+        let absent = (400, json!({"__type": "ResourceNotFoundException"}), 0);
+        let secrets = said.lock().unwrap().secrets.clone();
+        let (code, value, versions) = secrets.get(asked["SecretId"].as_str().unwrap()).cloned().unwrap_or(absent);
+        let answer = match action {
+            "GetSecretValue" => value,
+            "DescribeSecret" => {
+                let versions: BTreeMap<_, _> = (0..versions).map(|n| (format!("{n:032}"), ["AWSCURRENT"])).collect();
+                json!({"VersionIdsToStages": versions})
+            }
+            other => panic!("{other}"),
+        };
+        return (status(code), answer.to_string()).into_response();
+    }
+    if target.starts_with("AmazonSQS.") {
+        let (sqs, unencrypted) = {
+            let said = said.lock().unwrap();
+            (said.sqs.clone(), said.unencrypted)
+        };
+        let request = reqwest::Client::new().post(&sqs).header("x-amz-target", target).body(body);
+        let answer = request.send().await.unwrap();
+        let code = answer.status().as_u16();
+        let mut text = answer.text().await.unwrap();
+        if unencrypted {
+            // The engine always says that it is.
+            text = text.replace(r#""SqsManagedSseEnabled":"true""#, r#""SqsManagedSseEnabled":"false""#);
+        }
+        return (status(code), [("content-type", "application/x-amz-json-1.0")], text).into_response();
+    }
+    assert_eq!((method, &body[..]), (Method::POST, &b"{}"[..]));
+    let said = said.lock().unwrap();
+    let absent = (404, json!({"message": "Not Found"}).to_string());
+    let (code, body) = said.endpoints.get(uri.path()).cloned().unwrap_or(absent);
+    let date = OffsetDateTime::now_utc() + time::Duration::seconds(said.ahead);
+    let date = date.format(&Rfc2822).unwrap().replace("+0000", "GMT");
+    (status(code), [("date", date), ("content-type", "application/json".to_owned())], body).into_response()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_without_a_fault_is_well() {
+    let stack = Stack::new().await;
+    let ran = stack.doctor(&[]);
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
+    let made: Vec<_> = ran
+        .checks()
+        .iter()
+        .map(|check| {
+            assert_eq!((&check["status"], &check["remedy"]), (&json!("ok"), &Value::Null), "{check}");
+            format!("{}: {}", check["section"].as_str().unwrap(), check["what"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        made,
+        [
+            "table: key",
+            "table: billing",
+            "table: protection",
+            "table: expiry",
+            "queues: events, size",
+            "queues: events, encryption",
+            "queues: dead letters, size",
+            "queues: dead letters, encryption",
+            "queues: quarantine, size",
+            "queues: quarantine, encryption",
+            "queues: events, redrive",
+            "queues: dead letters, retention",
+            "functions: elective, lease",
+            "functions: elective, settings",
+            "functions: elective, replays",
+            "functions: etaildepot, lease",
+            "functions: etaildepot, settings",
+            "functions: etaildepot, replays",
+            "secrets: elective",
+            "secrets: etaildepot",
+            "endpoints: elective",
+            "endpoints: etaildepot",
+            "clock: clock",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_table_is_named() {
+    let stack = Stack::new().await;
+    let dynamodb = stack.engines.dynamodb();
+    let create = async |name: &str, keys: &[(&str, KeyType, ScalarAttributeType)], provisioned, attribute| {
+        let mut create = dynamodb.create_table().table_name(name).deletion_protection_enabled(name != "unprotected");
+        for (key, kind, of) in keys {
+            let definition = AttributeDefinition::builder().attribute_name(*key).attribute_type(of.clone());
+            let schema = KeySchemaElement::builder().attribute_name(*key).key_type(kind.clone());
+            create = create.attribute_definitions(definition.build().unwrap()).key_schema(schema.build().unwrap());
+        }
+        create = if provisioned {
+            let throughput = ProvisionedThroughput::builder().read_capacity_units(5).write_capacity_units(5);
+            create.provisioned_throughput(throughput.build().unwrap())
+        } else {
+            create.billing_mode(BillingMode::PayPerRequest)
+        };
+        create.send().await.unwrap();
+        if let Some(attribute) = attribute {
+            let expiry = TimeToLiveSpecification::builder().attribute_name(attribute).enabled(true).build().unwrap();
+            let update = dynamodb.update_time_to_live().table_name(name).time_to_live_specification(expiry);
+            update.send().await.unwrap();
+        }
+    };
+    let pk = [("pk", KeyType::Hash, ScalarAttributeType::S)];
+    let number = [("pk", KeyType::Hash, ScalarAttributeType::N)];
+    let two = [("id", KeyType::Hash, ScalarAttributeType::S), ("pk", KeyType::Range, ScalarAttributeType::S)];
+    let right = Some("expires_at");
+    create("other-expiry", &pk, false, Some("ttl")).await;
+    create("no-expiry", &pk, false, None).await;
+    create("number", &number, false, right).await;
+    create("two-keys", &two, false, right).await;
+    create("provisioned", &pk, true, right).await;
+    create("unprotected", &pk, false, right).await;
+    for (table, what, words) in [
+        ("other-expiry", "expiry", ["by ttl, which no claim has", "AttributeName=expires_at"]),
+        ("no-expiry", "expiry", ["off: no claim is ever deleted", "--table-name no-expiry"]),
+        ("number", "key", ["it is pk (HASH), no text", "cannot be changed"]),
+        ("two-keys", "key", ["it is id (HASH) and pk (RANGE);", "cannot be changed"]),
+        ("provisioned", "billing", ["provisioned capacity", "--billing-mode PAY_PER_REQUEST"]),
+        ("unprotected", "protection", ["can be deleted", "--deletion-protection-enabled"]),
+        ("no-such-table", "table", ["there is no table no-such-table", "--table"]),
+    ] {
+        stack.finds(&["--only", "table", "--table", table], what, "problem", &words);
+    }
+    // No stack of this name: what it would be called is said, and nothing more is known.
+    stack.finds(&["--only", "table", "--stack", "other"], "table", "unknown", &["ClaimsTable of a stack other"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_queue_is_named() {
+    let mut stack = Stack::new().await;
+    let large = || (Attribute::MaximumMessageSize, "1048576".to_owned());
+    let redrive = |policy: String| (Attribute::RedrivePolicy, policy);
+    stack.queue("small", &[redrive(stack.redrive("hookgate-DeadLettersQueue-1", 5))]).await;
+    stack.queue("no-redrive", &[large()]).await;
+    stack.queue("elsewhere", &[large(), redrive(stack.redrive("small", 5))]).await;
+    stack.queue("once", &[large(), redrive(stack.redrive("hookgate-DeadLettersQueue-1", 1))]).await;
+    let only = ["--only", "queues"];
+    let events = |name| [&only[..], &["--queue", name]].concat();
+    let arn = r"arn:aws:sqs:us-east-1:000000000000:hookgate-DeadLettersQueue-1";
+    stack.finds(&events("small"), "events, size", "problem", &["262144 bytes", "MaximumMessageSize=1048576"]);
+    stack.finds(&events("no-redrive"), "events, redrive", "problem", &["none: ", arn]);
+    stack.finds(&events("elsewhere"), "events, redrive", "problem", &["000000000000:small", arn]);
+    stack.finds(&events("once"), "events, redrive", "problem", &["after 1 receive", arn]);
+    stack.finds(&events("no-such-queue"), "events", "unknown", &["cannot find the queue no-such-queue"]);
+    stack.queue("forgetful", &[large(), (Attribute::MessageRetentionPeriod, "86400".to_owned())]).await;
+    stack.queue("all-right", &[large(), redrive(stack.redrive("forgetful", 5))]).await;
+    let forgetful = [&events("all-right")[..], &["--dead-letters", "forgetful"]].concat();
+    let words = ["1 day, events 4 days", "MessageRetentionPeriod=1209600"];
+    stack.finds(&forgetful, "dead letters, retention", "problem", &words);
+
+    stack.say(|said| said.unencrypted = true);
+    let findings = stack.doctor(&only).findings();
+    let named: Vec<_> = findings.iter().map(|(what, ..)| what.as_str()).collect();
+    assert_eq!(named, ["events, encryption", "dead letters, encryption", "quarantine, encryption"]);
+    assert!(findings.iter().all(|(_, _, text)| text.contains("SqsManagedSseEnabled=true")), "{findings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_function_is_named() {
+    let stack = Stack::new().await;
+    let right = stack.configuration("elective");
+    let with = |name: &str, value: Value| {
+        let mut configuration = right.clone();
+        configuration["Environment"]["Variables"][name] = value;
+        (200, configuration)
+    };
+    let mut slow = right.clone();
+    slow["Timeout"] = json!(58);
+    let denied = json!({"Message": "User is not authorized to perform: lambda:GetFunctionConfiguration"});
+    for (said, what, status, words) in [
+        ((200, slow), "elective, lease", "problem", ["a claim's lease is 60 s", "Timeout to 8 s"]),
+        (
+            with("QUEUE_URL", json!("https://other")),
+            "elective, settings",
+            "problem",
+            ["QUEUE_URL is https://other, not", "--queue"],
+        ),
+        (with("TABLE_NAME", Value::Null), "elective, settings", "problem", ["TABLE_NAME is not set", "template.yaml"]),
+        (
+            with("WEBHOOK_SECRETS", json!(SECRET)),
+            "elective, settings",
+            "problem",
+            ["sees the signing secrets", "SECRET_ID"],
+        ),
+        (
+            with("MAX_EVENT_AGE_DAYS", json!("30")),
+            "elective, replays",
+            "problem",
+            ["30 is not below CLAIM_TTL_DAYS 30", "lower"],
+        ),
+        (with("MAX_EVENT_AGE_DAYS", json!("")), "elective, replays", "problem", ["is not set", "older than 30 days"]),
+        ((403, denied), "elective", "unknown", ["Lambda answers 403: User is not authorized", "allow lambda:"]),
+    ] {
+        stack.say(|all| _ = all.functions.insert("hookgate-elective".to_owned(), said));
+        stack.finds(&["--only", "functions"], what, status, &words);
+    }
+    stack.say(|all| all.functions.clear());
+    stack.finds(&["--only", "functions"], "functions", "problem", &["there is none of a stack hookgate", "--stack"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_secret_is_named_without_it() {
+    let stack = Stack::new().await;
+    let samples = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/secrets.json")).unwrap();
+    let samples: Value = serde_json::from_str(&samples).unwrap();
+    let sample = samples["elective"]["default"][0].as_str().unwrap();
+    let text = |text: &str| json!({"SecretString": text});
+    let denied = json!({"__type": "AccessDeniedException", "Message": "not authorized"});
+    for (said, status, words) in [
+        (
+            (200, text(GENERATED), 1),
+            "problem",
+            ["still the random value", "put-secret-value --secret-id elective-secret"],
+        ),
+        ((200, text(sample), 2), "problem", ["published samples", "only the platform's own"]),
+        (
+            (200, text(&json!({"default": [SECRET], "eu-shop": [SECRET, sample]}).to_string()), 2),
+            "problem",
+            ["published samples", ""],
+        ),
+        (
+            (200, text(&json!({"default": [format!("{SECRET}\n")]}).to_string()), 2),
+            "problem",
+            ["white space", "put-secret-value"],
+        ),
+        ((200, text("{\"default\": [\"\"]}"), 2), "problem", ["has an empty secret", "hookgate register elective"]),
+        ((200, text(&format!("{{\"default\": \"{SECRET}\"")), 2), "problem", ["not of the form", "put-secret-value"]),
+        ((200, json!({"SecretBinary": "AAAA"}), 2), "problem", ["binary", "put-secret-value"]),
+        (
+            (400, json!({"__type": "ResourceNotFoundException"}), 0),
+            "problem",
+            ["there is no elective-secret", "deploy"],
+        ),
+        ((400, denied, 0), "unknown", ["AccessDeniedException: not authorized", "allow secretsmanager:GetSecretValue"]),
+    ] {
+        stack.say(|all| _ = all.secrets.insert("elective-secret".to_owned(), said));
+        stack.finds(&["--only", "secrets"], "elective", status, &words);
+    }
+    for (said, finding) in [
+        // A platform's own may look like a random one.
+        ((200, text(GENERATED), 2), "1 secret of 1 account"),
+        ((200, text(&json!({"default": [SECRET], "eu-shop": ["a", "b"]}).to_string()), 2), "3 secrets of 2 accounts"),
+    ] {
+        stack.say(|all| _ = all.secrets.insert("elective-secret".to_owned(), said));
+        let ran = stack.doctor(&["--only", "secrets"]);
+        assert_eq!((ran.code, &ran.checks()[0]["finding"]), (Some(0), &json!(finding)), "{}", ran.err);
+    }
+    stack.say(|all| all.functions.get_mut("hookgate-elective").unwrap().1["Environment"] = json!({}));
+    stack.finds(&["--only", "secrets"], "elective", "unknown", &["names none in SECRET_ID"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_endpoint_should_not_answer_is_named() {
+    let stack = Stack::new().await;
+    let outcome = |outcome: &str| json!({"outcome": outcome}).to_string();
+    for (status, body, words) in [
+        (200, outcome("queued"), ["HTTP 200, queued, not with 401", "must never be accepted"]),
+        (400, outcome("rejected"), ["HTTP 400, rejected, not with 401", "something else than Hookgate"]),
+        (401, "{}".to_owned(), ["HTTP 401, not with 401", "something else than Hookgate"]),
+        (403, json!({"Message": "Forbidden"}).to_string(), ["HTTP 403", "AuthType must be NONE"]),
+        (404, "{}".to_owned(), ["HTTP 404", "Include parameter"]),
+        (429, "{}".to_owned(), ["HTTP 429", "ThrottlingRate"]),
+        (500, "{}".to_owned(), ["HTTP 500", "function's log"]),
+        (503, outcome("unavailable"), ["HTTP 503, unavailable", "cannot read its secrets"]),
+    ] {
+        stack.say(|all| _ = all.endpoints.insert("/webhooks/elective".to_owned(), (status, body)));
+        stack.finds(&["--only", "endpoints"], "elective", "problem", &words);
+    }
+
+    // Each platform's own address, as with Function URLs, goes before the one for all; those in use can be named.
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let own = format!("http://{nobody}/webhooks/etaildepot");
+    let used = ["--only", "endpoints", "--provider", "etaildepot"];
+    stack.finds(
+        &[&used[..], &["--url", &own]].concat(),
+        "etaildepot",
+        "problem",
+        &[&own, "does not answer", "check --url"],
+    );
+    assert_eq!(stack.doctor(&used).code, Some(0));
+
+    for (ahead, words) in [(100, "s behind 127.0.0.1"), (-100, "s ahead of 127.0.0.1")] {
+        stack.say(|all| all.ahead = ahead);
+        stack.finds(&["--only", "clock"], "clock", "problem", &[words, "timedatectl"]);
+    }
+    stack.say(|all| all.ahead = 25);
+    assert_eq!(stack.doctor(&["--only", "clock"]).code, Some(0));
+}
+
+/// A stack's address need not be on this machine: without --aws it is all that is looked at.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_looked_at_follows_from_what_is_given() {
+    let ran = Ran::of(doctor().args(["--url", "http://hooks.invalid", "--provider", "shoppex", "--json"]));
+    let checks = ran.checks();
+    let sections: Vec<_> = checks.iter().map(|check| check["section"].as_str().unwrap()).collect();
+    assert_eq!((sections, ran.code), (vec!["endpoints", "clock"], Some(1)), "{}", ran.out);
+
+    for (arguments, expected) in [
+        (&["--only", "secrets"][..], "--only secrets: the local intake has none, add --aws"),
+        (&["--only", "everything"], "possible values"),
+        (&["--url", "hooks.example.com"], "is no address"),
+        (&["--profile", "x"], "--aws"),
+    ] {
+        let ran = Ran::of(doctor().args(arguments));
+        assert_eq!(ran.code, Some(2), "{arguments:?}");
+        assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
+    }
+    let stack = Stack::new().await;
+    let ran = Ran::of(doctor().args(["--aws", "--only", "endpoints"]).envs([
+        ("AWS_REGION", "eu-west-1"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "x"),
+        ("AWS_ENDPOINT_URL_LAMBDA", &stack.url),
+    ]));
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.out.contains("could not check  elective: its address is not known"), "{}", ran.out);
+    assert!(ran.err.contains("2 of 2 checks could not be made"), "{}", ran.err);
+
+    let mut nobody = doctor();
+    nobody.args(["--aws", "--only", "secrets"]).env_clear().env("AWS_REGION", "eu-west-1");
+    let ran = Ran::of(nobody.envs([("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_CONFIG_FILE", "/dev/null")]));
+    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
+    assert!(ran.err.starts_with("hookgate: no AWS credentials: ") && ran.err.contains("aws sso login"), "{}", ran.err);
+}
+
+#[test]
+fn the_local_intake_is_well_and_its_absence_is_said() {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let ports = [free(), free(), free()].map(|listener| listener.local_addr().unwrap().to_string());
+    let [listen, dynamodb, sqs] = &ports;
+    let urls = ports.clone().map(|port| format!("http://{port}"));
+    let look = || {
+        let [url, dynamodb, sqs] = &urls;
+        let only = "table,queues,endpoints,clock";
+        Ran::of(doctor().args(["--url", url, "--dynamodb", dynamodb, "--sqs", sqs, "--only", only]))
+    };
+    let ran = look();
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.out.contains("start it with `hookgate`") && ran.out.contains("10 could not be checked"), "{}", ran.out);
+
+    let mut intake = Command::new(env!("CARGO_BIN_EXE_hookgate"))
+        .args(["--no-samples", "--listen", listen, "--dynamodb", dynamodb, "--sqs", sqs])
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while TcpStream::connect(listen).is_err() {
+        assert!(started.elapsed() < Duration::from_mins(1), "the local intake does not start");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ran = look();
+    intake.kill().unwrap();
+    intake.wait().unwrap();
+    assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
+    for provider in providers::ALL {
+        let line = format!(
+            "  ok               {}: turns an unsigned delivery away with {}\n",
+            provider.name, provider.rejected_status
+        );
+        assert!(ran.out.contains(&line), "{}", ran.out);
+    }
+    assert!(ran.out.starts_with("Table of claims\n  ok               key: pk, a text\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("\n17 ok, 0 with a problem, 0 could not be checked\n"), "{}", ran.out);
+    assert!(!ran.out.contains('\u{1b}'));
+}
+
+#[cfg(unix)]
+#[test]
+fn tools_are_looked_for_where_the_shell_would() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("tools-{}", std::process::id()));
+    let _ = fs::remove_dir_all(&folder);
+    let libraries = folder.join("libraries");
+    fs::create_dir_all(&libraries).unwrap();
+    let script = |name: &str, text: String| {
+        let path: PathBuf = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let look = |more: &[(&str, &str)]| {
+        let mut command = doctor();
+        command.args(["--only", "tools", "--json"]).env("PATH", &folder).env_remove("CARGO_ZIGBUILD_ZIG_PATH");
+        Ran::of(command.envs(more.iter().copied()))
+    };
+    let named = |ran: &Ran| ran.findings().into_iter().map(|(what, ..)| what).collect::<Vec<_>>();
+
+    let ran = look(&[]);
+    assert_eq!((named(&ran), ran.code), (["sam", "cargo lambda", "zig", "target"].map(String::from).to_vec(), Some(1)));
+
+    script("sam", "echo SAM CLI, version 1.170.0".to_owned());
+    // What is there, but does not work, does not count.
+    script("cargo", "exit 101".to_owned());
+    script("python3", "[ \"$*\" = '-m ziglang version' ] && echo 0.15.1".to_owned());
+    let asked = "[ \"$*\" = '--print target-libdir --target aarch64-unknown-linux-gnu' ]";
+    script("rustc", format!("{asked} && echo {}", folder.join("no-such-folder").display()));
+    let ran = look(&[]);
+    assert_eq!((named(&ran), ran.code), (["cargo lambda", "target"].map(String::from).to_vec(), Some(1)));
+    let texts: Vec<_> = ran.findings().into_iter().map(|(.., text)| text).collect();
+    assert!(texts[0].ends_with("→ pip install cargo-lambda"), "{texts:?}");
+    assert!(texts[1].ends_with("→ rustup target add aarch64-unknown-linux-gnu"), "{texts:?}");
+
+    script("cargo", "[ \"$*\" = 'lambda --version' ] && echo cargo-lambda 1.9.2".to_owned());
+    script("rustc", format!("{asked} && echo {}", libraries.display()));
+    let ran = look(&[]);
+    let found: Vec<_> = ran.checks().iter().map(|check| check["finding"].as_str().unwrap().to_owned()).collect();
+    let expected = ["SAM CLI, version 1.170.0", "cargo-lambda 1.9.2", "0.15.1", "aarch64-unknown-linux-gnu"];
+    assert_eq!((found, ran.code), (expected.map(String::from).to_vec(), Some(0)));
+
+    fs::remove_file(folder.join("python3")).unwrap();
+    assert_eq!(named(&look(&[])), ["zig"]);
+    script("my-zig", "echo 0.14.0".to_owned());
+    assert_eq!(look(&[("CARGO_ZIGBUILD_ZIG_PATH", folder.join("my-zig").to_str().unwrap())]).code, Some(0));
+    fs::remove_dir_all(&folder).unwrap();
+}
