@@ -34,6 +34,10 @@ const ANSWER_MARGIN: Duration = Duration::from_secs(1);
 /// A lease ends this long after Lambda has stopped its owner, in milliseconds: clocks differ.
 const LEASE_MARGIN: i64 = 2_000;
 
+/// The function's time-out in the template, for `cargo lambda watch`, which names a deadline in 1970. Lambda invokes nobody
+/// too late.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(30);
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match run().await {
@@ -84,12 +88,14 @@ struct Failure {
 
 /// One message after the other; a failure does not stop the rest.
 async fn consume_all(consumed: &Consumed, batch: LambdaEvent<Batch>) -> Answer {
-    let deadline = batch.context.deadline;
+    let now = since_1970();
+    let deadline = Some(Duration::from_millis(batch.context.deadline)).filter(|deadline| *deadline > now);
+    let deadline = deadline.unwrap_or(now + FUNCTION_TIMEOUT);
     let lease = Lease {
         owner: batch.context.request_id,
-        until: i64::try_from(deadline).unwrap_or(i64::MAX).saturating_add(LEASE_MARGIN),
+        until: i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX).saturating_add(LEASE_MARGIN),
     };
-    let left = Duration::from_millis(deadline).saturating_sub(since_1970()).saturating_sub(ANSWER_MARGIN);
+    let left = (deadline - now).saturating_sub(ANSWER_MARGIN);
     let give_up = tokio::time::Instant::now() + left;
 
     let mut answer = Answer { batch_item_failures: Vec::new() };
