@@ -1,0 +1,387 @@
+#!/usr/bin/env python3
+"""Runs every command of every document, and checks what the documents say that comes of it.
+
+    tests/documents.py [README.md …]
+
+Needs `cargo build`, the tools of .ci/requirements.txt in the PATH, and ports 9000 to 9002 and 9010.
+
+Each document is one shell session, from its first `sh` block to its last, beside a local intake of its own and a moto server
+that stands in for AWS. Every block must end well; one tagged `sh no` must end with exit code 1, and in one tagged `sh any` every
+command with 0 or 1, since what it looks for may not be there. What a block prints must
+hold what the document shows next: a block `text output` (… stands for anything), or a line that begins with "says", "prints"
+or "The answer is" and a text in backquotes. A command that is not run here stands in ELSEWHERE or BY_HAND.
+"""
+
+import ast
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import boto3
+import yaml
+from jsonschema import Draft202012Validator
+
+from template import PROVIDERS, RESOURCES
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRATCH = ROOT / "target/documents"
+
+# Takes long, and is run by another step of CI: the file that has this very line.
+ELSEWHERE = {
+    "cargo test --workspace": ".ci/run",
+    "fuzz/run 20000": ".ci/run",
+    "bench/guard": ".ci/run",
+    "UPDATE_SAMPLES=1 cargo test -p hookgate samples": "tests/sixth_provider/follow_readme",
+    "UPDATE_CONTRACT=1 cargo test -p hookgate --test contract": "tests/sixth_provider/follow_readme",
+}
+
+# Cannot be run here: why, and a command that shows that it is spelled right. Its block is tagged `sh by-hand`.
+BY_HAND = {
+    "rustup target add aarch64-unknown-linux-gnu": (
+        "changes the machine's toolchain",
+        "rustc --print target-list | grep -qx aarch64-unknown-linux-gnu",
+    ),
+    "cargo run -q -- doctor --only tools": ("judges the machine", "hookgate doctor --only tools || [ $? = 1 ]"),
+    "sam build": ("builds for a quarter of an hour", "sam build --help | grep -q 'Usage: sam build'"),
+    "sam deploy": ("needs an AWS account", "sam deploy --help | grep -q 'Usage: sam deploy' && grep -q '^.default.deploy' samconfig.toml"),
+    "sam deploy --config-env prod": (
+        "needs an AWS account",
+        "sam deploy --help | grep -q -e --config-env && grep -q '^.prod.deploy' samconfig.toml",
+    ),
+    "cargo run -q -- doctor --aws --stack hookgate-dev --url https://a1b2c3.execute-api.us-east-1.amazonaws.com": (
+        "needs an AWS account",
+        "hookgate doctor --help | grep -q -e '--stack <' && hookgate doctor --help | grep -q -e '--url <'",
+    ),
+    "sam delete": ("needs an AWS account", "sam delete --help | grep -q 'Usage: sam delete'"),
+    "sam local invoke -e events/shoppex/order-paid.json ShoppexFunction": (
+        "needs Docker",
+        "sam local invoke --help | grep -q -e '-e, ' && test -f events/shoppex/order-paid.json && grep -q '^  ShoppexFunction:' template.yaml",
+    ),
+    "cargo lambda build --release --arm64 --package hookgate-functions --output-format zip": (
+        "builds six release binaries for another machine",
+        "for flag in release arm64 package output-format; do cargo lambda build --help | grep -q -e --$flag; done",
+    ),
+    "HOOKGATE_SEEDS=0..2000 cargo test --workspace --test faults seeds::seeds -- --ignored --exact --nocapture": (
+        "takes an hour",
+        "cargo test --workspace --test faults seeds::seeds -- --ignored --exact --list | grep ': test'",
+    ),
+    "HOOKGATE_SOAK=50000 cargo test --workspace --test faults soak::soak -- --ignored --exact --nocapture": (
+        "takes minutes",
+        "cargo test --workspace --test faults soak::soak -- --ignored --exact --list | grep ': test'",
+    ),
+    "cargo test --workspace --test model -- --ignored --nocapture": (
+        "takes minutes",
+        "cargo test --workspace --test model -- --ignored --list | grep ': test'",
+    ),
+    "cargo +nightly fuzz run authenticate -- -dict=fuzz/json.dict -max_len=4096": (
+        "ends when it finds something",
+        "test -f fuzz/fuzz_targets/authenticate.rs && test -f fuzz/json.dict",
+    ),
+    "cargo run --manifest-path fuzz/Cargo.toml --example seed": ("builds for minutes", "test -f fuzz/examples/seed.rs"),
+    "cargo install cargo-fuzz --locked": ("builds for minutes", "true"),
+    "fuzz/target/x86_64-unknown-linux-gnu/release/read -merge=1 -use_counters=0 fuzz/corpus/read found/read": (
+        "takes what a long run has found",
+        "test -d fuzz/corpus/read && test -f fuzz/fuzz_targets/read.rs",
+    ),
+    "hookgate register etaildepot --url https://hooks.example.com/webhooks/etaildepot --secret-file etaildepot.json": (
+        "calls the platform",
+        "hookgate register etaildepot --url https://hooks.example.com/webhooks/etaildepot --secret-file new.json --dry-run",
+    ),
+    "(umask 077 && printf 'header = \"Authorization: Bearer %s\"\\n' \"$W3BLOCK_TOKEN\" | curl --fail-with-body --config - "
+    "--header 'Content-Type: application/json' "
+    "--data '{\"webhookUrl\": \"https://hooks.example.com/webhooks/w3block\", \"maxRetries\": 5}' "
+    "--output w3block-answer.json \"https://commerce.w3block.io/admin/companies/$COMPANY_ID/webhooks-configurations\")": (
+        "calls the platform",
+        "curl --help all | grep -q fail-with-body && echo '{\"signatureKey\": \"k\"}' > w3block-answer.json",
+    ),
+    "hookgate redrive --aws --max-per-second 20": ("moto cannot move messages", "hookgate redrive --max-per-second 20"),
+    "bench/run": ("builds and measures for a quarter of an hour", "bash -n bench/run"),
+    "cargo bench --manifest-path bench/Cargo.toml": ("measures for minutes", "test -f bench/benches/pure.rs"),
+    "cargo update --workspace --manifest-path fuzz/Cargo.toml": ("changes a file", "test -f fuzz/Cargo.lock"),
+}
+
+# What else makes the documents' sessions those of a reader.
+PREAMBLE = r"""
+set -eo pipefail
+hookgate() {
+  case "${1-} $*" in
+    " "* | --*)
+      case " $* " in *" --once "* | *" --help "* | *" --version "*) "$HOOKGATE" "$@"; return ;; esac
+      start_intake "$@" ;;
+    # Follows until Ctrl-C.
+    "tail "*) case " $* " in *" --once "* | *" --max "*) "$HOOKGATE" "$@" ;; *) timeout --preserve-status --signal INT 3 "$HOOKGATE" "$@" ;; esac ;;
+    *) "$HOOKGATE" "$@" ;;
+  esac
+}
+# Stays up in the reader's terminal; here in the background, in place of the one before.
+start_intake() {
+  if [ -f intake.pid ]; then kill "$(cat intake.pid)"; while kill -0 "$(cat intake.pid)" 2> /dev/null; do sleep 0.1; done; fi
+  "$HOOKGATE" "$@" > intake.log 2>&1 &
+  echo $! > intake.pid
+  for _ in $(seq 300); do
+    if grep -q '^Waiting for deliveries' intake.log; then cat intake.log; return; fi
+    kill -0 "$(cat intake.pid)" 2> /dev/null || { cat intake.log; return 1; }
+    sleep 0.1
+  done
+  return 1
+}
+cargo() {
+  case "$*" in
+    run | "run "*)
+      shift
+      while [ $# -gt 0 ]; do case "$1" in -q | --quiet) shift ;; --) shift; break ;; *) break ;; esac; done
+      hookgate "$@" ;;
+    "lambda watch"*)
+      (cd "$PROJECT" && exec cargo "$@") > watch.log 2>&1 &
+      echo $! > watch.pid
+      for _ in $(seq 300); do (exec 3<> /dev/tcp/127.0.0.1/9010) 2> /dev/null && return; sleep 0.2; done
+      cat watch.log; return 1 ;;
+    *) (cd "$PROJECT" && command cargo "$@") ;;
+  esac
+}
+"""
+
+RUNS = re.compile(r"(?:[A-Z_]+=\S+ )?(?:cargo|hookgate|aws|sam|pip|python3|npm|rustup|fuzz/run|bench/\w+|tests/\w+)(?: |$)")
+
+
+class Block:
+    def __init__(self, document, line, tag, text):
+        self.place, self.tag, self.text, self.expected = f"{document}:{line}", tag, text, []
+
+
+def blocks(document):
+    """Every fenced block; what the document says that an `sh` block prints is with that block."""
+    lines = (ROOT / document).read_text().split("\n")
+    found, fence, start, previous = [], None, 0, None
+    for number, line in enumerate(lines, 1):
+        stripped = line.strip()
+        if fence is None and (opening := re.fullmatch(r"( *)```(.*)", line)):
+            fence, start = opening, number
+        elif fence is not None and stripped == "```":
+            text = "\n".join(each.removeprefix(fence[1]) for each in lines[start : number - 1])
+            block = Block(document, start, fence[2], text)
+            if block.tag == "text output":
+                assert previous, f"{block.place} follows no command"
+                previous.expected.append(text)
+            found.append(block)
+            previous, fence = (block if block.tag.split()[:1] == ["sh"] else previous), None
+        elif fence is None and stripped:
+            if previous and (said := re.match(r"(?:says|prints|The answer is) (`+)(.+?)\1", stripped)):
+                previous.expected.append(said[2])
+            listed = any(re.match(r" *([-*]|\d+\.) ", each) for each in lines[max(0, number - 12) : number])
+            assert listed or not line.startswith("    "), f"{document}:{number} is indented: fence it"
+    assert fence is None, f"{document}:{start} is never closed"
+    return found
+
+
+def commands(text):
+    """The block's lines, joined where they go on, without comments."""
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    return [re.sub(r"(^|\s)#\s.*$", "", line).strip() for line in joined.split("\n")]
+
+
+def inline(document):
+    """Commands in the running text, up to the first thing that the reader fills in."""
+    text = re.sub(r"(?ms)^ *```.*?^ *```$", "", (ROOT / document).read_text())
+    for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", text):
+        if RUNS.match(span) and " " in span:
+            yield plain(re.split(r"[<\[{…]|\.\.\.", span)[0])
+
+
+def dead_links(document):
+    """Links into the project that lead nowhere: no such file, or no such heading in it."""
+    text = re.sub(r"(?ms)^ *```.*?^ *```$", "", (ROOT / document).read_text())
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"\w+:", link):
+            continue
+        name, _, heading = link.partition("#")
+        target = (ROOT / document).parent / name if name else ROOT / document
+        headings = re.findall(r"(?m)^#+ (.*)$", target.read_text()) if heading and target.exists() else []
+        if not target.exists() or heading and heading not in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}:
+            yield f"{document}: {link} leads nowhere"
+
+
+def plain(command):
+    return re.sub(r"\bcargo run -q --(?= |$)", "hookgate", command).strip()
+
+
+def script(document):
+    """The session, one marker before each block."""
+    lines = [PREAMBLE]
+    for index, block in enumerate(document_blocks := blocks(document)):
+        words = block.tag.split()
+        if words[:1] != ["sh"]:
+            judge(block)
+            continue
+        assert set(words[1:]) <= {"no", "any", "by-hand"}, f"{block.place}: what is {block.tag}?"
+        by_hand, kept = False, []
+        for command in commands(block.text):
+            if command in BY_HAND:
+                by_hand = True
+                kept.append(f"({BY_HAND[command][1]}) > /dev/null")
+            elif command in ELSEWHERE:
+                written = (ROOT / ELSEWHERE[command]).read_text().split("\n")
+                assert any(line.startswith(command) for line in written), f"{ELSEWHERE[command]} does not run {command}"
+            else:
+                kept.append(command)
+        assert by_hand == ("by-hand" in words), f"{block.place}: tag it `sh by-hand` just where it has a command of BY_HAND"
+        lines.append(f"printf '\\n@@ {index}\\n'")
+        kept = [line for line in kept if line]
+        if "no" in words:
+            lines += [*kept[:-1], f"code=0; {kept[-1]} || code=$?; [ $code = 1 ]"]
+        elif "any" in words:
+            lines += [f"{each} || [ $? = 1 ]" for each in kept]
+        else:
+            lines += kept
+    lines.append("printf '\\n@@ end\\n'")
+    return document_blocks, "\n".join(lines)
+
+
+def judge(block):
+    """Blocks that are not run can at least be read."""
+    match block.tag:
+        case "json":
+            read = json.loads(block.text)
+            if "specversion" in read:
+                Draft202012Validator(json.loads((ROOT / "docs/contract/event.schema.json").read_text())).validate(read)
+        case "yaml":
+            yaml.safe_load(block.text.replace("!Ref", ""))
+        case "toml":
+            tomllib.loads(block.text)
+        case "python":
+            ast.parse(block.text)
+        case "text" | "text output" | "ts":
+            pass
+        case other:
+            raise AssertionError(f"{block.place}: a block tagged {other!r}: tag it sh, or say what else it is")
+
+
+def pattern(expected):
+    lines = [" *".join(".*?".join(map(re.escape, part.split("…"))) for part in line.split()) for line in expected.split("\n")]
+    return re.compile(r"\s*".join(line.replace(r"\ ", " +") for line in lines), re.S)
+
+
+def play(document, moto):
+    document_blocks, session = script(document)
+    if not any(block.tag.startswith("sh") for block in document_blocks):
+        return
+    folder = SCRATCH / document.replace("/", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in {Path(name).parts[0] for name in tracked()}:
+        (folder / name).symlink_to(ROOT / name)
+    # What the reader writes by hand.
+    for provider in PROVIDERS:
+        (folder / f"{provider}.json").write_text('{"default": ["chosen_by_the_reader"]}\n')
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOOKGATE_"))} | {
+        "PROJECT": str(ROOT),
+        "HOOKGATE": os.environ.get("HOOKGATE", str(ROOT / "target/debug/hookgate")),
+        "CARGO_MANIFEST_DIR": str(ROOT / "cli"),
+        "AWS_ENDPOINT_URL": moto,
+        "EVENTS_QUEUE_ARN": "arn:aws:sqs:us-east-1:123456789012:hookgate-events",
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_PAGER": "",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    started = time.monotonic()
+    intake = "start_intake --no-samples > /dev/null\n"
+    process = subprocess.Popen(
+        ["timeout", "400", "bash", "-c", session.replace(PREAMBLE, PREAMBLE + intake, 1)],
+        cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        # What the session left in the background keeps the pipe open: read up to the last marker.
+        output = []
+        for line in process.stdout:
+            output.append(line)
+            if line == "@@ end\n" or process.poll() not in (None, 0):
+                break
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+    parts = dict(re.findall(r"(?ms)^@@ (\w+)\n(.*?)(?=^@@ |\Z)", "".join(output)))
+    if "end" not in parts:
+        last = document_blocks[int(max(parts, key=int, default="0"))]
+        sys.exit(f"{last.place} failed:\n{last.text}\n\n{parts.get(max(parts, key=int, default='0'), ''.join(output))}")
+    for index, block in enumerate(document_blocks):
+        for expected in block.expected:
+            if not pattern(expected).search(parts[str(index)]):
+                sys.exit(f"{block.place} does not print what the document says:\n{expected}\n\nbut:\n{parts[str(index)]}")
+    count = sum(block.tag.startswith("sh") for block in document_blocks)
+    print(f"{document}: {count} blocks, {time.monotonic() - started:.1f} s", flush=True)
+
+
+def tracked():
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return listed.stdout.split()
+
+
+def start_moto():
+    """A stand-in for AWS, with what the stack has that the documents speak of."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        ["moto_server", "--host", "127.0.0.1", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    url = f"http://127.0.0.1:{port}"
+    for _ in range(100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.2)
+    aws = boto3.session.Session("local", "local", region_name="us-east-1")
+    for provider in PROVIDERS:
+        # So the pages call the secret that the stack made.
+        name = f"{provider.upper()}_SECRET"
+        aws.client("secretsmanager", endpoint_url=url).create_secret(Name=name, SecretString="generated")
+    sqs = aws.client("sqs", endpoint_url=url)
+    for name in ("hookgate-events", "watch-events"):
+        sqs.create_queue(QueueName=name)
+    names = ("ClaimsTable", "EventsQueue", "QuarantineQueue", "DeadLettersQueue")
+    resources = {name: {each: RESOURCES[name][each] for each in ("Type", "Properties")} for name in names}
+    template = re.sub(r'"Fn::GetAtt": "(\w+)\.(\w+)"', r'"Fn::GetAtt": ["\1", "\2"]', json.dumps({"Resources": resources}))
+    aws.client("cloudformation", endpoint_url=url).create_stack(StackName="hookgate", TemplateBody=template)
+    return server, url
+
+
+def main():
+    documents = [name for name in tracked() if name.endswith(".md") and name != "CHANGELOG.md"]
+    told = {plain(command) for name in documents for block in blocks(name) for command in commands(block.text)}
+    said = [(name, command) for name in documents for command in inline(name)]
+    strange = [f"{name}: `{command}` is run nowhere: put it into an sh block" for name, command in said if not any(command in each for each in told)]
+    strange += [f"no document says {command}" for command in [*BY_HAND, *ELSEWHERE] if plain(command) not in told]
+    strange += [link for name in documents for link in dead_links(name)]
+    if strange:
+        sys.exit("\n".join(strange))
+
+    for port in (9000, 9001, 9002, 9010):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                sys.exit(f"port {port} is taken: end what listens there, or give this a network of its own (unshare --net)")
+    assert (ROOT / "target/debug/hookgate").exists(), "run `cargo build` first"
+    server, url = start_moto()
+    try:
+        for name in documents:
+            if not sys.argv[1:] or name in sys.argv[1:]:
+                play(name, url)
+    finally:
+        server.terminate()
+
+
+main()
