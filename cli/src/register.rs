@@ -199,7 +199,13 @@ fn steps(provider: &Provider, place: &Place, json: bool) -> Result<bool, UsageEr
         UsageError(format!("docs/providers/{}.md has no section \"Set up\": write it", provider.name))
     })?;
     let section = section.split("\n## ").next().unwrap_or_default().trim();
-    let mut text = section.replace(&stand_in(provider), &place.secret_id);
+    // Behind the language of a block stands what only the test of the documents reads.
+    let lines = section.lines().map(|line| match line.split_once("```sh ") {
+        Some((indent, _)) => format!("{indent}```sh"),
+        None => line.to_owned(),
+    });
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let mut text = text.replace(&stand_in(provider), &place.secret_id);
     if let Some(url) = &place.url {
         text = text.replace(&format!("{EXAMPLE}/webhooks/{}", provider.name), &url.to_string());
     }

@@ -310,7 +310,9 @@ fn steps_are_printed_with_the_address_filled_in() {
         for filled in [&url, arn, r#"{"eu-shop": ["#] {
             assert!(out.contains(filled), "{name}: {filled}: {out}");
         }
-        for open in ["hooks.example.com", &format!("{}_SECRET", name.to_uppercase()), r#"{"default""#, "\n## "] {
+        for open in
+            ["hooks.example.com", &format!("{}_SECRET", name.to_uppercase()), r#"{"default""#, "\n## ", "```sh "]
+        {
             assert!(!out.contains(open), "{name}: {open}: {out}");
         }
         let (_, out, _) = register(None, &[name]);
