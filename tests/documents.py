@@ -302,16 +302,19 @@ def play(document, moto):
         text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        # What the session left in the background keeps the pipe open: read up to the last marker.
+        # Up to the last marker: what the session left in the background may keep the pipe open.
         output = []
         for line in process.stdout:
             output.append(line)
-            if line == "@@ end\n" or process.poll() not in (None, 0):
+            if line == "@@ end\n":
                 break
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+        # The next session starts an intake of its own.
+        while taken_port():
+            time.sleep(0.05)
     parts = dict(re.findall(r"(?ms)^@@ (\w+)\n(.*?)(?=^@@ |\Z)", "".join(output)))
     if "end" not in parts:
         last = document_blocks[int(max(parts, key=int, default="0"))]
@@ -322,6 +325,14 @@ def play(document, moto):
                 sys.exit(f"{block.place} does not print what the document says:\n{expected}\n\nbut:\n{parts[str(index)]}")
     count = sum(block.tag.startswith("sh") for block in document_blocks)
     print(f"{document}: {count} blocks, {time.monotonic() - started:.1f} s", flush=True)
+
+
+def taken_port():
+    for port in (9000, 9001, 9002, 9010):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return port
+    return None
 
 
 def tracked():
@@ -370,10 +381,8 @@ def main():
     if strange:
         sys.exit("\n".join(strange))
 
-    for port in (9000, 9001, 9002, 9010):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                sys.exit(f"port {port} is taken: end what listens there, or give this a network of its own (unshare --net)")
+    if port := taken_port():
+        sys.exit(f"port {port} is taken: end what listens there, or give this a network of its own (unshare --net)")
     assert (ROOT / "target/debug/hookgate").exists(), "run `cargo build` first"
     server, url = start_moto()
     try:
