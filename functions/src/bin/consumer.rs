@@ -95,7 +95,7 @@ async fn consume_all(consumed: &Consumed, batch: LambdaEvent<Batch>) -> Answer {
         owner: batch.context.request_id,
         until: i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX).saturating_add(LEASE_MARGIN),
     };
-    let left = (deadline - now).saturating_sub(ANSWER_MARGIN);
+    let left = deadline.saturating_sub(now).saturating_sub(ANSWER_MARGIN);
     let give_up = tokio::time::Instant::now() + left;
 
     let mut answer = Answer { batch_item_failures: Vec::new() };

@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::{
 };
 
 /// Takes the place of the SDK's two user-agent headers, which it writes anew for every call, and of the ids and
-/// counters that it sends for its makers' statistics. CloudTrail shows this name.
+/// counters that it sends for its makers' statistics. `CloudTrail` shows this name.
 const USER_AGENT: &str = concat!("hookgate/", env!("CARGO_PKG_VERSION"));
 
 /// Makes every call of a client lean.

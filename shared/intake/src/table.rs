@@ -57,7 +57,7 @@ impl Table {
             .client
             .put_item()
             .table_name(&self.name)
-            .set_item(map([
+            .set_item(Some(map([
                 ("pk", text(&claim.key)),
                 ("event_id", text(&claim.event_id)),
                 ("owner", text(&claim.owner)),
@@ -65,15 +65,15 @@ impl Table {
                 ("content", text(&claim.content)),
                 ("lease_until", number(claim.lease_until)),
                 ("expires_at", number(claim.expires_at)),
-            ]))
+            ])))
             .condition_expression(ADMITS)
             .expression_attribute_names("#state", "state")
-            .set_expression_attribute_values(map([
+            .set_expression_attribute_values(Some(map([
                 (":now", number(now / 1000)),
                 (":now_ms", number(now)),
                 (":claimed", text("claimed")),
                 (":content", text(&claim.content)),
-            ]))
+            ])))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -101,13 +101,13 @@ impl Table {
             .key("pk", text(&claim.key))
             .update_expression("SET #state = :queued, message_id = :message_id REMOVE lease_until")
             .condition_expression(MINE)
-            .set_expression_attribute_names(map([("#owner", "owner".to_owned()), ("#state", "state".to_owned())]))
-            .set_expression_attribute_values(map([
+            .set_expression_attribute_names(Some(map([("#owner", "owner".to_owned()), ("#state", "state".to_owned())])))
+            .set_expression_attribute_values(Some(map([
                 (":owner", text(&claim.owner)),
                 (":claimed", text("claimed")),
                 (":queued", text("queued")),
                 (":message_id", text(message_id)),
-            ]))
+            ])))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
@@ -134,12 +134,12 @@ impl Table {
             .key("pk", text(&claim.key))
             .update_expression("SET lease_until = :released")
             .condition_expression(MINE)
-            .set_expression_attribute_names(map([("#owner", "owner".to_owned()), ("#state", "state".to_owned())]))
-            .set_expression_attribute_values(map([
+            .set_expression_attribute_names(Some(map([("#owner", "owner".to_owned()), ("#state", "state".to_owned())])))
+            .set_expression_attribute_values(Some(map([
                 (":owner", text(&claim.owner)),
                 (":claimed", text("claimed")),
                 (":released", number(claim::RELEASED)),
-            ]))
+            ])))
             .send()
             .await;
         match released {
@@ -168,8 +168,8 @@ fn stored(item: Option<&HashMap<String, AttributeValue>>) -> Option<Stored> {
 }
 
 /// All at once: each of the builder's own steps moves the whole request.
-fn map<V, const N: usize>(entries: [(&str, V); N]) -> Option<HashMap<String, V>> {
-    Some(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+fn map<V, const N: usize>(entries: [(&str, V); N]) -> HashMap<String, V> {
+    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn text(value: &str) -> AttributeValue {
