@@ -15,9 +15,9 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::{Body, Bytes, to_bytes},
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -28,7 +28,11 @@ use hookgate_intake::{
 use hookgate_verify::{Provider, Secrets, providers};
 use tokio::net::TcpListener;
 
-use crate::engines::{Engines, Resources};
+use crate::{
+    engines::{Engines, Resources},
+    journal::{Journal, MOST_BODY_BYTES, Taken},
+    page,
+};
 
 /// The most that a Lambda function is handed, in bytes.
 const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
@@ -38,7 +42,7 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The signing secrets of every provider, from a file of the form `{"shoppex": {"default": ["…"]}, …}`.
 #[derive(Debug, Clone)]
-pub struct SecretsFile(Vec<(&'static Provider, String)>);
+pub struct SecretsFile(pub(crate) Vec<(&'static Provider, String)>);
 
 /// The running local intake.
 #[derive(Debug)]
@@ -49,10 +53,13 @@ pub struct Local {
 /// Called with the log line of each delivery.
 pub type OnDelivery = Box<dyn Fn(&str) + Send + Sync>;
 
-struct Functions {
+/// All functions.
+pub(crate) struct Functions {
     intakes: BTreeMap<&'static str, Intake>,
     invocations: AtomicU64,
     on_delivery: OnDelivery,
+    /// What they took.
+    pub(crate) journal: Journal,
 }
 
 impl SecretsFile {
@@ -113,8 +120,10 @@ impl Local {
             })
         })?;
         let address = listener.local_addr().map_err(|error| LocalError(error.to_string()))?;
-        let functions = Functions { intakes, invocations: AtomicU64::new(0), on_delivery };
-        let router = Router::new().fallback(invoke).with_state(Arc::new(functions));
+        let (invocations, journal) = (AtomicU64::new(0), Journal::default());
+        let functions = Arc::new(Functions { intakes, invocations, on_delivery, journal });
+        let page = page::router(functions.clone(), engines, resources, secrets)?;
+        let router = page.merge(Router::new().fallback(invoke).with_state(functions));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(Local { address })
     }
@@ -143,43 +152,80 @@ fn setting(name: &str, engines: &Engines, resources: &Resources, secrets: &str) 
     })
 }
 
-/// What API Gateway and Lambda do: wrap the request into an event, invoke, unwrap the answer.
 async fn invoke(State(functions): State<Arc<Functions>>, request: Request) -> Response {
-    let (head, body) = request.into_parts();
-    let path = head.uri.path().to_owned();
-    let mut parts = path.split('/').skip(1);
-    let (Some("webhooks"), Some(name), account, None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return not_found();
-    };
-    let Some(intake) = functions.intakes.get(name) else { return not_found() };
-    let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, axum::Json(serde_json::json!({"message": "Request Too Long"})))
-            .into_response();
-    };
-
-    let mut event = ApiGatewayV2httpRequest::default();
-    event.raw_path = Some(path.clone());
-    event.raw_query_string = head.uri.query().map(str::to_owned);
-    event.path_parameters.extend(account.map(|account| ("account".to_owned(), account.to_owned())));
-    event.request_context.http.method = head.method;
-    event.headers = joined(&head.headers);
-    (event.body, event.is_base64_encoded) = match String::from_utf8(body.into()) {
-        Ok(text) => (Some(text), false),
-        Err(bytes) => (Some(BASE64_STANDARD.encode(bytes.into_bytes())), true),
-    };
-
-    let mut context = Context::default();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let number = functions.invocations.fetch_add(1, Ordering::Relaxed);
-    // Unique across restarts too, as Lambda's request ids are: claims are owned by them.
-    context.request_id = format!("local-{}-{number}", now.as_nanos());
-    context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
-
-    let Handled { response, log } = intake.handle(LambdaEvent::new(event, context)).await;
-    (functions.on_delivery)(&log);
-    answer(response)
+    functions.deliver(request).await.0
 }
 
+impl Functions {
+    /// What API Gateway and Lambda do: wrap the request into an event, invoke, unwrap the answer. Gives the delivery's
+    /// number in the journal too, where a function took it.
+    pub(crate) async fn deliver(self: &Arc<Self>, request: Request) -> (Response, Option<u64>) {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        let mut parts = path.split('/').skip(1);
+        let (Some("webhooks"), Some(name), account, None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return (not_found(), None);
+        };
+        let Some((&name, _)) = self.intakes.get_key_value(name) else { return (not_found(), None) };
+        let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+            let message = axum::Json(serde_json::json!({"message": "Request Too Long"}));
+            return ((StatusCode::PAYLOAD_TOO_LARGE, message).into_response(), None);
+        };
+        let account = account.map(str::to_owned);
+        self.journal.arrives();
+        // As in Lambda, an invocation goes on to its end when the caller hangs up.
+        let invocation = tokio::spawn(self.clone().invoke(name, account, head, body));
+        match invocation.await {
+            Ok((response, number)) => (response, Some(number)),
+            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None),
+        }
+    }
+
+    async fn invoke(
+        self: Arc<Self>,
+        name: &'static str,
+        account: Option<String>,
+        head: Parts,
+        body: Bytes,
+    ) -> (Response, u64) {
+        let intake = &self.intakes[name];
+        // A copy: what hyper read may be a small part of a large buffer.
+        let kept = body[..body.len().min(MOST_BODY_BYTES)].to_vec();
+        let body_bytes = body.len();
+        let mut event = ApiGatewayV2httpRequest::default();
+        event.raw_path = Some(head.uri.path().to_owned());
+        event.raw_query_string = head.uri.query().map(str::to_owned);
+        event.path_parameters.extend(account.map(|account| ("account".to_owned(), account)));
+        event.request_context.http.method = head.method.clone();
+        event.headers = joined(&head.headers);
+        (event.body, event.is_base64_encoded) = match String::from_utf8(body.into()) {
+            Ok(text) => (Some(text), false),
+            Err(bytes) => (Some(BASE64_STANDARD.encode(bytes.into_bytes())), true),
+        };
+
+        let mut context = Context::default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let number = self.invocations.fetch_add(1, Ordering::Relaxed);
+        // Unique across restarts too, as Lambda's request ids are: claims are owned by them.
+        context.request_id = format!("local-{}-{number}", now.as_nanos());
+        context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
+
+        let Handled { response, log } = intake.handle(LambdaEvent::new(event, context)).await;
+        (self.on_delivery)(&log);
+        let number = self.journal.keep(Taken {
+            number: 0,
+            method: head.method,
+            target: head.uri,
+            headers: head.headers,
+            body: kept,
+            body_bytes,
+            status: u16::try_from(response.status_code).unwrap_or_default(),
+            log: serde_json::from_str(&log).unwrap_or_default(),
+        });
+        (answer(response), number)
+    }
+}
 /// API Gateway joins the values of a header that comes twice.
 fn joined(headers: &HeaderMap) -> HeaderMap {
     let join = |name| {

@@ -125,6 +125,7 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     let local = Local::start(arguments.listen, &engines, &resources, &secrets, show_after_samples()).await?;
 
     println!("Deliveries  {}/webhooks/{{provider}}[/{{account}}]", local.url());
+    println!("Page        {}/", local.url());
     println!("DynamoDB    {}  table {}", engines.dynamodb_url(), resources.table);
     println!("SQS         {}  queues hookgate-events, hookgate-quarantine, hookgate-dead-letters", engines.sqs_url());
     println!();

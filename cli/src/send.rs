@@ -123,18 +123,18 @@ enum Print {
 
 /// What is to be sent, all of it checked.
 #[derive(Debug, Clone)]
-struct Plan {
-    provider: &'static Provider,
-    event: String,
-    template: Template,
-    data: Option<Vec<u8>>,
-    set: Vec<(String, Json)>,
-    id: Option<String>,
-    same: bool,
-    scheme: &'static Scheme,
-    secret: Vec<u8>,
-    tamper: Option<Tamper>,
-    url: Uri,
+pub(crate) struct Plan {
+    pub(crate) provider: &'static Provider,
+    pub(crate) event: String,
+    pub(crate) template: Template,
+    pub(crate) data: Option<Vec<u8>>,
+    pub(crate) set: Vec<(String, Json)>,
+    pub(crate) id: Option<String>,
+    pub(crate) same: bool,
+    pub(crate) scheme: &'static Scheme,
+    pub(crate) secret: Vec<u8>,
+    pub(crate) tamper: Option<Tamper>,
+    pub(crate) url: Uri,
 }
 
 /// What became of one delivery: the answer or why there is none, and how long it took.
@@ -193,13 +193,6 @@ impl Plan {
         let provider = arguments.provider;
         let (event, template) = event(provider, arguments.event.as_deref())?;
         let scheme = scheme(arguments)?;
-        let stamped = matches!(scheme.layout, Layout::StampedHeader { .. });
-        if arguments.tamper == Some(Tamper::Timestamp) && !stamped {
-            return Err(UsageError(format!(
-                "{} signs no timestamp under {}: --tamper timestamp needs a scheme that does, like shoppex --v2",
-                provider.name, scheme.name
-            )));
-        }
         let secret = arguments.secret.clone().or_else(|| std::env::var("HOOKGATE_SECRET").ok()).map(String::into_bytes);
         let secret = secret.or_else(|| sample_secret(provider, &arguments.account)).ok_or_else(|| {
             UsageError(format!(
@@ -207,9 +200,6 @@ impl Plan {
                 provider.name, arguments.account
             ))
         })?;
-        if secret.trim_ascii().is_empty() {
-            return Err(UsageError("the secret is empty: HMAC takes it, no intake does".into()));
-        }
         let plan = Plan {
             provider,
             event,
@@ -223,19 +213,33 @@ impl Plan {
             tamper: arguments.tamper,
             url: usage::endpoint(&arguments.url, provider, &arguments.account)?,
         };
-        // What can fail fails now, not after half of the deliveries.
-        let mut trial = plan.template.clone();
-        for (path, value) in &plan.set {
+        plan.checked()
+    }
+
+    /// What can fail fails now, not after half of the deliveries.
+    pub(crate) fn checked(self) -> Result<Self, UsageError> {
+        let stamped = matches!(self.scheme.layout, Layout::StampedHeader { .. });
+        if self.tamper == Some(Tamper::Timestamp) && !stamped {
+            return Err(UsageError(format!(
+                "{} signs no timestamp under {}: --tamper timestamp needs a scheme that does, like shoppex --v2",
+                self.provider.name, self.scheme.name
+            )));
+        }
+        if self.secret.trim_ascii().is_empty() {
+            return Err(UsageError("the secret is empty: HMAC takes it, no intake does".into()));
+        }
+        let mut trial = self.template.clone();
+        for (path, value) in &self.set {
             trial.body.set(path, value.clone()).map_err(|part| {
                 UsageError(format!("--set {path}: there is nothing to hold {part}; see the body with --print curl"))
             })?;
         }
-        plan.outgoing(&trial, OffsetDateTime::now_utc())?;
-        Ok(plan)
+        self.outgoing(&trial, OffsetDateTime::now_utc())?;
+        Ok(self)
     }
 
     /// The event, with ids and times as asked for.
-    fn template(&self, now: OffsetDateTime) -> Template {
+    pub(crate) fn template(&self, now: OffsetDateTime) -> Template {
         let mut template = self.template.clone();
         if !self.same {
             template.move_times(now);
@@ -251,7 +255,7 @@ impl Plan {
         template
     }
 
-    fn outgoing(&self, template: &Template, now: OffsetDateTime) -> Result<Outgoing, UsageError> {
+    pub(crate) fn outgoing(&self, template: &Template, now: OffsetDateTime) -> Result<Outgoing, UsageError> {
         let body = self.data.clone().unwrap_or_else(|| template.text());
         sign(self.scheme, &self.secret, &template.headers, &body, now, self.tamper).ok_or_else(|| {
             UsageError(format!(
@@ -288,7 +292,7 @@ impl Plan {
 }
 
 /// The event's name and what the platform sends for it.
-fn event(provider: &'static Provider, name: Option<&str>) -> Result<(String, Template), UsageError> {
+pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> Result<(String, Template), UsageError> {
     let events = Template::events(provider);
     let list = events.join(", ");
     let name = name.ok_or_else(|| UsageError(format!("say which event of {}: {list}", provider.name)))?;
@@ -317,7 +321,7 @@ fn scheme(arguments: &Arguments) -> Result<&'static Scheme, UsageError> {
     }
 }
 
-fn assignment(text: &str) -> Result<(String, Json), String> {
+pub(crate) fn assignment(text: &str) -> Result<(String, Json), String> {
     let (path, value) = text.split_once('=').ok_or("write it like data.total=100")?;
     if path.split('.').any(str::is_empty) {
         return Err("a path has names between its dots, like data.total".to_owned());

@@ -3,6 +3,7 @@
 mod sqs;
 
 pub(crate) use sqs::JOURNAL;
+pub use sqs::{Look, Queues, Seen};
 
 use std::{error::Error, fmt, io, net::SocketAddr};
 
@@ -21,6 +22,7 @@ use tokio::{net::TcpListener, sync::watch};
 pub struct Engines {
     dynamodb: SocketAddr,
     sqs: SocketAddr,
+    queues: Queues,
     /// Never sent on: both servers end when it is dropped.
     _running: watch::Sender<()>,
 }
@@ -44,9 +46,10 @@ impl Engines {
                 let _ = watched.changed().await;
             }
         };
-        let engines = Self { dynamodb: dynamodb.1, sqs: sqs.1, _running: running };
+        let queues = Queues::new(format!("http://{}", sqs.1));
+        let engines = Self { dynamodb: dynamodb.1, sqs: sqs.1, queues, _running: running };
         tokio::spawn(serve_with_shutdown(dynamodb.0, database, stopped()));
-        tokio::spawn(sqs::serve(sqs.0, engines.sqs_url(), stopped()));
+        tokio::spawn(sqs::serve(sqs.0, engines.queues(), stopped()));
         Ok(engines)
     }
 
@@ -60,6 +63,12 @@ impl Engines {
     #[must_use]
     pub fn sqs_url(&self) -> String {
         format!("http://{}", self.sqs)
+    }
+
+    /// A look at this SQS's queues, past its protocol.
+    #[must_use]
+    pub fn queues(&self) -> Queues {
+        self.queues.clone()
     }
 
     /// A client of this DynamoDB.

@@ -42,16 +42,15 @@ const MOST_JOURNAL_BYTES: usize = 64 * 1024 * 1024;
 /// Answers SQS calls on `listener` until `stopped`.
 pub(super) async fn serve(
     listener: TcpListener,
-    url: String,
+    Queues(sqs): Queues,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let sqs = Sqs { queues: Mutex::default(), journal: Mutex::default(), url };
     let router = Router::new()
         // Some SDKs call `/`, others the queue's own URL.
         .fallback(answer)
         // A message of 1 MiB can be a good deal longer as JSON; the queue's own limit decides.
         .layer(DefaultBodyLimit::disable())
-        .with_state(Arc::new(sqs));
+        .with_state(sqs);
     axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
 
@@ -137,6 +136,79 @@ impl Journal {
         while self.bytes > MOST_JOURNAL_BYTES {
             self.bytes -= self.entries.pop_front().map_or(self.bytes, |oldest| oldest.body.len());
         }
+    }
+}
+
+/// A look at the queues that changes nothing: receiving would raise receive counts and hide messages for a while.
+#[derive(Clone)]
+pub struct Queues(Arc<Sqs>);
+
+/// What a queue holds.
+#[derive(Debug)]
+pub struct Look {
+    /// How many messages can be received.
+    pub waiting: usize,
+    /// How many were received, and may come back.
+    pub in_flight: usize,
+    /// The latest of them, the last one first.
+    pub latest: Vec<Seen>,
+}
+
+/// A message, as it lies there.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// SQS's id.
+    pub id: String,
+    /// When it was sent, in Unix milliseconds.
+    pub sent: i64,
+    /// How often it was received.
+    pub receives: u32,
+    /// Whether it can be received now.
+    pub waiting: bool,
+    /// Its text.
+    pub body: String,
+}
+
+impl Queues {
+    /// No queues yet, at a server whose address begins with `url`.
+    pub(super) fn new(url: String) -> Self {
+        Queues(Arc::new(Sqs { queues: Mutex::default(), journal: Mutex::default(), url }))
+    }
+
+    /// What a queue holds, with at most this many of its messages. None where there is no such queue.
+    #[must_use]
+    pub fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
+        let queues = self.0.queues();
+        let messages = &queues.queues.get(name(queue_url))?.messages;
+        let waiting = messages.iter().filter(|message| message.is_visible()).count();
+        let latest = messages.iter().rev().take(most).map(seen).collect();
+        Some(Look { waiting, in_flight: messages.len() - waiting, latest })
+    }
+
+    /// The queue in which a message lies, and the message.
+    #[must_use]
+    pub fn find(&self, message_id: &str) -> Option<(String, Seen)> {
+        let queues = self.0.queues();
+        queues.queues.iter().find_map(|(name, queue)| {
+            let message = queue.messages.iter().find(|message| message.message_id == message_id)?;
+            Some((name.clone(), seen(message)))
+        })
+    }
+}
+
+impl std::fmt::Debug for Queues {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Queues of {}", self.0.url)
+    }
+}
+
+fn seen(message: &types::Message) -> Seen {
+    Seen {
+        id: message.message_id.clone(),
+        sent: message.sent_timestamp,
+        receives: message.approximate_receive_count,
+        waiting: message.is_visible(),
+        body: message.body.clone(),
     }
 }
 

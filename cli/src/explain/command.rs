@@ -96,7 +96,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, UsageError> {
 
     let explanation = explain(&request, verifier, &secrets, &account, now);
     if arguments.json {
-        anstream::println!("{}", as_json(&explanation, &request, arguments.show_signed));
+        anstream::println!("{:#}", as_json(&explanation, &request, arguments.show_signed));
     } else {
         anstream::print!("{}", as_text(&explanation, &request, arguments.show_signed));
     }
@@ -158,7 +158,8 @@ fn moment(text: &str) -> Result<OffsetDateTime, String> {
         .ok_or_else(|| "write it like 2026-03-14T16:00:01Z, or as Unix seconds".to_owned())
 }
 
-fn as_json(explanation: &Explanation, request: &Request, show_signed: bool) -> String {
+/// What `--json` prints.
+pub(crate) fn as_json(explanation: &Explanation, request: &Request, show_signed: bool) -> Value {
     let Explanation { provider, account, verdict, signed, diagnoses } = explanation;
     let diagnoses: Vec<_> = diagnoses
         .iter()
@@ -186,7 +187,7 @@ fn as_json(explanation: &Explanation, request: &Request, show_signed: bool) -> S
             answer["signed"]["text"] = String::from_utf8_lossy(&signed.text).into();
         }
     }
-    format!("{answer:#}")
+    answer
 }
 
 fn as_text(explanation: &Explanation, request: &Request, show_signed: bool) -> String {

@@ -1,0 +1,238 @@
+//! The last deliveries that the local intake took, in bounded memory, and word of each to whoever follows.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use http::{HeaderMap, Method, Uri};
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast;
+
+/// The most deliveries that are kept.
+pub const MOST_DELIVERIES: usize = 500;
+
+/// The most that is kept of one body, in bytes: 1 MiB. A delivery whose body is longer cannot be explained or replayed.
+pub const MOST_BODY_BYTES: usize = 1024 * 1024;
+
+/// The most that is kept of all bodies and headers together, in bytes: 64 MiB.
+pub const MOST_BYTES: usize = 64 * 1024 * 1024;
+
+/// How far a follower may fall behind before it has to look at everything anew.
+const MOST_NEWS: usize = 256;
+
+/// Every outcome, in the order in which they are counted up.
+pub const OUTCOMES: [&str; 7] = ["queued", "duplicate", "quarantined", "rejected", "too_large", "busy", "unavailable"];
+
+/// One delivery, as it was taken.
+#[derive(Debug)]
+pub struct Taken {
+    /// Counts from 1.
+    pub number: u64,
+    /// The request's method.
+    pub method: Method,
+    /// The request's path and query.
+    pub target: Uri,
+    /// The request's headers, as they came.
+    pub headers: HeaderMap,
+    /// The body, as far as it is kept.
+    pub body: Vec<u8>,
+    /// How long the body was.
+    pub body_bytes: usize,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The delivery's log line.
+    pub log: Map<String, Value>,
+}
+
+/// What was taken, in the order of the answers.
+#[derive(Debug)]
+pub struct Journal {
+    kept: Mutex<Kept>,
+    news: broadcast::Sender<String>,
+    /// Which run of the local intake this is: numbers count from 1 in each.
+    run: i128,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    deliveries: VecDeque<Arc<Taken>>,
+    bytes: usize,
+    last: u64,
+    received: u64,
+    outcomes: [u64; OUTCOMES.len()],
+}
+
+impl Taken {
+    /// Whether the body is kept whole.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.body.len() == self.body_bytes
+    }
+
+    /// A member of the log line.
+    #[must_use]
+    pub fn said(&self, name: &str) -> &str {
+        self.log.get(name).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// When it was received, in Unix milliseconds.
+    #[must_use]
+    pub fn received(&self) -> i64 {
+        self.log.get("_aws").and_then(|aws| aws["Timestamp"].as_i64()).unwrap_or_default()
+    }
+
+    /// What a list shows of it.
+    #[must_use]
+    pub fn summary(&self) -> Value {
+        const SHOWN: [&str; 9] =
+            ["provider", "account", "outcome", "reason", "error", "type", "subject", "id", "TotalMs"];
+        let mut summary = json!({
+            "number": self.number,
+            "received": self.received(),
+            "method": self.method.as_str(),
+            "path": self.target.path(),
+            "status": self.status,
+            "body_bytes": self.body_bytes,
+        });
+        for name in SHOWN {
+            if let Some(value) = self.log.get(name) {
+                summary[name] = value.clone();
+            }
+        }
+        summary
+    }
+
+    fn bytes(&self) -> usize {
+        let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        self.body.len() + headers
+    }
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let run = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
+        Journal { kept: Mutex::default(), news: broadcast::channel(MOST_NEWS).0, run }
+    }
+}
+
+impl Journal {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // A panicked request must not take every later one with it: worst, a count is off.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a delivery that comes in, before anything becomes of it.
+    pub fn arrives(&self) {
+        self.kept().received += 1;
+    }
+
+    /// Keeps a delivery, and gives its number.
+    pub fn keep(&self, taken: Taken) -> u64 {
+        let kept = &mut *self.kept();
+        kept.last += 1;
+        let taken = Arc::new(Taken { number: kept.last, ..taken });
+        if let Some(place) = OUTCOMES.iter().position(|outcome| *outcome == taken.said("outcome")) {
+            kept.outcomes[place] += 1;
+        }
+        let news = json!({"delivery": taken.summary(), "counts": kept.counts()}).to_string();
+        kept.bytes += taken.bytes();
+        kept.deliveries.push_back(taken);
+        while kept.deliveries.len() > MOST_DELIVERIES || kept.bytes > MOST_BYTES {
+            let Some(oldest) = kept.deliveries.pop_front() else { break };
+            kept.bytes -= oldest.bytes();
+        }
+        // Under the lock, so that no follower misses it or sees it twice. Nobody need be following.
+        let _ = self.news.send(news);
+        kept.last
+    }
+
+    /// Everything that is kept, as JSON, and word of everything that comes after it.
+    pub fn follow(&self) -> (Value, broadcast::Receiver<String>) {
+        let kept = &*self.kept();
+        let snapshot = json!({
+            "run": self.run.to_string(),
+            "deliveries": kept.deliveries.iter().map(|taken| taken.summary()).collect::<Vec<_>>(),
+            "counts": kept.counts(),
+            "limits": {"deliveries": MOST_DELIVERIES, "body_bytes": MOST_BODY_BYTES, "bytes": MOST_BYTES},
+        });
+        (snapshot, self.news.subscribe())
+    }
+
+    /// A delivery, where it is still kept.
+    pub fn get(&self, number: u64) -> Option<Arc<Taken>> {
+        let kept = self.kept();
+        let place = kept.deliveries.binary_search_by_key(&number, |taken| taken.number).ok()?;
+        kept.deliveries.get(place).cloned()
+    }
+
+    /// Every delivery that is kept.
+    pub fn all(&self) -> Vec<Arc<Taken>> {
+        self.kept().deliveries.iter().cloned().collect()
+    }
+}
+
+impl Kept {
+    /// What came in, what became of it, and what is still being worked on.
+    fn counts(&self) -> Value {
+        let mut counts = json!({"received": self.received});
+        for (outcome, count) in OUTCOMES.iter().zip(self.outcomes) {
+            counts[outcome] = count.into();
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(bytes: usize) -> Taken {
+        let log = json!({"outcome": "queued", "id": "evt_1"});
+        Taken {
+            number: 0,
+            method: Method::POST,
+            target: Uri::from_static("/webhooks/elective"),
+            headers: HeaderMap::new(),
+            body: vec![b' '; bytes],
+            body_bytes: bytes,
+            status: 200,
+            log: log.as_object().unwrap().clone(),
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_counts_are_not() {
+        let journal = Journal::default();
+        for _ in 0..MOST_DELIVERIES + 3 {
+            journal.arrives();
+            journal.keep(taken(1));
+        }
+        let (snapshot, _) = journal.follow();
+        assert_eq!(snapshot["deliveries"].as_array().unwrap().len(), MOST_DELIVERIES);
+        assert_eq!(snapshot["deliveries"][0]["number"], 4);
+        assert_eq!((&snapshot["counts"]["received"], &snapshot["counts"]["queued"]), (&json!(503), &json!(503)));
+        assert!(journal.get(3).is_none());
+        assert_eq!(journal.get(4).unwrap().number, 4);
+
+        for _ in 0..70 {
+            journal.keep(taken(MOST_BODY_BYTES));
+        }
+        let kept = journal.kept();
+        assert_eq!(kept.bytes, MOST_BYTES);
+        assert_eq!(kept.deliveries.len(), 64);
+    }
+
+    #[test]
+    fn a_follower_misses_nothing() {
+        let journal = Journal::default();
+        journal.keep(taken(1));
+        let (snapshot, mut news) = journal.follow();
+        assert_eq!(snapshot["deliveries"][0]["number"], 1);
+        journal.keep(taken(1));
+        let told: Value = serde_json::from_str(&news.try_recv().unwrap()).unwrap();
+        assert_eq!(told["delivery"]["number"], 2);
+        assert_eq!(told["counts"]["queued"], 2);
+        assert!(news.try_recv().is_err());
+    }
+}

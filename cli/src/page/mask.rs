@@ -1,0 +1,178 @@
+//! What the page shows in place of signatures and credentials: enough of a signature to tell two apart, too little to use.
+
+use hookgate_verify::{Encoding, Layout, Scheme, providers};
+
+/// What headers are called that carry a signature: their values are cut short.
+const SIGNATURES: [&str; 3] = ["signature", "hmac", "hub-sig"];
+
+/// What headers are called that carry a credential: nothing of their values is shown. More than the quarantine leaves
+/// out, because here requests are shown that nobody has proved to be deliveries: anything can go to a wrong address.
+const CREDENTIALS: [&str; 7] = ["authorization", "cookie", "secret", "token", "api-key", "apikey", "password"];
+
+/// The most digits of a signature that are shown: as many as `hookgate explain` shows.
+const MOST_SHOWN: usize = 8;
+
+/// A header's value as it may be shown. None where that is as it is.
+#[must_use]
+pub fn header(name: &str, value: &str) -> Option<String> {
+    let is = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    let size = value.chars().count();
+    if is(&CREDENTIALS) {
+        return Some(format!("masked ({size} characters)"));
+    }
+    let signs = |scheme: &Scheme| match scheme.layout {
+        Layout::Header(signature) | Layout::StampedHeader { signature, .. } => signature == name,
+        Layout::Member(..) => false,
+    };
+    (is(&SIGNATURES) || schemes().any(signs)).then(|| format!("{} ({size} characters, masked)", words(value)))
+}
+
+/// A query with the values of its parameters cut short.
+#[must_use]
+pub fn query(query: &str) -> String {
+    words(query)
+}
+
+/// A body with the signatures in it cut short.
+#[must_use]
+pub fn body(body: &str) -> String {
+    schemes().fold(body.to_owned(), |body, scheme| {
+        let body = match scheme.layout {
+            Layout::Member(name, _) => without_member(&body, name),
+            Layout::Header(_) | Layout::StampedHeader { .. } => body,
+        };
+        match scheme.encoding {
+            // Wherever it stands: a name may be spelled with escapes, and JSON may stand in a string.
+            Encoding::PrefixedHex(prefix) => without_digits(&body, prefix),
+            Encoding::Hex | Encoding::HexOrBase64 => body,
+        }
+    })
+}
+
+fn schemes() -> impl Iterator<Item = &'static Scheme> {
+    providers::ALL.iter().flat_map(|provider| provider.modes).flat_map(|(_, schemes)| schemes.iter())
+}
+
+/// Every JSON member of this name, at whatever depth and however often, with its string cut short.
+fn without_member(text: &str, name: &str) -> String {
+    let quoted = format!("\"{name}\"");
+    let mut parts = text.split(&quoted);
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let opened = part.trim_start().strip_prefix(':').and_then(|part| part.trim_start().strip_prefix('"'));
+        let value = opened.map_or("", |value| &value[..end_of_string(value)]);
+        let start = opened.map_or(0, |value| part.len() - value.len());
+        masked.extend([&quoted, &part[..start], &words(value), &part[start + value.len()..]]);
+    }
+    masked
+}
+
+/// Where the string ends; where nothing closes it, with the text.
+fn end_of_string(text: &str) -> usize {
+    let mut escaped = false;
+    let closes = |(_, c): &(usize, char)| {
+        let quote = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        quote
+    };
+    text.char_indices().find(closes).map_or(text.len(), |(end, _)| end)
+}
+
+/// The hex digits behind every such prefix cut short.
+fn without_digits(text: &str, prefix: &str) -> String {
+    let mut parts = text.split(prefix);
+    let mut masked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(part.len());
+        masked.extend([prefix, &cut(&part[..end]), &part[end..]]);
+    }
+    masked
+}
+
+/// What stands between the separators of a signature or a query, each cut short, but for names and Unix times.
+fn words(text: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find([',', ';', '=', '&', ' ']).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        let named = behind.starts_with('=') && !behind.trim_start_matches('=').is_empty();
+        let plain = word.len() <= 3 || word.len() <= 10 && (named || word.bytes().all(|byte| byte.is_ascii_digit()));
+        masked += &if plain { word.to_owned() } else { cut(word) };
+        let separator = behind.chars().next().map_or(0, char::len_utf8);
+        masked += &behind[..separator];
+        rest = &behind[separator..];
+    }
+    masked
+}
+
+/// The beginning, never more than an eighth.
+fn cut(word: &str) -> String {
+    let length = word.chars().count();
+    let shown: String = word.chars().take(MOST_SHOWN.min(length / 8)).collect();
+    // Cut already, or too short to be one: stays the same when it is cut again.
+    if length <= MOST_SHOWN && word.ends_with('…') || word.is_empty() { word.to_owned() } else { shown + "…" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAC: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn signatures_are_cut_short_and_credentials_left_out() {
+        for (name, value, shown) in [
+            ("x-shoppex-signature", MAC, "01234567… (64 characters, masked)"),
+            (
+                "x-shoppex-signature-v2",
+                &format!("v1,t=1773504000,h={MAC}"),
+                "v1,t=1773504000,h=01234567… (82 characters, masked)",
+            ),
+            ("x-hub-signature-256", &format!("sha256={MAC}"), "sha256=01234567… (71 characters, masked)"),
+            ("etail-signature", "hunter2", "… (7 characters, masked)"),
+            (
+                "x-w3block-commerce-signature",
+                "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=",
+                "q83vA…= (44 characters, masked)",
+            ),
+            ("authorization", "Bearer s3cr3t", "masked (13 characters)"),
+            ("cookie", "a=s3cr3t", "masked (8 characters)"),
+            ("x-api-key", "s3cr3t", "masked (6 characters)"),
+        ] {
+            assert_eq!(header(name, value).as_deref(), Some(shown), "{name}");
+        }
+        for name in ["user-agent", "content-type", "x-shoppex-timestamp", "x-shoppex-delivery"] {
+            assert_eq!(header(name, "value"), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn no_signature_in_a_body_is_shown() {
+        let shown = r#"{"event":"a","signature":"sha256=01234567…","data":{"hash":"HASH"}}"#.replace("HASH", MAC);
+        assert_eq!(body(&shown.replace("01234567…", MAC)), shown);
+        for text in [
+            r#"{"signature" : "sha256=MAC"}"#,
+            r#"{"signature":"MAC"}"#,
+            r#"{"signature":"a\"MAC"}"#,
+            r#"{"signature":"sha256=MAC","signature":"sha256=MAC"}"#,
+            r#"{"\u0073ignature":"sha256=MAC"}"#,
+            r#"{"data":"{\"signature\":\"sha256=MAC\"}"}"#,
+            r#"{"data":{"signature":"MAC"}}"#,
+            r#"{"signature":"sha256=MAC"#,
+            "signature=sha256=MAC",
+        ] {
+            let masked = body(&text.replace("MAC", MAC));
+            assert!(!masked.contains(&MAC[..9]), "{masked}");
+        }
+        for text in ["", "é", r#"{"signature":1}"#, r#"{"a":"signature"}"#, r#"{"signature":""}"#, r#"{"signature"#] {
+            assert_eq!(body(text), text);
+        }
+    }
+
+    #[test]
+    fn a_query_shows_names() {
+        assert_eq!(query("token=0123456789abcdef&try=2&x"), "token=01…&try=2&x");
+        assert_eq!(query(""), "");
+    }
+}

@@ -1,0 +1,448 @@
+//! The page of the local intake as a browser meets it: what its API tells, and to whom it tells nothing.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hookgate::{
+    engines, journal, samples,
+    send::outgoing::{Template, sample_secret, sign},
+};
+use hookgate_verify::{Account, Provider, sender};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+/// A local intake of its own on free ports, gone when dropped.
+struct Intake {
+    process: Child,
+    /// `127.0.0.1:port`.
+    host: String,
+    sqs: String,
+}
+
+impl Intake {
+    fn start(options: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_hookgate"))
+            .args(["--listen", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0", "--sqs", "127.0.0.1:0"])
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut address = |name: &str| {
+            let line = lines.find(|line| line.starts_with(name)).unwrap();
+            let url = line.split_whitespace().nth(1).unwrap();
+            url.trim_start_matches("http://").trim_end_matches('/').to_owned()
+        };
+        let (host, sqs) = (address("Page"), address("SQS"));
+        lines.find(|line| line.starts_with("Waiting")).unwrap();
+        // Nobody reads on: a line printed into a closed pipe would end the process.
+        std::thread::spawn(move || lines.for_each(drop));
+        Intake { process, host, sqs: format!("http://{sqs}") }
+    }
+
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(&self.host).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+
+    /// One request with these headers and no others: the answer's status, headers and body.
+    fn request(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String, Vec<u8>) {
+        let mut request = format!("{line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+        for (name, value) in headers {
+            request += &format!("{name}: {value}\r\n");
+        }
+        let mut stream = self.connect();
+        stream.write_all(&[request.as_bytes(), b"\r\n", body].concat()).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), head, answer[end + 4..].to_vec())
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let (status, _, body) = self.request(&format!("GET {path}"), &[("host", &self.host)], b"");
+        assert_eq!(status, 200, "{path}");
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let headers = [("host", &*self.host), ("content-type", "application/json")];
+        let (status, _, body) = self.request(&format!("POST {path}"), &headers, body.to_string().as_bytes());
+        (status, serde_json::from_slice(&body).unwrap())
+    }
+
+    /// A webhook from outside.
+    fn deliver(&self, path: &str, headers: &[(String, String)], body: &[u8]) -> u16 {
+        let mut all = vec![("host", &*self.host)];
+        all.extend(headers.iter().map(|(name, value)| (&**name, &**value)));
+        self.request(&format!("POST {path}"), &all, body).0
+    }
+
+    /// Sends a body, signed as the platform does, and gives the delivery as the page shows it.
+    fn signed(&self, provider: &str, body: &[u8]) -> Value {
+        let provider = Provider::named(provider).unwrap();
+        let scheme = provider.modes[0].1.last().unwrap();
+        let secret = sample_secret(provider, &Account::default()).unwrap();
+        let signed = sender::sign(scheme, &secret, body, ("", 0));
+        let headers: Vec<_> = signed.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        self.deliver(&format!("/webhooks/{}", provider.name), &headers, &signed.body);
+        self.latest()
+    }
+
+    fn latest(&self) -> Value {
+        let all = self.get("/api/deliveries");
+        let number = all["deliveries"].as_array().unwrap().last().unwrap()["number"].as_u64().unwrap();
+        self.get(&format!("/api/deliveries/{number}"))
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The page's own stream.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    fn open(intake: &Intake) -> Self {
+        let mut stream = intake.connect();
+        write!(stream, "GET /api/stream HTTP/1.1\r\nhost: {}\r\n\r\n", intake.host).unwrap();
+        Stream(BufReader::new(stream))
+    }
+
+    /// The next event of this name.
+    fn next(&mut self, name: &str) -> Value {
+        let mut lines = (&mut self.0).lines().map(Result::unwrap);
+        lines.find(|line| *line == format!("event: {name}")).unwrap();
+        let data = lines.find_map(|line| line.strip_prefix("data: ").map(str::to_owned)).unwrap();
+        serde_json::from_str(&data).unwrap()
+    }
+}
+
+#[test]
+fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
+    let intake = Intake::start(&["--no-samples"]);
+    let mut stream = Stream::open(&intake);
+    assert_eq!(stream.next("snapshot")["deliveries"], json!([]));
+    assert_eq!(stream.next("queues"), json!({"events": [0, 0], "quarantine": [0, 0], "dead_letters": [0, 0]}));
+
+    intake.signed(
+        "elective",
+        br#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{"orderId":"8f3e"}}"#,
+    );
+    let news = stream.next("delivery");
+    let delivery = &news["delivery"];
+    assert_eq!(
+        (&delivery["number"], &delivery["outcome"], &delivery["status"]),
+        (&json!(1), &json!("queued"), &json!(200))
+    );
+    assert_eq!((&delivery["provider"], &delivery["type"]), (&json!("elective"), &json!("commerce.order.paid")));
+    assert_eq!((&delivery["id"], &delivery["subject"]), (&json!("evt_1"), &json!("order/8f3e")));
+    assert!(delivery["TotalMs"].as_f64().unwrap() > 0.0);
+    assert_eq!(stream.next("queues")["events"], json!([1, 0]));
+
+    assert_eq!(intake.deliver("/webhooks/elective", &[], b"{}"), 401);
+    let counts = &stream.next("delivery")["counts"];
+    let expected = json!({"received": 2, "queued": 1, "duplicate": 0, "quarantined": 0, "rejected": 1, "too_large": 0,
+        "busy": 0, "unavailable": 0});
+    assert_eq!(*counts, expected);
+
+    // What no function took is no delivery.
+    assert_eq!(intake.deliver("/webhooks/nobody", &[], b"{}"), 404);
+    assert_eq!(intake.get("/api/deliveries")["counts"], expected);
+    assert_eq!(Stream::open(&intake).next("snapshot")["deliveries"].as_array().unwrap().len(), 2);
+}
+
+/// What `cargo run` sends is on the page, and its counts say that nothing was lost.
+#[test]
+fn the_samples_are_on_the_page() {
+    let intake = Intake::start(&[]);
+    let all = intake.get("/api/deliveries");
+    let samples = all["deliveries"].as_array().unwrap().len() / 3;
+    assert!(samples >= 33);
+    for outcome in ["queued", "duplicate", "rejected"] {
+        assert_eq!(all["counts"][outcome], samples, "{outcome}");
+    }
+    assert_eq!(all["counts"]["received"], 3 * samples);
+}
+
+/// The event shown is, byte for byte, the one on the queue; looking at it leaves it untouched.
+#[tokio::test]
+async fn what_is_shown_is_what_happened() {
+    let intake = Intake::start(&["--no-samples"]);
+    let body = br#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{"orderId":"8f3e","total":5.50}}"#;
+    let shown = intake.signed("elective", body);
+    assert_eq!(shown["body"], String::from_utf8_lossy(body).as_ref());
+    assert_eq!(shown["explanation"]["verifies"], true);
+    assert_eq!((&shown["explanation"]["scheme"], &shown["explanation"]["secret"]), (&json!("v1"), &json!(0)));
+    assert_eq!(shown["words"], "Authentic and new: its event is on the queue.");
+
+    let claim = intake.get("/api/deliveries/1/claim");
+    assert_eq!((&claim["item"]["state"], &claim["item"]["event_id"]), (&json!("queued"), &json!("evt_1")));
+    assert_eq!(claim["message"], json!({"queue": "hookgate-events", "receives": 0, "waiting": true}));
+    let queues = intake.get("/api/queues");
+    assert_eq!(queues["events"]["messages"][0]["text"], shown["event"]);
+
+    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
+    let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
+    let messages = samples::peek(&sqs, &queue).await.unwrap();
+    assert_eq!(messages[0].body(), shown["event"].as_str());
+    // The first receive was this test's own.
+    assert_eq!(intake.get("/api/deliveries/1/claim")["message"]["receives"], 1);
+    let receive = sqs.receive_message().queue_url(&queue).send().await.unwrap().messages.unwrap();
+    assert_eq!(intake.get("/api/deliveries/1/claim")["message"]["waiting"], false);
+    sqs.delete_message().queue_url(&queue).receipt_handle(receive[0].receipt_handle().unwrap()).send().await.unwrap();
+    assert_eq!(intake.get("/api/deliveries/1/claim")["message"], Value::Null);
+
+    // The same id with other content.
+    let shown = intake.signed("elective", br#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{}}"#);
+    assert_eq!(shown["summary"]["reason"], "key_conflict");
+    assert_eq!(intake.get("/api/queues")["quarantine"]["messages"][0]["reason"], "key_conflict");
+    // No JSON at all.
+    let shown = intake.signed("elective", b"<script>alert(1)</script>");
+    assert_eq!((&shown["summary"]["outcome"], &shown["event"]), (&json!("quarantined"), &Value::Null));
+    assert_eq!(intake.get("/api/queues")["quarantine"]["messages"][0]["text"], "<script>alert(1)</script>");
+    assert_eq!(intake.get("/api/search?text=%3CSCRIPT")["numbers"], json!([3]));
+}
+
+#[test]
+fn samples_are_sent_twice_tampered_with_and_again() {
+    let intake = Intake::start(&["--no-samples"]);
+    let catalogue = intake.get("/api/catalogue");
+    let mut sent = 0;
+    for platform in catalogue.as_array().unwrap() {
+        for event in platform["events"].as_array().unwrap() {
+            let mut wish = json!({"provider": platform["name"], "event": event});
+            assert_eq!(intake.post("/api/send", &wish).1["outcome"], "queued", "{wish}");
+            wish["tamper"] = "signature".into();
+            assert_eq!(intake.post("/api/send", &wish).1["outcome"], "rejected", "{wish}");
+            sent += 2;
+        }
+    }
+    assert_eq!(intake.get("/api/deliveries")["counts"]["received"], sent);
+
+    let (_, first) = intake.post(
+        "/api/send",
+        &json!({"provider": "shoppex", "event": "order:paid", "account": "eu-shop", "set": ["data.total=100"]}),
+    );
+    assert_eq!(first["number"], sent + 1);
+    let shown = intake.latest();
+    assert_eq!(
+        (&shown["target"], &shown["summary"]["account"]),
+        (&json!("/webhooks/shoppex/eu-shop"), &json!("eu-shop"))
+    );
+    assert!(shown["event"].as_str().unwrap().contains(r#""amount":{"value":"100""#), "{shown}");
+    let replay = format!("/api/deliveries/{}/replay", sent + 1);
+    assert_eq!(intake.post(&replay, &json!({})).1["outcome"], "duplicate");
+    assert_eq!(intake.post(&replay, &json!({"tamper": true})).1["outcome"], "rejected");
+    let explained = &intake.latest()["explanation"]["diagnoses"][0];
+    assert_eq!(explained["code"], "body_reencoded");
+
+    // As the sample is: the second is known.
+    let same = json!({"provider": "shoppex", "event": "product:stock", "same": true});
+    assert_eq!(intake.post("/api/send", &same).1["outcome"], "queued");
+    assert_eq!(intake.post("/api/send", &same).1["outcome"], "duplicate");
+
+    for (wish, why) in [
+        (
+            json!({"provider": "shoppex", "event": "order:payed"}),
+            "shoppex has no event of this name (did you mean order:paid?)",
+        ),
+        (json!({"provider": "nobody", "event": "order:paid"}), "there are no secrets for this platform"),
+        (json!({"provider": "shoppex", "event": "order:paid", "account": "other"}), "this account has no secret"),
+        (json!({"provider": "shoppex", "event": "order:paid", "set": ["total"]}), "write it like data.total=100"),
+        (
+            json!({"provider": "shoppex", "event": "order:paid", "scheme": "v9"}),
+            "this intake does not take this scheme",
+        ),
+    ] {
+        let (status, answer) = intake.post("/api/send", &wish);
+        assert_eq!(status, 400, "{wish}");
+        assert!(answer["error"].as_str().unwrap().starts_with(why), "{answer}");
+    }
+    assert_eq!(intake.post("/api/deliveries/9999/replay", &json!({})).0, 404);
+}
+
+/// A page from elsewhere, open in the same browser, neither reads nor drives this one.
+#[test]
+fn other_sites_are_refused() {
+    let intake = Intake::start(&["--no-samples"]);
+    let port = intake.host.rsplit(':').next().unwrap();
+    let here = format!("http://{}", intake.host);
+    let paths = ["/", "/assets/page.js", "/api/stream", "/api/deliveries", "/api/queues", "/api/catalogue"];
+    for host in ["evil.example", &format!("evil.example:{port}"), &format!("127.0.0.1.evil.example:{port}"), ""] {
+        for path in paths {
+            let (status, _, body) = intake.request(&format!("GET {path}"), &[("host", host)], b"");
+            assert_eq!(status, 403, "{host} {path}");
+            assert!(String::from_utf8(body).unwrap().contains("no other name is answered"));
+        }
+    }
+    let localhost = format!("localhost:{port}");
+    for host in [&intake.host, &localhost] {
+        let (status, head, _) = intake.request("GET /", &[("host", host)], b"");
+        assert_eq!(status, 200);
+        for expected in [
+            "content-security-policy: default-src 'none'; script-src 'self';",
+            "frame-ancestors 'none'; require-trusted-types-for 'script'",
+            "cross-origin-resource-policy: same-origin",
+            "x-content-type-options: nosniff",
+            "cache-control: no-store",
+        ] {
+            assert!(head.contains(expected), "{head}");
+        }
+        assert!(!head.contains("access-control"), "{head}");
+    }
+
+    let json = ("content-type", "application/json");
+    let body = br#"{"provider":"elective","event":"order.paid"}"#;
+    let origin = format!("http://localhost:{port}");
+    for (name, value) in [
+        ("origin", "http://evil.example"),
+        ("origin", "null"),
+        // Another name of this machine is another origin.
+        ("origin", &origin),
+        ("origin", &format!("https://{}", intake.host)),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+    ] {
+        let headers = [("host", &*intake.host), json, (name, value)];
+        assert_eq!(intake.request("POST /api/send", &headers, body).0, 403, "{name}: {value}");
+        assert_eq!(intake.request("GET /api/deliveries", &headers, b"").0, 403, "{name}: {value}");
+    }
+    // A form of another site can send no JSON.
+    for kind in ["text/plain", "application/x-www-form-urlencoded"] {
+        let headers = [("host", &*intake.host), ("content-type", kind)];
+        assert_eq!(intake.request("POST /api/send", &headers, body).0, 415);
+    }
+    assert_eq!(
+        intake.request("OPTIONS /api/send", &[("host", &intake.host), ("origin", "http://evil.example")], b"").0,
+        403
+    );
+    assert_eq!(intake.get("/api/deliveries")["counts"]["received"], 0);
+    // A link from elsewhere leads here.
+    let link = [("host", &*intake.host), ("sec-fetch-site", "cross-site")];
+    assert_eq!(intake.request("GET /", &link, b"").0, 200);
+    let own = [("host", &*intake.host), json, ("origin", &*here), ("sec-fetch-site", "same-origin")];
+    assert_eq!(intake.request("POST /api/send", &own, body).0, 200);
+
+    // Platforms come under any name, as ever.
+    let headers = [("host", "hooks.example"), ("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
+    let (status, head, answer) = intake.request("POST /webhooks/elective", &headers, b"{}");
+    assert_eq!((status, &*answer), (401, &br#"{"outcome":"rejected"}"#[..]));
+    assert!(!head.contains("content-security-policy"), "{head}");
+}
+
+/// Nothing that the page is told, or the catalogue, holds a signature or a secret.
+#[test]
+fn signatures_and_credentials_are_masked() {
+    let intake = Intake::start(&["--no-samples"]);
+    let secrets = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../events/secrets.json")).unwrap();
+    let secrets: Value = serde_json::from_str(&secrets).unwrap();
+    let mut hidden: Vec<String> = Vec::new();
+    for (name, accounts) in secrets.as_object().unwrap() {
+        let accounts = accounts.as_object().unwrap();
+        hidden.extend(
+            accounts.values().flat_map(|list| list.as_array().unwrap()).map(|s| s.as_str().unwrap().to_owned()),
+        );
+        let provider = Provider::named(name).unwrap();
+        for scheme in provider.modes.iter().flat_map(|(_, schemes)| *schemes) {
+            let template = Template::of(provider, provider.events[0].0).unwrap();
+            let secret = sample_secret(provider, &Account::default()).unwrap();
+            let signed =
+                sign(scheme, &secret, &template.headers, &template.text(), OffsetDateTime::now_utc(), None).unwrap();
+            let mut headers = signed.headers.clone();
+            headers.push(("authorization".into(), "Bearer s3cr3t-bearer".into()));
+            headers.push(("cookie".into(), "session=s3cr3t-cookie".into()));
+            intake.deliver(&format!("/webhooks/{name}?token=s3cr3t-of-the-query"), &headers, &signed.body);
+            // To the wrong address, and with the secret in the signature's place.
+            intake.deliver("/webhooks/shoppex", &signed.headers, &signed.body);
+            let secret = String::from_utf8(secret).unwrap();
+            intake.deliver("/webhooks/etaildepot", &[("etail-signature".into(), secret)], b"{}");
+            let digits = |text: &str| {
+                let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '+' && c != '/');
+                words.find(|word| word.len() >= 43).map(str::to_owned)
+            };
+            let all: Vec<_> = signed.headers.iter().filter_map(|(_, value)| digits(value)).collect();
+            hidden.extend(all.iter().map(|digits| digits[..9].to_owned()));
+            if all.is_empty() {
+                hidden.push(digits(&String::from_utf8(signed.body).unwrap()).unwrap()[..9].to_owned());
+            }
+        }
+    }
+    // One that is quarantined, with its signature in its body.
+    let quarantined = intake.signed("opterius", br#"{"event":1}"#);
+    assert_eq!(quarantined["summary"]["outcome"], "quarantined");
+    assert!(quarantined["body"].as_str().unwrap().contains("\"signature\":\"sha256="), "{quarantined}");
+    hidden.extend(["s3cr3t".into(), BASE64_STANDARD.encode("{\"event\":1")]);
+
+    let mut told = vec![intake.get("/api/deliveries"), intake.get("/api/queues"), intake.get("/api/catalogue")];
+    let count = told[0]["deliveries"].as_array().unwrap().len();
+    assert!(count > 20);
+    for number in 1..=count {
+        told.push(intake.get(&format!("/api/deliveries/{number}")));
+        told.push(intake.get(&format!("/api/deliveries/{number}/claim")));
+    }
+    for told in told {
+        let told = told.to_string();
+        for hidden in &hidden {
+            assert!(!told.contains(hidden), "{hidden} in {told}");
+        }
+    }
+}
+
+#[test]
+fn memory_is_bounded() {
+    let intake = Intake::start(&["--no-samples"]);
+    // More than is kept of a body.
+    let large = vec![b' '; journal::MOST_BODY_BYTES + 1];
+    assert_eq!(intake.deliver("/webhooks/elective", &[], &large), 401);
+    let shown = intake.latest();
+    assert_eq!(shown["summary"]["body_bytes"], journal::MOST_BODY_BYTES + 1);
+    assert_eq!(shown["body_kept"], journal::MOST_BODY_BYTES);
+    assert_eq!(shown["explanation"], Value::Null);
+    let (status, answer) = intake.post("/api/deliveries/1/replay", &json!({}));
+    assert_eq!(status, 409);
+    assert!(answer["error"].as_str().unwrap().starts_with("its body is too large to be kept whole"));
+
+    for _ in 0..journal::MOST_DELIVERIES {
+        assert_eq!(intake.deliver("/webhooks/elective", &[], b"{}"), 401);
+    }
+    let all = intake.get("/api/deliveries");
+    assert_eq!(all["deliveries"].as_array().unwrap().len(), journal::MOST_DELIVERIES);
+    assert_eq!(all["deliveries"][0]["number"], 2);
+    assert_eq!(all["counts"]["rejected"], journal::MOST_DELIVERIES + 1);
+    assert_eq!(intake.request("GET /api/deliveries/1", &[("host", &intake.host)], b"").0, 404);
+}
+
+/// An invocation goes on when its caller hangs up, as in Lambda: what came in is counted, whatever becomes of it.
+#[test]
+fn a_caller_that_hangs_up_is_counted() {
+    let intake = Intake::start(&["--no-samples"]);
+    let provider = Provider::named("elective").unwrap();
+    let secret = sample_secret(provider, &Account::default()).unwrap();
+    let mut stream = Stream::open(&intake);
+    for number in 0..10 {
+        let body = format!(r#"{{"id":"evt_{number}","event":"order.paid","created_at":1736611200,"data":{{}}}}"#);
+        let signed = sender::sign(&provider.modes[0].1[0], &secret, body.as_bytes(), ("", 0));
+        let (name, value) = &signed.headers[0];
+        let mut caller = intake.connect();
+        let head = format!(
+            "POST /webhooks/elective HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n{name}: {value}\r\n\r\n",
+            body.len()
+        );
+        caller.write_all(&[head.as_bytes(), &signed.body].concat()).unwrap();
+        caller.shutdown(std::net::Shutdown::Both).unwrap();
+    }
+    let counts = (0..10).map(|_| stream.next("delivery")["counts"].clone()).last().unwrap();
+    assert_eq!((&counts["received"], &counts["queued"]), (&json!(10), &json!(10)));
+}
