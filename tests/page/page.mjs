@@ -1,0 +1,270 @@
+// Drives the live page in headless Chromium, beside a local intake of its own on free ports.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const ROOT = new URL('../../', import.meta.url).pathname;
+const folder = process.argv[2] === '--screenshots' ? process.argv[3] : null;
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Starts an intake, and waits until it listens. Gives the process and the page's address. */
+async function intake(listen) {
+  const free = '127.0.0.1:0';
+  const options = ['--no-samples', '--listen', listen ?? free, '--dynamodb', free, '--sqs', free];
+  const child = spawn(join(ROOT, 'target/debug/hookgate'), options, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+  let url;
+  for await (const line of createInterface(child.stdout)) {
+    url ??= line.match(/^Page\s+(\S+)$/)?.[1];
+    if (line.startsWith('Waiting')) break;
+  }
+  assert(url, 'the intake did not start');
+  child.stdout.resume();
+  return { child, url };
+}
+
+async function stop({ child }) {
+  child.kill('SIGINT');
+  if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+}
+
+let running = await intake();
+const browser = await chromium.launchPersistentContext(mkdtempSync(join(tmpdir(), 'hookgate-page-')), {
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  viewport: { width: 1280, height: 800 },
+  colorScheme: 'light',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'],
+});
+const page = browser.pages()[0] ?? await browser.newPage();
+page.setDefaultTimeout(10_000);
+const faults = [];
+const expected = [];
+page.on('pageerror', (error) => faults.push(String(error)));
+page.on('console', (message) => {
+  if (message.type() === 'error' && !expected.some((pattern) => pattern.test(message.text()))) faults.push(message.text());
+});
+page.on('request', (request) => {
+  if (!request.url().startsWith(running.url)) faults.push(`a request to ${request.url()}`);
+});
+
+const $ = (selector) => page.locator(selector);
+const count = (outcome) => $(`#counts button[data-outcome="${outcome}"] b`);
+const becomes = (locator, text) => locator.filter({ hasText: text }).first().waitFor();
+const numbers = () => $('#list li a').evaluateAll((links) => links.map((link) => Number(link.hash.slice(1))));
+const screenshot = (name) => folder && page.screenshot({ path: join(folder, `${name}.png`) });
+
+async function accessible(where) {
+  // The policy lets no script in; this way the browser's own debugger does.
+  const { violations } = await page.evaluate(`${AXE}; axe.run(document, { resultTypes: ['violations'] })`);
+  assert.deepEqual(violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]), [], `axe: ${where}`);
+}
+
+async function noScrollbar() {
+  const [wide, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+  assert(wide <= window, `${wide} pixels wide in a window of ${window}`);
+}
+
+const tests = {
+  'an empty page says what to do': async () => {
+    await page.goto(running.url);
+    await becomes($('#connection'), 'Live');
+    await becomes($('#right h2'), 'Nothing has arrived yet');
+    await becomes($('#right pre'), `/webhooks/elective`);
+    await accessible('empty');
+  },
+
+  'a delivery from outside shows up by itself, and why it was rejected': async () => {
+    const body = '{"event":"order.paid","note":"<img src=x onerror=window.hacked=1><script>window.hacked=1</script>"}';
+    const headers = { 'X-E-Commerce-Signature': '0'.repeat(64), 'X-Note': '<b>bold</b>', Cookie: 'session=s3cr3tcookie' };
+    const answer = await fetch(`${running.url}webhooks/elective`, { method: 'POST', headers, body });
+    assert.equal(answer.status, 401);
+    await $('#list li').first().waitFor();
+    await becomes(count('rejected'), '1');
+    await $('#list li a').first().click();
+    await becomes($('.verdict'), 'Not proved to come from the platform');
+    await becomes($('.verdict'), 'Does not verify.');
+    await becomes($('#body pre'), '<script>window.hacked=1</script>');
+    await becomes($('dd'), '<b>bold</b>');
+    assert.equal(await page.evaluate('window.hacked'), undefined);
+    assert.equal(await $('#right img, #right script, #right b').count(), 0);
+    assert(!(await page.content()).includes('s3cr3tcookie'));
+  },
+
+  'what is sent from the form is queued, with event and claim beside it': async () => {
+    await $('#platform').selectOption('elective');
+    await $('#event').selectOption('order.paid');
+    await $('#send details summary').click();
+    await $('#set').fill('data.total=4242');
+    await $('#send-one').click();
+    await becomes($('#sent'), '200 queued');
+    await becomes($('#right h2'), 'Queued');
+    await becomes($('#event-block pre'), '"value": "4242"');
+    await becomes($('#claim'), 'Settled: queued once');
+    await becomes($('#claim'), 'hookgate-events, waiting, received 0 times');
+    await becomes($('.verdict'), 'Verifies by scheme');
+    await screenshot('light');
+    await accessible('delivery');
+  },
+
+  'twice is a duplicate, tampered is rejected, replay is a duplicate': async () => {
+    await $('#set').fill('');
+    await $('#send-twice').click();
+    await becomes(count('duplicate'), '1');
+    await becomes($('#right h2'), 'Duplicate');
+    await $('#tamper').selectOption('secret');
+    await $('#send-tampered').click();
+    await becomes(count('rejected'), '2');
+    await becomes($('#right h2'), 'Rejected');
+    await becomes($('.diagnoses li'), 'Perhaps');
+    await screenshot('rejected');
+    await $('#list li').filter({ hasText: 'Queued' }).first().locator('a').click();
+    await becomes($('#right h2'), 'Queued');
+    await $('#right').getByRole('button', { name: 'Replay', exact: true }).click();
+    await becomes(count('duplicate'), '2');
+    await becomes($('#right h2'), 'Duplicate');
+    await $('#right').getByRole('button', { name: 'Replay tampered' }).click();
+    await becomes(count('rejected'), '3');
+  },
+
+  'every event of every platform can be sent, and the counts add up': async () => {
+    let sent = Number(await count('queued').textContent());
+    for (const platform of ['elective', 'etaildepot', 'opterius', 'shoppex', 'w3block']) {
+      await $('#platform').selectOption(platform);
+      const events = await $('#event option').count();
+      assert(events >= 4, `${platform} has ${events}`);
+      await $('#send-all').click();
+      sent += events;
+      await becomes(count('queued'), new RegExp(`^${sent}$`));
+    }
+    await becomes($('.sum'), 'adds up');
+    const counts = await $('#counts button b').allTextContents();
+    const [received, ...outcomes] = counts.map(Number);
+    assert.equal(outcomes.reduce((sum, each) => sum + each), received);
+  },
+
+  'what cannot be read is in quarantine, and seen there without being received': async () => {
+    await $('#platform').selectOption('opterius');
+    await $('#set').fill('event=null');
+    await $('#send-one').click();
+    await becomes(count('quarantined'), '1');
+    await becomes($('.verdict'), 'it is in quarantine');
+    await $('#set').fill('');
+    await becomes($('#queues-link'), 'quarantine 1');
+    for (let times = 0; times < 2; times += 1) {
+      await $('#queues-link').click();
+      await becomes($('#right h3'), 'hookgate-quarantine');
+      await becomes($('#right details summary'), 'waiting, received 0 times');
+      await page.goBack();
+    }
+  },
+
+  'filters and search narrow the list': async () => {
+    const all = (await numbers()).length;
+    await count('rejected').click();
+    await becomes($('#shown'), `3 of ${all}`);
+    await count('rejected').click();
+    await $('#provider').selectOption('w3block');
+    assert((await $('#list .address').allTextContents()).every((text) => text.startsWith('w3block')));
+    await $('#provider').selectOption('');
+    // Only in a body.
+    await $('#text').fill('window.hacked');
+    await becomes($('#shown'), `1 of ${all}`);
+    await $('#text').press('Escape');
+    await becomes($('#shown'), `${all} deliveries`);
+  },
+
+  'the keyboard does everything': async () => {
+    await page.goto(`${running.url}#`);
+    await $('#list li').first().waitFor();
+    const [first, second, third] = await numbers();
+    const focused = () => page.evaluate(() => document.activeElement.hash ?? document.activeElement.id);
+    await page.keyboard.press('Escape');
+    assert.equal(await focused(), `#${first}`);
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    assert.equal(await focused(), `#${third}`);
+    await page.keyboard.press('ArrowUp');
+    assert.equal(await focused(), `#${second}`);
+    await page.keyboard.press('Home');
+    assert.equal(await focused(), `#${first}`);
+    const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    assert.notEqual(outline, 'none', 'the focus cannot be seen');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => document.activeElement.tagName === 'H2');
+    await page.keyboard.press('Escape');
+    assert.equal(await focused(), `#${first}`);
+    await page.keyboard.press('/');
+    assert.equal(await focused(), 'text');
+    await page.keyboard.press('Escape');
+  },
+
+  'dark, and light by hand': async () => {
+    const back = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    await $('#list li').filter({ hasText: 'Queued' }).first().locator('a').click();
+    await becomes($('#claim'), 'Settled');
+    const light = await back();
+    await page.emulateMedia({ colorScheme: 'dark' });
+    assert.notEqual(await back(), light);
+    await accessible('dark');
+    await screenshot('dark');
+    await $('#theme').click();
+    assert.equal(await back(), light);
+    await page.reload();
+    await becomes($('#theme'), 'light');
+    assert.equal(await back(), light);
+    await $('#theme').click();
+    await $('#theme').click();
+  },
+
+  'on a phone: list, detail, and back': async () => {
+    await page.setViewportSize({ width: 360, height: 740 });
+    await page.goto(`${running.url}#`);
+    await $('#list li').first().waitFor();
+    await noScrollbar();
+    await screenshot('phone-list');
+    await $('#list li').filter({ hasText: 'Queued' }).first().locator('a').click();
+    await becomes($('#claim'), 'Settled');
+    assert(!await $('#list').isVisible());
+    await noScrollbar();
+    await screenshot('phone-detail');
+    await accessible('phone');
+    await $('.back').click();
+    assert(await $('#list').isVisible());
+    await page.setViewportSize({ width: 1280, height: 800 });
+  },
+
+  'a lost connection is said, and mended': async () => {
+    expected.push(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/);
+    const listen = new URL(running.url).host;
+    await stop(running);
+    await becomes($('#connection'), 'Connection lost');
+    running = await intake(listen);
+    await becomes($('#connection'), 'Live');
+    await becomes($('#right h2'), 'Nothing has arrived yet');
+    await $('#send-one').click();
+    await becomes(count('queued'), '1');
+  },
+};
+
+try {
+  for (const [name, test] of Object.entries(tests)) {
+    await test().catch((error) => {
+      console.error(`FAILED: ${name}`);
+      throw error;
+    });
+    assert.deepEqual(faults, [], name);
+    console.log(`ok  ${name}`);
+  }
+} catch (error) {
+  if (folder) await page.screenshot({ path: join(folder, 'failed.png') }).catch(() => {});
+  throw error;
+} finally {
+  await browser.close();
+  await stop(running);
+}
