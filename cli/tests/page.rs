@@ -55,7 +55,7 @@ impl Intake {
     fn request(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String, Vec<u8>) {
         let mut request = format!("{line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            request.extend([name, ": ", value, "\r\n"]);
         }
         let mut stream = self.connect();
         stream.write_all(&[request.as_bytes(), b"\r\n", body].concat()).unwrap();

@@ -84,7 +84,9 @@ fn without_digits(text: &str, prefix: &str) -> String {
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let end = part.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(part.len());
-        masked.extend([prefix, &cut(&part[..end]), &part[end..]]);
+        let (digits, behind) = part.split_at(end);
+        let digits = if behind.starts_with('…') { digits.to_owned() } else { cut(digits) };
+        masked.extend([prefix, &digits, behind]);
     }
     masked
 }
@@ -111,7 +113,7 @@ fn cut(word: &str) -> String {
     let length = word.chars().count();
     let shown: String = word.chars().take(MOST_SHOWN.min(length / 8)).collect();
     // Cut already, or too short to be one: stays the same when it is cut again.
-    if length <= MOST_SHOWN && word.ends_with('…') || word.is_empty() { word.to_owned() } else { shown + "…" }
+    if length <= MOST_SHOWN + 1 && word.ends_with('…') || word.is_empty() { word.to_owned() } else { shown + "…" }
 }
 
 #[cfg(test)]
