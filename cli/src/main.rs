@@ -26,7 +26,15 @@ use serde_json::Value;
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:\n  hookgate                     start, send the samples, stay until Ctrl-C\n  hookgate --once              start, send the samples, end; non-zero if anything was unexpected\n  hookgate --no-samples --secrets my-secrets.json\n  hookgate send shoppex order:paid\n  hookgate explain shoppex request.txt --secrets my-secrets.json"
+    after_help = "Examples:
+  hookgate                     start, send the samples, stay until Ctrl-C; the page is at http://127.0.0.1:9000/
+  hookgate --once              start, send the samples, end; non-zero if anything was unexpected
+  hookgate --no-samples --secrets my-secrets.json
+  hookgate send shoppex order:paid
+  hookgate explain shoppex request.txt --secrets my-secrets.json
+  hookgate tail --type 'order.*'
+  hookgate quarantine list
+  hookgate doctor"
 )]
 struct Arguments {
     #[command(subcommand)]
