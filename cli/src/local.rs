@@ -212,7 +212,6 @@ impl Functions {
         context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
 
         let Handled { response, log } = intake.handle(LambdaEvent::new(event, context)).await;
-        (self.on_delivery)(&log);
         let number = self.journal.keep(Taken {
             number: 0,
             method: head.method,
@@ -223,6 +222,7 @@ impl Functions {
             status: u16::try_from(response.status_code).unwrap_or_default(),
             log: serde_json::from_str(&log).unwrap_or_default(),
         });
+        (self.on_delivery)(&log);
         (answer(response), number)
     }
 }

@@ -1,7 +1,7 @@
 //! The page at the local intake's own address: what arrives, as it arrives, and why it came to what it came to.
 //!
 //! It is for the person at this machine alone. A page from elsewhere, open in the same browser, can neither read it nor
-//! drive it: see [`guard`]. What it shows of signatures and credentials is cut short: see [`mask`].
+//! drive it: see `guard`. What it shows of signatures and credentials is cut short: see [`mask`].
 
 pub mod mask;
 
@@ -128,9 +128,14 @@ async fn guard(request: Request, next: Next) -> Response {
     let site = said(HeaderName::from_static("sec-fetch-site"));
     let from_here = said(header::ORIGIN).is_none_or(|origin| origin == format!("http://{host}"))
         && site.as_deref().is_none_or(|site| matches!(site, "same-origin" | "none"));
+    // What a proxy or a tunnel passes on comes from somebody else, whatever name it has put into `Host`.
+    let is_passed_on =
+        ["forwarded", "x-forwarded-for", "x-forwarded-host"].iter().any(|name| headers.contains_key(*name));
     // A link may lead to the page from anywhere.
     let is_page = request.method() == Method::GET && request.uri().path() == "/";
-    let mut response = if !is_local(&host) {
+    let mut response = if is_passed_on {
+        refused(StatusCode::FORBIDDEN, "the page is for this machine alone: a tunnel passes on /webhooks/ only")
+    } else if !is_local(&host) {
         refused(
             StatusCode::FORBIDDEN,
             "open the page by its address, like http://127.0.0.1:9000/: no other name is answered",
@@ -154,12 +159,14 @@ async fn guard(request: Request, next: Next) -> Response {
 }
 
 /// Whether a `Host` is this machine's, or a bare address: no foreign DNS can have led there. The port may be another,
-/// where it is forwarded.
-fn is_local(host: &str) -> bool {
+/// where it is forwarded. Who listens on more than loopback (`--listen 0.0.0.0:9000`) shows the page to that network.
+pub(crate) fn is_local(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();
     let address = name.trim_start_matches('[').trim_end_matches(']');
-    !host.contains('@') && (name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok())
+    // `host.docker.internal`: nobody can own a name under `internal`.
+    let is_named = name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".internal");
+    !host.contains('@') && (is_named || address.parse::<IpAddr>().is_ok())
 }
 
 fn refused(status: StatusCode, why: &str) -> Response {
@@ -540,7 +547,14 @@ mod tests {
 
     #[test]
     fn only_this_machine_and_bare_addresses_are_answered() {
-        for host in ["127.0.0.1:9000", "localhost:9000", "LOCALHOST", "[::1]:9000", "192.168.1.5:9000", "127.0.0.1"] {
+        for host in [
+            "127.0.0.1:9000",
+            "localhost:9000",
+            "LOCALHOST",
+            "[::1]:9000",
+            "192.168.1.5:9000",
+            "host.docker.internal:9002",
+        ] {
             assert!(is_local(host), "{host}");
         }
         for host in ["", "evil.example", "localhost.evil.example:9000", "127.0.0.1.evil.example", "a@127.0.0.1", "x:y"]

@@ -11,6 +11,7 @@ use hookgate_intake::{
 };
 use hookgate_verify::{Provider, Unreadable, providers};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::{
     aws::{Clients, Deployment, Queue},
@@ -340,14 +341,49 @@ impl ReleaseArguments {
         let Some((entry, release)) = item.entry.as_ref().and_then(|e| Some((e, releases.get(&*e.provider)?))) else {
             return Ok(Done::new(None, End::Unusable(Unusable::Form)));
         };
-        if self.all && entry.reason == TOO_OLD && !self.only.reason.iter().any(|reason| reason == TOO_OLD) {
+        let may_be_old = !self.all || self.only.reason.iter().any(|reason| reason == TOO_OLD);
+        let old = match release.read(entry, false) {
+            Ok(readable) => self.outlives_claims(&readable),
+            Err(_) => false,
+        };
+        if !may_be_old && (old || entry.reason == TOO_OLD) {
             return Ok(Done::new(None, End::TooOld));
+        }
+        if let Some(conflict) = self.conflict(entry, release, clients, table).await? {
+            return if self.new_id { self.attempt(entry, release, clients, table, true).await } else { Ok(conflict) };
         }
         let mut done = self.attempt(entry, release, clients, table, false).await?;
         if self.new_id && matches!(done.end, End::Released(Released::Conflict { .. })) {
             done = self.attempt(entry, release, clients, table, true).await?;
         }
         Ok(done)
+    }
+
+    /// Whether the event is older than any claim that could tell it from a replay. Its time in quarantine counts.
+    fn outlives_claims(&self, readable: &Readable) -> bool {
+        let most = time::Duration::days(i64::try_from(self.claim_ttl_days).unwrap_or(i64::MAX / 100_000));
+        readable.time.is_some_and(|time| OffsetDateTime::now_utc() - time > most)
+    }
+
+    /// A conflict stays one when the claim of the other content has expired: consumers have had its id for that content,
+    /// and would take this one for a copy. None where there was none, or where this very content holds the id by now.
+    async fn conflict(
+        &self,
+        entry: &Quarantined,
+        release: &Release,
+        clients: &Clients,
+        table: &str,
+    ) -> Result<Option<Done>, UsageError> {
+        let (Some(claimed), Some(received)) = (&entry.content_claimed, &entry.content_received) else {
+            return Ok(None);
+        };
+        let Ok(readable) = release.read(entry, false) else { return Ok(None) };
+        let claim = claims::find(clients, table, &readable.key).await?;
+        if matches!(foretold(claim.as_ref(), &readable), End::Released(Released::Duplicate)) {
+            return Ok(None);
+        }
+        let end = Released::Conflict { claimed: claimed.clone(), received: received.clone() };
+        Ok(Some(Done { readable: Some(readable), end: End::Released(end), dry: self.dry_run }))
     }
 
     async fn attempt(

@@ -56,19 +56,28 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
         () = messages::ended() => return Err(UsageError("no longer waiting: SQS goes on moving".to_owned())),
     };
     let status = task.status().unwrap_or("UNKNOWN");
+    // Hidden for a while by somebody who looks at them, and left behind by the task.
+    let hidden = messages::attribute(&clients, &url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+    let hidden = hidden.filter(|count| count != "0");
     let moved = task.approximate_number_of_messages_moved();
     if arguments.json {
         let reason = task.failure_reason();
-        anstream::println!("{:#}", json!({"queue": name, "status": status, "moved": moved, "reason": reason}));
+        anstream::println!(
+            "{:#}",
+            json!({"queue": name, "status": status, "moved": moved, "reason": reason, "hidden": hidden})
+        );
     } else {
         let reason = task.failure_reason().map(|reason| format!(": {reason}")).unwrap_or_default();
         match (status, moved) {
-            ("COMPLETED", 0) => anstream::println!("No dead letters in {name}."),
+            ("COMPLETED", 0) if hidden.is_none() => anstream::println!("No dead letters in {name}."),
             ("COMPLETED", _) => anstream::println!("Moved {moved} from {name}."),
             _ => anstream::println!("Moved {moved} from {name}, then {}{reason}.", status.to_lowercase()),
         }
     }
-    Ok(status == "COMPLETED")
+    if let Some(hidden) = &hidden {
+        anstream::eprintln!("{hidden} more are being looked at by somebody else: again in two minutes.");
+    }
+    Ok(status == "COMPLETED" && hidden.is_none())
 }
 
 /// The task, once it is over.

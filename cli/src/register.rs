@@ -315,6 +315,7 @@ impl Registration {
             anstream::eprintln!("hookgate: {failure}");
             return Ok(false);
         };
+        let whole = answer.body().is_some();
         let body = answer.body().as_deref().unwrap_or_default();
         let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
         let secret = signing_secret(&parsed);
@@ -331,7 +332,8 @@ impl Registration {
             return Ok(false);
         }
         let id = parsed["id"].as_str().filter(|id| is_plain(id) && secret.as_deref() != Some(id));
-        let created = Created { id, secret: secret.is_some(), empty: body.is_empty(), path, place, asked: &self.body };
+        let created =
+            Created { id, secret: secret.is_some(), whole, empty: body.is_empty(), path, place, asked: &self.body };
         if json {
             anstream::println!("{:#}", created.as_json());
         } else {
@@ -371,6 +373,7 @@ struct Created<'a> {
     id: Option<&'a str>,
     /// Whether the file holds the signing secret. Else it holds the whole answer.
     secret: bool,
+    whole: bool,
     empty: bool,
     path: &'a Path,
     place: &'a Place,
@@ -402,7 +405,11 @@ impl Created<'_> {
         let path = self.path.display();
         let created = format!("{good}created{good:#}{id}: deliveries go to {url}\n");
         if !self.secret {
-            let kept = if self.empty {
+            let kept = if !self.whole {
+                "The answer broke off, or was too long: if the secret stood in it and the dashboard does not show it, \
+                 delete the endpoint there and register it again."
+                    .to_owned()
+            } else if self.empty {
                 "The answer is empty.".to_owned()
             } else {
                 format!("The answer is kept whole in {path}: look there, then in the dashboard.")

@@ -20,6 +20,9 @@ use hookgate_intake::{Quarantined, claim::partition_key};
 use hookgate_verify::{Provider, sender};
 use serde_json::{Value, json};
 
+/// The order below is of 2025: no claim of 30 days could tell it from a replay.
+const LATE: [&str; 2] = ["--claim-ttl-days", "3650"];
+
 const ORDER: &str = r#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{"orderId":"8f3e","total":5500,"currency":"USD","note":"s3cr3t-payload"}}"#;
 
 const SECRETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/secrets.json");
@@ -191,7 +194,7 @@ async fn a_released_delivery_has_the_key_that_its_signature_gave_it() {
     assert_eq!(answer["outcome"], "queued");
     let signed = signed(opterius, body).body;
     world.quarantine("payload", "opterius", &signed).await;
-    let ran = world.run(&["quarantine", "release", "--all", "--json"]).await;
+    let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1], "--json"]).await;
     assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
     assert_eq!((&ran.json()[0]["outcome"], &ran.json()[0]["id"]), (&json!("duplicate"), &answer["id"]));
 }
@@ -230,7 +233,7 @@ async fn what_cannot_be_read_is_listed_shown_and_stays() {
     let ran = world.run(&["quarantine", "release", id]).await;
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     assert!(ran.out.starts_with("unreadable   ") && ran.out.contains("stays: still not_json"), "{}", ran.out);
-    let ran = world.run(&["quarantine", "release", "--all"]).await;
+    let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1]]).await;
     assert_eq!((ran.code, ran.out.lines().count()), (Some(1), 2), "{}", ran.out);
     assert_eq!((world.events().await.len(), world.in_quarantine().await), (0, 2));
 }
@@ -246,25 +249,35 @@ async fn one_id_for_two_contents_is_not_decided_unasked() {
     assert!(claimed.is_string() && claimed != received, "{listed}");
 
     for dry in [&["--dry-run"][..], &[]] {
-        let ran = world.run(&[&["quarantine", "release", "--all", "--json"], dry].concat()).await;
+        let ran = world.run(&[&["quarantine", "release", "--all", LATE[0], LATE[1], "--json"], dry].concat()).await;
         let ended = &ran.json()[0];
         assert_eq!((ran.code, &ended["outcome"]), (Some(1), &json!("conflict")));
         assert_eq!((&ended["content_claimed"], &ended["content_received"]), (claimed, received));
         assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 1));
     }
 
-    let ran = world.run(&["quarantine", "release", "--all", "--new-id", "--json"]).await;
+    // Nor once the claim is gone: consumers have had the id for the other content.
+    let claims = world.engines.dynamodb();
+    let all = claims.scan().table_name("hookgate-claims").send().await.unwrap().items.unwrap();
+    let claim = all.into_iter().find(|claim| claim["event_id"].as_s().unwrap() == "evt_1").unwrap();
+    let key = claim["pk"].clone();
+    claims.delete_item().table_name("hookgate-claims").key("pk", key).send().await.unwrap();
+    let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1], "--json"]).await;
+    assert_eq!((ran.code, &ran.json()[0]["outcome"]), (Some(1), &json!("conflict")));
+    claims.put_item().table_name("hookgate-claims").set_item(Some(claim)).send().await.unwrap();
+
+    let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1], "--new-id", "--json"]).await;
     assert_eq!((ran.code, &ran.json()[0]["outcome"]), (Some(0), &json!("queued")));
     let events = world.events().await;
     assert_eq!((events.len(), &json!(events[1].id)), (2, received));
     assert_eq!(events[1].data.amount.as_ref().unwrap().value, "6600");
     // An option for conflicts: whatever has none keeps its id.
     world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
-    let ran = world.run(&["quarantine", "release", "--all", "--new-id", "--json"]).await;
+    let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1], "--new-id", "--json"]).await;
     assert_eq!((&ran.json()[0]["outcome"], &ran.json()[0]["id"]), (&json!("duplicate"), &json!("evt_1")));
     // And once only.
     world.quarantine("key_conflict", "elective", other.as_bytes()).await;
-    let ran = world.run(&["quarantine", "release", "--all", "--new-id", "--json"]).await;
+    let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1], "--new-id", "--json"]).await;
     assert_eq!(ran.json()[0]["outcome"], "duplicate");
 }
 
@@ -281,6 +294,14 @@ async fn what_may_be_a_replay_is_asked_for_by_name() {
     assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 0));
     let ran = world.run(&["quarantine", "release", "--all"]).await;
     assert_eq!((ran.code, &*ran.out), (Some(1), "Nothing to release.\n"));
+
+    // Older than any claim, whatever it is in quarantine for.
+    let older = ORDER.replace("evt_1", "evt_2");
+    let id = world.quarantine("event_name", "elective", older.as_bytes()).await;
+    let ran = world.run(&["quarantine", "release", "--all", "--json"]).await;
+    assert_eq!((ran.code, &ran.json()[0]["outcome"]), (Some(1), &json!("too_old")));
+    let ran = world.run(&["quarantine", "release", &id, "--json"]).await;
+    assert_eq!((ran.code, &ran.json()[0]["outcome"]), (Some(0), &json!("queued")));
 }
 
 /// An AWS account, as far as the command can tell.
@@ -294,10 +315,10 @@ async fn on_aws_the_stack_is_found_and_much_is_asked_for_twice() {
 
     let named = ["--aws", "--quarantine", "hookgate-quarantine", "--queue", &world.resources.events_url];
     let named = [&named[..], &["--table", "hookgate-claims"]].concat();
-    let ran = world.run(&[&["quarantine", "release", "--all"], &named[..]].concat()).await;
+    let ran = world.run(&[&["quarantine", "release", "--all", LATE[0], LATE[1]], &named[..]].concat()).await;
     assert_eq!(ran.code, Some(2), "{} {}", ran.out, ran.err);
     assert!(ran.err.contains("--dry-run, then say --yes"), "{}", ran.err);
-    let ran = world.run(&[&["quarantine", "release", "--all", "--yes"], &named[..]].concat()).await;
+    let ran = world.run(&[&["quarantine", "release", "--all", LATE[0], LATE[1], "--yes"], &named[..]].concat()).await;
     assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
     assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 0));
 
@@ -448,7 +469,7 @@ async fn dead_letters_go_back_to_their_queue() {
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert_eq!(
         ran.json(),
-        json!({"queue": "hookgate-dead-letters", "status": "COMPLETED", "moved": 2, "reason": null})
+        json!({"queue": "hookgate-dead-letters", "status": "COMPLETED", "moved": 2, "reason": null, "hidden": null})
     );
     assert_eq!(world.visible(dead).await.len(), 0);
     let back = world.visible(events).await;

@@ -138,7 +138,10 @@ pub(super) fn check(functions: &Functions, stack: &str, table: Option<&str>, que
             Function::Absent => {}
             Function::Unknown(why) => checks.unknown(name, why, "allow lambda:GetFunctionConfiguration"),
             Function::Found(configuration) => {
-                lease(&mut checks, name, configuration["Timeout"].as_u64().unwrap_or_default());
+                match configuration["Timeout"].as_u64() {
+                    Some(timeout) => lease(&mut checks, name, timeout),
+                    None => checks.unknown(&format!("{name}, lease"), "Lambda does not say its time-out", ""),
+                }
                 settings(&mut checks, name, function, table, queues);
                 age(&mut checks, name, function);
             }
@@ -188,6 +191,12 @@ fn settings(checks: &mut Checks, name: &str, function: &Function, table: Option<
             &what,
             "WEBHOOK_SECRETS: whoever may look at the function sees the signing secrets",
             "put them into Secrets Manager, name the entry in SECRET_ID, and change them at the platform",
+        );
+    } else if expected.iter().any(|(_, expected)| expected.is_none()) {
+        checks.unknown(
+            &what,
+            "not compared: the table or a queue was not found",
+            "name what is meant with --table, --queue or --quarantine, or allow to list them",
         );
     } else {
         checks.ok(&what, "the stack's table and queues");

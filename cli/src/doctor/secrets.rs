@@ -14,6 +14,13 @@ use crate::{aws::Clients, send::outgoing::sample_secret};
 /// What is to be said of the deployed functions' secrets.
 pub(super) async fn check(clients: &Clients, aws: &SdkConfig, functions: &Functions) -> Vec<Check> {
     let mut checks = Checks::of(Section::Secrets);
+    if functions.iter().all(|(_, function)| function.is_absent()) {
+        checks.unknown(
+            "secrets",
+            "there is no function that reads any",
+            "name the stack with --stack, the region with --region",
+        );
+    }
     let manager = Client::new(aws);
     for (provider, function) in functions {
         if function.is_absent() {
@@ -57,7 +64,11 @@ async fn one(checks: &mut Checks, clients: &Clients, manager: &Client, provider:
     };
     let of = |account| secrets.of(account).iter().map(move |secret| (account, secret.as_bytes()));
     let all = || secrets.accounts().flat_map(of);
-    if is_as_generated(text) && !was_changed(manager, id).await {
+    let changed = if is_as_generated(text) { was_changed(manager, id).await } else { Some(true) };
+    if changed.is_none() {
+        let why = "it may still be the random value that the template drew: whether it was changed cannot be read";
+        checks.unknown(name, why, "allow secretsmanager:DescribeSecret, or ask who may");
+    } else if changed == Some(false) {
         checks.problem(name, "it is still the random value that the template drew: every delivery is rejected", put());
     } else if all().any(|(account, secret)| is_sample(provider, account, secret)) {
         checks.problem(
@@ -85,9 +96,10 @@ fn is_as_generated(text: &str) -> bool {
 }
 
 /// Whether the entry had another value before. A platform's own secret could have the form of a random one.
-async fn was_changed(manager: &Client, id: &str) -> bool {
-    let described = manager.describe_secret().secret_id(id).send().await.ok();
-    described.and_then(|described| described.version_ids_to_stages).is_some_and(|versions| versions.len() > 1)
+/// None where that cannot be read.
+async fn was_changed(manager: &Client, id: &str) -> Option<bool> {
+    let described = manager.describe_secret().secret_id(id).send().await.ok()?;
+    Some(described.version_ids_to_stages.is_some_and(|versions| versions.len() > 1))
 }
 
 fn is_sample(provider: &Provider, account: &Account, secret: &[u8]) -> bool {

@@ -27,10 +27,14 @@ pub fn header(name: &str, value: &str) -> Option<String> {
     (is(&SIGNATURES) || schemes().any(signs)).then(|| format!("{} ({size} characters, masked)", words(value)))
 }
 
-/// A query with the values of its parameters cut short.
+/// A query with the values of its parameters cut short: any of them may be a secret.
 #[must_use]
 pub fn query(query: &str) -> String {
-    words(query)
+    let parts = query.split('&').map(|part| match part.split_once('=') {
+        Some((name, value)) => format!("{name}={}", cut(value)),
+        None => part.to_owned(),
+    });
+    parts.collect::<Vec<_>>().join("&")
 }
 
 /// A body with the signatures in it cut short.
@@ -174,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_query_shows_names() {
-        assert_eq!(query("token=0123456789abcdef&try=2&x"), "token=01…&try=2&x");
+        assert_eq!(query("token=0123456789abcdef&try=2&x&pin=s3cr3t=1"), "token=01…&try=…&x&pin=s…");
         assert_eq!(query(""), "");
     }
 }

@@ -61,7 +61,7 @@ function connect() {
     state.deliveries.set(delivery.number, delivery);
     if (state.deliveries.size > state.limits.deliveries) state.deliveries.delete(state.deliveries.keys().next().value);
     state.unsaid.push(delivery);
-    if (state.text) searchSoon();
+    if (state.text && !searching) searchSoon();
     renderSoon();
     if (!location.hash && state.deliveries.size === 1) route();
   });
@@ -94,20 +94,29 @@ function renderSoon() {
   requestAnimationFrame(() => { waiting = false; renderCounts(); renderList(); });
 }
 
+/** Made once: a button that is replaced while it is pressed is never clicked. */
+function makeCounts() {
+  const chip = (outcome, name) => el('button', {
+    type: 'button', 'data-outcome': outcome,
+    click: () => { state.outcome = state.outcome === outcome ? '' : outcome; renderCounts(); renderList(); },
+  }, el('b'), ` ${name}`);
+  const terms = Object.entries(OUTCOMES).flatMap(([outcome, [, name]], index) =>
+    [el('span', { class: 'sign' }, index ? '+' : '='), chip(outcome, name)]);
+  $('counts').append(chip('', 'Received'), ...terms, el('span', { class: 'sum' }));
+}
+
 function renderCounts() {
   const { received = 0, ...outcomes } = state.counts;
   const working = received - Object.values(outcomes).reduce((sum, count) => sum + count, 0);
-  const chip = (outcome, name, count) => el('button', {
-    type: 'button', 'data-outcome': outcome, 'data-none': count === 0, 'aria-pressed': String(state.outcome === outcome),
-    click: () => { state.outcome = state.outcome === outcome ? '' : outcome; renderCounts(); renderList(); $('counts').querySelector(`[data-outcome="${outcome}"]`).focus(); },
-  }, el('b', {}, String(count)), ` ${name}`);
-  const sign = (text) => el('span', { class: 'sign' }, text);
-  const terms = Object.entries(OUTCOMES).flatMap(([outcome, [, name]], index) =>
-    [sign(index ? '+' : '='), chip(outcome, name, outcomes[outcome] ?? 0)]);
-  const sum = working ? `${working} at work` : '✓ adds up';
-  const focused = document.activeElement?.closest?.('#counts button')?.dataset.outcome;
-  $('counts').replaceChildren(chip('', 'Received', received), ...terms, el('span', { class: 'sum' }, sum));
-  if (focused !== undefined) $('counts').querySelector(`[data-outcome="${focused}"]`).focus();
+  if (!$('counts').firstChild) makeCounts();
+  for (const chip of $('counts').querySelectorAll('button')) {
+    const { outcome } = chip.dataset;
+    const count = outcome ? outcomes[outcome] ?? 0 : received;
+    chip.firstChild.textContent = count;
+    chip.dataset.none = count === 0;
+    chip.setAttribute('aria-pressed', String(state.outcome === outcome));
+  }
+  $('counts').lastChild.textContent = working ? `${working} at work` : '✓ adds up';
   const inQueue = (name) => (state.queues[name] ?? [0, 0]).reduce((sum, count) => sum + count, 0);
   $('queues-link').textContent = `Queue ${inQueue('events')} · quarantine ${inQueue('quarantine')} · dead letters ${inQueue('dead_letters')}`;
 }
@@ -176,7 +185,9 @@ function searchSoon() {
   clearTimeout(searching);
   searching = setTimeout(async () => {
     const text = state.text;
-    const { numbers } = text ? await call(`/api/search?text=${encodeURIComponent(text)}`) : { numbers: [] };
+    const none = { numbers: [] };
+    const { numbers } = text ? await call(`/api/search?text=${encodeURIComponent(text)}`).catch(() => none) : none;
+    searching = 0;
     if (text === state.text) state.found = new Set(numbers);
     renderList();
   }, 150);
@@ -289,7 +300,7 @@ function body(shown) {
 }
 
 function event({ summary, event }) {
-  const note = { queued: '', duplicate: 'This copy’s reading; the first one is on the queue.', quarantined: 'Not queued: in quarantine.' }[summary.outcome] ?? 'Not queued.';
+  const note = { queued: '', duplicate: 'This copy’s reading; the first one was taken.', quarantined: 'Not queued: in quarantine.' }[summary.outcome] ?? 'Not queued.';
   const made = block('Normalised event', note && event && el('p', { class: 'note' }, note),
     event ? code(event, true) : el('p', { class: 'note' }, summary.outcome === 'rejected' ? 'None: nothing is read before the signature holds.' : 'None: it cannot be read as one.'));
   made.id = 'event-block';
@@ -319,12 +330,12 @@ async function showClaim(number) {
   const left = Math.ceil((item?.lease_until - now) / 1000);
   const words = !key ? 'None: only what is authentic and fits is claimed.'
     : !item ? 'None in the table any more.'
-    : item.state === 'queued' ? 'Settled: queued once, every further copy is a duplicate.'
+    : item.state === 'queued' ? 'Settled: sent once, every further copy is a duplicate.'
     : left > 0 ? `An invocation is at work on it, for at most ${left} s more.`
     : 'The lease is over: the next copy with the same content takes over.';
   const where = !item?.message_id ? '' : message
     ? `Its message is on ${message.queue}, ${message.waiting ? 'waiting' : 'in flight'}, received ${plural(message.receives, 'time')}.`
-    : 'Its message is on no queue any more: a consumer has deleted it.';
+    : 'Its message is on no queue any more: deleted by a consumer, or moved by a redrive under another id.';
   const pairs = Object.entries({ pk: key, ...item }).filter(([, value]) => value != null).map(([name, value]) =>
     [name, name === 'expires_at' ? new Date(value * 1000).toISOString() : value]);
   $('claim').replaceChildren(block('Claim', el('p', {}, words), where && el('p', {}, where),
@@ -332,29 +343,32 @@ async function showClaim(number) {
 }
 
 async function showQueues() {
-  const queues = await call('/api/queues');
-  if (location.hash !== '#queues') return;
+  const queues = await call('/api/queues').catch(() => null);
+  if (!queues || location.hash !== '#queues') return;
+  const focused = document.activeElement?.closest?.('#right details')?.id;
   const opened = new Set([...$('right').querySelectorAll('details[open]')].map((details) => details.id));
   const message = (held) => el('details', { id: held.id, open: opened.has(held.id) && '' },
     el('summary', {}, el('span', { class: 'address' }, address(held)), ` ${held.type ?? held.reason ?? ''} ${held.subject ?? ''} `,
       el('span', { class: 'note' }, `${clock(held.sent)}, ${held.waiting ? 'waiting' : 'in flight'}, received ${plural(held.receives, 'time')}`)),
     code(held.text, true));
-  const queue = (name, about, held) => block(name, el('p', {}, `${held.waiting} waiting, ${held.in_flight} in flight. ${about}`),
+  const queue = (name, about, held) => !held ? block(name, el('p', {}, 'There is no such queue any more.')) : block(name, el('p', {}, `${held.waiting} waiting, ${held.in_flight} in flight. ${about}`),
     held.messages.length < held.waiting + held.in_flight && el('p', { class: 'note' }, `The last ${held.messages.length}:`),
     ...held.messages.map(message));
   show(back(), heading('Queues'), el('p', {}, 'A look, not a receive: nothing here raises receive counts or hides a message.'),
     queue('hookgate-quarantine', 'Authentic deliveries that are no usable event.', queues.quarantine),
     queue('hookgate-dead-letters', 'Events that consumers failed to handle five times.', queues.dead_letters),
     queue('hookgate-events', 'What consumers receive.', queues.events));
+  if (focused) document.getElementById(focused)?.firstChild.focus();
 }
 
 /** JSON in lines and colours; its numbers and strings stay as they are written. */
 function code(text, inLines) {
   const pre = el('pre', { class: 'code' });
-  const tokens = text.length < LONGEST_COLOURED && inLines && /^\s*[[{]/.test(text) ? text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+|"/g) : null;
+  const tokens = text.length < LONGEST_COLOURED && inLines && /^\s*[[{]/.test(text) ? text.match(/"(?:[^"\\]|\\[^])*\\?"?|[{}[\],:]|[^\s{}[\],:"]+/g) : null;
   if (!tokens) { pre.textContent = text; return pre; }
   let depth = 0;
-  const line = () => `\n${'  '.repeat(Math.max(0, depth))}`;
+  // Not as deep as a hostile body would have it: the text must not grow with the square of its length.
+  const line = () => `\n${'  '.repeat(Math.min(Math.max(0, depth), 32))}`;
   tokens.forEach((token, index) => {
     const [before, after] = [tokens[index - 1], tokens[index + 1]];
     if (token === '{' || token === '[') {

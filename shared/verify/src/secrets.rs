@@ -45,6 +45,10 @@ impl Secrets {
     /// # Errors
     /// See [`SecretsError`]. What cannot be read never leads to an account without a secret.
     pub fn parse(text: &str) -> Result<Self, SecretsError> {
+        // An editor's byte order mark would make JSON one long secret, which no signature matches.
+        if text.starts_with('\u{feff}') {
+            return Err(SecretsError::Form);
+        }
         let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|_| SecretsError::Form);
         let accounts = match text.trim_start().as_bytes().first() {
             Some(b'{') => {
@@ -193,6 +197,7 @@ mod tests {
             (r#"[" \n"]"#, SecretsError::EmptySecret(default())),
             (r#"{"default":"a","default":"b"}"#, SecretsError::RepeatedAccount),
             ("[null]", SecretsError::Form),
+            ("\u{feff}[\"s3cr3t\"]", SecretsError::Form),
             ("[\"a\",7]", SecretsError::Form),
             ("{}", SecretsError::NoAccount),
             ("{\"default\":null}", SecretsError::Form),

@@ -53,6 +53,8 @@ pub struct Readable {
     pub key: String,
     /// Hex SHA-256 over event name and payload.
     pub content: String,
+    /// When it happened by the provider's clock, if it says so.
+    pub time: Option<OffsetDateTime>,
 }
 
 /// Why a quarantined delivery cannot be released.
@@ -149,13 +151,14 @@ impl Release {
     /// It cannot be released.
     pub fn read(&self, quarantined: &Quarantined, new_id: bool) -> Result<Readable, Unusable> {
         let delivery = delivery(quarantined)?;
-        let (authenticated, Reading { event, key, content, .. }) = self.reading(&delivery, new_id)?;
+        let (authenticated, Reading { event, key, content, time }) = self.reading(&delivery, new_id)?;
         Ok(Readable {
             id: event.id,
             event_type: event.event_type.as_str(),
             subject: event.subject,
             key: partition_key(authenticated.provider().name, authenticated.account().as_str(), &key),
             content,
+            time,
         })
     }
 
