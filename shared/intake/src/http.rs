@@ -40,7 +40,9 @@ fn account(event: &ApiGatewayV2httpRequest, provider: &Provider) -> Option<Accou
     let path = event.raw_path.as_deref().unwrap_or_default();
     let stage = event.request_context.stage.as_deref().unwrap_or("$default");
     let path = path.strip_prefix('/').unwrap_or(path);
-    let path = path.strip_prefix(stage).filter(|rest| rest.is_empty() || rest.starts_with('/')).unwrap_or(path);
+    // No stage has a slash in its name: what claims to be one names no account.
+    let rest = path.strip_prefix(stage).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = rest.filter(|_| !stage.contains('/')).unwrap_or(path);
     let mut parts = path.split('/').filter(|part| !part.is_empty());
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (None, ..) => Some(Account::default()),
@@ -100,6 +102,7 @@ mod tests {
             ("/webhooks/shoppex/eu/shop", "$default", None),
             ("/webhooks", "$default", None),
             ("/other", "$default", None),
+            ("/a/b", "a/b", None),
         ] {
             let got = account(json!({"rawPath": path, "requestContext": {"stage": stage}}));
             assert_eq!(got, expected.map(str::to_owned).ok_or(Refusal::Address), "{path}");
