@@ -273,6 +273,9 @@ pub fn secrets(text: &str) -> Option<BTreeMap<String, Vec<Vec<u8>>>> {
         }
     };
     let default = |list| Some(BTreeMap::from([("default".to_owned(), list)]));
+    if text.strip_prefix('\u{feff}').is_some() {
+        return None;
+    }
     if !text.trim_start().starts_with(['{', '[', '"']) {
         let secret = text.trim();
         return if secret.chars().all(|c| c == '\0' || c.is_whitespace()) {
