@@ -98,8 +98,8 @@ impl Template {
     fn derive(&self, provider: &'static Provider, event: &str) -> Self {
         let mut derived = self.clone();
         event.clone_into(&mut derived.event);
-        if let Some(name) = envelope_name(&derived.body) {
-            let _ = derived.body.set(name, Json::text(event));
+        if let Some(name) = envelope_name(provider, &derived.body) {
+            let _ = derived.body.set(&name, Json::text(event));
         }
         for (_, value) in &mut derived.headers {
             if *value == self.event {
@@ -267,7 +267,7 @@ fn samples(provider: &'static Provider) -> Vec<Template> {
     own.filter_map(|(_, invocation)| {
         let request = Request::parse(invocation.as_bytes()).ok()?.pop()?;
         let body = Json::parse(&request.body)?;
-        let event = body.get(envelope_name(&body)?)?.as_text()?;
+        let event = body.get(&envelope_name(provider, &body)?)?.as_text()?;
         let headers = request.headers.iter().filter(|(name, _)| belongs_to_the_event(provider, name.as_str()));
         let headers = headers
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
@@ -288,9 +288,15 @@ fn belongs_to_the_event(provider: &Provider, name: &str) -> bool {
         || matches!(name, "host" | "content-length" | "x-amzn-trace-id"))
 }
 
-/// The member that names the event.
-fn envelope_name(body: &Json) -> Option<&'static str> {
-    ["event", "type"].into_iter().find(|name| body.get(name).is_some())
+/// The member that names the event: one with a name that the platform's table has, or else one called as most are.
+fn envelope_name(provider: &Provider, body: &Json) -> Option<String> {
+    let Json::Object(members) = body else { return None };
+    let is_known =
+        |value: &Json| value.as_text().is_some_and(|text| provider.events.iter().any(|(name, _)| *name == text));
+    let known = members.iter().find(|(_, value)| is_known(value));
+    known
+        .and_then(|(token, _)| Json::Token(token.clone()).as_text())
+        .or_else(|| ["event", "type"].into_iter().find(|name| body.get(name).is_some()).map(str::to_owned))
 }
 
 /// What the event is about.
