@@ -25,15 +25,14 @@ pub static PROVIDER: Provider = Provider {
     )],
     dynamic_delivery: &[],
     events: &[("paid", EventType::OrderPaid)],
+    payload: &["order"],
     read,
 };
 
-fn read<'d>(envelope: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    let order = envelope.object("order").ok_or(Unreadable::Payload)?;
+fn read<'d>(envelope: &Object<'d>, order: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
     Ok(Facts {
         name: envelope.get("what").ok_or(Unreadable::EventName)?,
         identity: Identity::given(envelope, "id")?,
-        payload: envelope.get("order").ok_or(Unreadable::Payload)?,
         resource_id: order.id("number"),
         amount: amount(order.decimal("sum"), Unit::Major, order.string("currency")),
         customer: order.id("buyer"),

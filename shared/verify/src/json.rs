@@ -1,16 +1,29 @@
-//! One level of a JSON object, with every value kept as it was written.
+//! Levels of a JSON object, with every value kept as it was written.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt};
+use std::{borrow::Cow, collections::BTreeMap, fmt, iter};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor},
+    de::{
+        DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor,
+        value::{self, BorrowedStrDeserializer, MapDeserializer},
+    },
+    forward_to_deserialize_any,
 };
 use serde_json::value::RawValue;
 
 /// The members of one JSON object; each value is its own text.
 #[derive(Debug)]
 pub(crate) struct Object<'d>(BTreeMap<Cow<'d, str>, &'d RawValue>);
+
+/// What an envelope carries.
+#[derive(Debug)]
+pub(crate) struct Payload<'d> {
+    /// All of it.
+    pub text: &'d RawValue,
+    /// The object that it is, or that it wraps.
+    pub object: Object<'d>,
+}
 
 /// Why a text is no object, for [`Object::strict`].
 #[derive(Debug, PartialEq, Eq)]
@@ -20,33 +33,42 @@ pub(crate) enum Trouble {
     DuplicateKey,
 }
 
+/// The envelope, and the payload in it: `path` names its member, and where that wraps what the event is about, the
+/// member within. Two members of one name are an error in the envelope, where readers would disagree on which counts.
+pub(crate) fn envelope<'d>(text: &'d str, path: &[&str]) -> Result<(Object<'d>, Option<Payload<'d>>), Trouble> {
+    // A large payload is read once, not once per level.
+    if let Some(Level { members, payload }) = Level::read(text, path) {
+        return Ok((Object::unique(members)?, payload));
+    }
+    // Level by level, for what is unusual: no payload object, or its name spelled with escapes.
+    let envelope = Object::strict(text)?;
+    let mut names = path.iter();
+    let payload = names.next().and_then(|name| {
+        let object = names.try_fold(envelope.object(name)?, |object, name| object.object(name))?;
+        Some(Payload { text: envelope.get(name)?, object })
+    });
+    Ok((envelope, payload))
+}
+
 impl<'d> Object<'d> {
-    /// The envelope: two members of one name are an error, since readers disagree on which one counts.
+    /// An object that names no member twice.
     pub fn strict(text: &'d str) -> Result<Self, Trouble> {
-        if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
+        if !text.trim_start_matches(WHITE).starts_with('{') {
             // Whole, so that "no object" is told from "no JSON".
             return Err(serde_json::from_str::<IgnoredAny>(text).map_or(Trouble::NotJson, |_| Trouble::NotAnObject));
         }
-        let members: Members = serde_json::from_str(text).map_err(|_| Trouble::NotJson)?;
-        let count = members.0.len();
-        let object = Object(members.0.into_iter().collect());
+        Object::unique(Level::read(text, &[]).ok_or(Trouble::NotJson)?.members)
+    }
+
+    fn unique(members: Members<'d>) -> Result<Self, Trouble> {
+        let count = members.len();
+        let object = Object::from(members);
         if object.0.len() == count { Ok(object) } else { Err(Trouble::DuplicateKey) }
     }
 
     /// A member that is an object. Of two members of one name the last counts, as in every common parser.
     pub fn object(&self, name: &str) -> Option<Object<'d>> {
-        let members: Members = serde_json::from_str(self.get(name)?.get()).ok()?;
-        Some(Object(members.0.into_iter().collect()))
-    }
-
-    /// A member of a member, both objects; large ones are read once, not once per level.
-    pub fn object_in(&self, outer: &str, name: &str) -> Option<Object<'d>> {
-        let mut text = serde_json::Deserializer::from_str(self.get(outer)?.get());
-        match Within(name).deserialize(&mut text) {
-            Ok(members) => members.map(|members| Object(members.0.into_iter().collect())),
-            // The name stands there twice, and not for an object each time: the last one counts here too.
-            Err(_) => self.object(outer)?.object(name),
-        }
+        Level::read(self.get(name)?.get(), &[]).map(|level| Object::from(level.members))
     }
 
     /// All members, by name.
@@ -98,95 +120,189 @@ fn integer(value: &RawValue) -> Option<&str> {
     text.bytes().all(|b| b.is_ascii_digit() || b == b'-').then_some(text)
 }
 
-/// Reads the members of one member, and of the others only where they end.
-struct Within<'n>(&'n str);
+/// JSON's white space.
+const WHITE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-impl<'de> DeserializeSeed<'de> for Within<'_> {
-    type Value = Option<Members<'de>>;
+type Members<'d> = Vec<(Cow<'d, str>, &'d RawValue)>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+impl<'d> From<Members<'d>> for Object<'d> {
+    fn from(members: Members<'d>) -> Self {
+        Object(members.into_iter().collect())
+    }
+}
+
+/// One level as it is read: the members in their order, and what the path led to.
+struct Level<'d> {
+    members: Members<'d>,
+    payload: Option<Payload<'d>>,
+}
+
+/// Reads a level of `text`, and in the same pass the levels on the path.
+struct Reader<'d, 'p> {
+    text: &'d str,
+    path: &'p [&'p str],
+}
+
+impl<'d> Level<'d> {
+    /// None for what is no JSON object, or where the path leads to none.
+    fn read(text: &'d str, path: &[&str]) -> Option<Self> {
+        let mut json = serde_json::Deserializer::from_str(text);
+        let level = Reader { text, path }.deserialize(&mut json).ok()?;
+        json.end().ok().map(|()| level)
+    }
+}
+
+impl<'d> DeserializeSeed<'d> for Reader<'d, '_> {
+    type Value = Level<'d>;
+
+    fn deserialize<D: Deserializer<'d>>(self, deserializer: D) -> Result<Level<'d>, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
-impl<'de> Visitor<'de> for Within<'_> {
-    type Value = Option<Members<'de>>;
+impl<'d> Visitor<'d> for Reader<'d, '_> {
+    type Value = Level<'d>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = None;
-        while let Some(name) = map.next_key::<Text<'de>>()? {
-            if name.0 == self.0 {
-                members = Some(map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
+    fn visit_map<A: MapAccess<'d>>(self, mut map: A) -> Result<Level<'d>, A::Error> {
+        let (mut members, mut payload) = (Members::new(), None);
+        while let Some(Text(name)) = map.next_key()? {
+            let value = match self.path {
+                [next, path @ ..] if name == *next => {
+                    let inner = map.next_value_seed(Reader { text: self.text, path })?;
+                    let text = written(self.text, &name, &inner.members);
+                    let text = text.ok_or_else(|| A::Error::custom("not where it was looked for"))?;
+                    payload = match inner.payload {
+                        None if path.is_empty() => Some(Payload { text, object: inner.members.into() }),
+                        wrapped => wrapped.map(|Payload { object, .. }| Payload { text, object }),
+                    };
+                    text
+                }
+                _ => map.next_value()?,
+            };
+            members.push((name, value));
         }
-        Ok(members)
+        Ok(Level { members, payload })
+    }
+}
+
+/// The object that was just read, as it stands in `text`: from the brace behind its name to the one behind its last
+/// member. None where the name is spelled with escapes, and so is no part of the text.
+fn written<'d>(text: &'d str, name: &Cow<'d, str>, members: &Members<'d>) -> Option<&'d RawValue> {
+    let behind = |part: &'d str| text.get(part.as_ptr().addr().checked_sub(text.as_ptr().addr())? + part.len()..);
+    let Cow::Borrowed(name) = *name else { return None };
+    let colon = behind(name)?.strip_prefix('"')?.trim_start_matches(WHITE);
+    let open = colon.strip_prefix(':')?.trim_start_matches(WHITE);
+    let end = members.last().map_or(open.strip_prefix('{'), |(_, value)| behind(value.get()))?;
+    let rest = end.trim_start_matches(WHITE).strip_prefix('}')?;
+    let object = open.strip_suffix(rest).filter(|object| object.starts_with('{'))?;
+    <&RawValue>::deserialize(Valid(object)).ok()
+}
+
+/// A text that a parser has been through: as a `RawValue` without another pass. It speaks to `RawValue` as the
+/// deserializers of `serde_json` do: a map of one entry, named as it asks.
+struct Valid<'d>(&'d str);
+
+impl<'de> Deserializer<'de> for Valid<'de> {
+    type Error = value::Error;
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, raw: V) -> Result<V::Value, Self::Error> {
+        raw.visit_map(MapDeserializer::new(iter::once((name, BorrowedStrDeserializer::new(self.0)))))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(value::Error::custom("only a RawValue is made of this"))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct seq
+        tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
 #[derive(Deserialize)]
 struct Text<'d>(#[serde(borrow)] Cow<'d, str>);
 
-struct Members<'d>(Vec<(Cow<'d, str>, &'d RawValue)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Collect;
-
-        impl<'de> Visitor<'de> for Collect {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(name) = map.next_key::<Text<'de>>()? {
-                    members.push((name.0, map.next_value()?));
-                }
-                Ok(Members(members))
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Err(E::custom("null"))
-            }
-        }
-
-        deserializer.deserialize_map(Collect)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::Object;
+    use super::{Level, Object, Trouble, envelope};
+
+    /// Both ways of reading come to the same, and say whether one pass was enough.
+    fn both(text: &str, path: &[&str]) -> (Option<(String, Option<String>)>, bool) {
+        let (members, payload) = envelope(text, path).unwrap();
+        let one_by_one = path[1..].iter().fold(members.object(path[0]), |object, name| object?.object(name));
+        let id = |object: &Object<'_>| object.get("id").map(|id| id.get().to_owned());
+        assert_eq!(payload.as_ref().map(|payload| id(&payload.object)), one_by_one.as_ref().map(id), "{text}");
+        if let Some(payload) = &payload {
+            assert_eq!(payload.text.get(), members.get(path[0]).unwrap().get(), "{text}");
+            // What serde_json itself takes for the value.
+            assert_eq!(payload.text.get(), Object::strict(text).unwrap().get(path[0]).unwrap().get(), "{text}");
+        }
+        let found = payload.map(|payload| (payload.text.get().to_owned(), id(&payload.object)));
+        (found, Level::read(text, path).is_some())
+    }
 
     #[test]
-    fn reading_two_levels_at_once_is_reading_them_one_by_one() {
-        for data in [
-            r#"{"object":{"id":1}}"#,
-            r#"{"a":[{"object":2}],"object":{"id":{"id":3}},"z":0}"#,
-            r#"{"object":{"id":1},"object":{"id":2}}"#,
-            r#"{"object":1,"object":{"id":2}}"#,
-            r#"{"object":{"id":1},"object":"no"}"#,
-            r#"{"object":null}"#,
-            r#"{"other":{}}"#,
-            "{}",
-            "[]",
-            "null",
-            r#"{"ob\u006aect":{"id":1}}"#,
+    fn one_pass_reads_what_level_by_level_reads() {
+        for (data, id, once) in [
+            (r#"{"object":{"id":1}}"#, Some(Some("1")), true),
+            (r#"{ "a" : [{"object":2}] , "object" : { "id" : {"id":3} } , "z":0 }"#, Some(Some(r#"{"id":3}"#)), true),
+            (r#"{"object":{}}"#, Some(None), true),
+            ("{\"object\":\t{\r\n}\n}", Some(None), true),
+            (r#"{"object":{"id":"}\"{"},"z":"}"}"#, Some(Some(r#""}\"{""#)), true),
+            (r#"{"object":{"id":1},"object":{"id":2}}"#, Some(Some("2")), true),
+            (r#"{"object":{"id":1},"id":4,"object":{}}"#, Some(None), true),
+            (r#"{"other":{}}"#, None, true),
+            ("{}", None, true),
+            // One by one.
+            (r#"{"object":1,"object":{"id":2}}"#, Some(Some("2")), false),
+            (r#"{"object":{"id":1},"object":"no"}"#, None, false),
+            (r#"{"object":null}"#, None, false),
+            (r#"{"object":1e999}"#, None, false),
+            ("[]", None, false),
+            ("null", None, false),
+            (r#"{"ob\u006aect":{"id":1}}"#, Some(Some("1")), false),
         ] {
-            let text = format!(r#"{{"data":{data}}}"#);
-            let envelope = Object::strict(&text).unwrap();
-            let id = |object: Option<Object<'_>>| object.map(|object| object.get("id").map(|id| id.get().to_owned()));
-            let one_by_one = envelope.object("data").and_then(|data| data.object("object"));
-            assert_eq!(id(envelope.object_in("data", "object")), id(one_by_one), "{data}");
+            for text in [
+                format!(r#"{{"data":{data}}}"#),
+                format!("{{ \"data\" \n: {data} , \"request\":{{\"data\":1}}}}"),
+                format!(r#"{{"event":"data","x":{{"data":{{"object":7}}}},"data":{data}}}"#),
+            ] {
+                let (found, in_one) = both(&text, &["data", "object"]);
+                let expected = id.map(|id| (data.to_owned(), id.map(str::to_owned)));
+                assert_eq!((found, in_one), (expected, once), "{text}");
+            }
+            // The payload itself.
+            let (found, in_one) = both(&format!(r#"{{"data":{data}}}"#), &["data"]);
+            assert_eq!((found.map(|(text, _)| text), in_one), {
+                let object = data.starts_with('{');
+                (object.then(|| data.to_owned()), object)
+            });
         }
-        assert!(Object::strict("{}").unwrap().object_in("data", "object").is_none());
+    }
+
+    #[test]
+    fn one_pass_is_as_strict_as_two() {
+        for (text, trouble) in [
+            (r#"{"data":{},"data":{}}"#, Trouble::DuplicateKey),
+            (r#"{"data":{},"x":1,"\u0078":2}"#, Trouble::DuplicateKey),
+            (r#"{"data":{}} x"#, Trouble::NotJson),
+            (r#"{"data":{},}"#, Trouble::NotJson),
+            (r#"{"data":{"a":1 "b":2}}"#, Trouble::NotJson),
+            ("{\"data\":{\"a\":\"\u{1}\"}}", Trouble::NotJson),
+            (r#"{"data":{"a":"\x"}}"#, Trouble::NotJson),
+            (r#"[{"data":{}}]"#, Trouble::NotAnObject),
+        ] {
+            assert_eq!(envelope(text, &["data"]).map(|_| ()), Err(trouble), "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_costs_no_stack() {
+        let text = format!(r#"{{"data":{{"a":{}{}}}}}"#, "[".repeat(1 << 20), "]".repeat(1 << 20));
+        assert!(both(&text, &["data"]).0.is_some());
     }
 }

@@ -69,8 +69,6 @@ pub(crate) struct Facts<'d> {
     pub name: &'d RawValue,
     /// What tells this event from every other.
     pub identity: Identity<'d>,
-    /// The provider's whole `data`.
-    pub payload: &'d RawValue,
     pub resource_id: Option<Cow<'d, str>>,
     pub amount: Option<Amount>,
     pub customer: Option<Cow<'d, str>>,
@@ -125,12 +123,13 @@ pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>,
         return Err(Unreadable::ByteOrderMark);
     }
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
-    let envelope = Object::strict(text).map_err(|trouble| match trouble {
+    let (envelope, payload) = json::envelope(text, provider.payload).map_err(|trouble| match trouble {
         json::Trouble::NotJson => Unreadable::NotJson,
         json::Trouble::NotAnObject => Unreadable::NotAnObject,
         json::Trouble::DuplicateKey => Unreadable::DuplicateKey,
     })?;
-    let facts = (provider.read)(&envelope)?;
+    let payload = payload.ok_or(Unreadable::Payload)?;
+    let facts = (provider.read)(&envelope, &payload.object)?;
     let name = json::string(facts.name)
         .filter(|name| (1..=MAX_NAME_BYTES).contains(&name.len()))
         .ok_or(Unreadable::EventName)?;
@@ -150,7 +149,7 @@ pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>,
     let content = {
         // The name's length first: no two pairs of name and payload run into the same bytes.
         let length = (name.len() as u64).to_be_bytes();
-        digest([&length, name.as_bytes(), facts.payload.get().as_bytes()])
+        digest([&length, name.as_bytes(), payload.text.get().as_bytes()])
     };
     let account = authenticated.account().to_string();
     let event = Event {
@@ -172,7 +171,7 @@ pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>,
             amount: facts.amount,
             customer: facts.customer.map(|id| Customer { id: id.into_owned() }),
             status: facts.status.map(Cow::into_owned),
-            payload: Cow::Borrowed(facts.payload),
+            payload: Cow::Borrowed(payload.text),
         },
     };
     Ok(Reading { event, time: facts.time, key, content })

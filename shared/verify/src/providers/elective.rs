@@ -30,18 +30,17 @@ pub static PROVIDER: Provider = Provider {
         ("order.fulfilled", EventType::OrderFulfilled),
         ("customer.created", EventType::CustomerCreated),
     ],
+    payload: &["data"],
     read,
 };
 
-fn read<'d>(envelope: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
+fn read<'d>(envelope: &Object<'d>, data: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
     let name = envelope.get("event").ok_or(Unreadable::EventName)?;
-    let data = envelope.object("data").ok_or(Unreadable::Payload)?;
     let about_a_customer = crate::json::string(name).is_some_and(|name| name.starts_with("customer."));
     let resource = if about_a_customer { "customer_id" } else { "orderId" };
     Ok(Facts {
         name,
         identity: Identity::given(envelope, "id")?,
-        payload: envelope.get("data").ok_or(Unreadable::Payload)?,
         resource_id: data.id(resource).or_else(|| data.id("id")),
         amount: amount(data.decimal("total"), Unit::Minor, data.string("currency")),
         customer: data.id("customer_id"),

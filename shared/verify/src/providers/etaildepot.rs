@@ -35,17 +35,16 @@ pub static PROVIDER: Provider = Provider {
         ("card.issued", EventType::CardIssued),
         ("transaction.created", EventType::TransactionCreated),
     ],
+    payload: &["data", "object"],
     read,
 };
 
-fn read<'d>(envelope: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    let object = envelope.object_in("data", "object").ok_or(Unreadable::Payload)?;
+fn read<'d>(envelope: &Object<'d>, object: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
     // Documented as an object; a bare id costs nothing to understand.
     let customer = object.object("customer").map_or_else(|| object.id("customer"), |customer| customer.id("id"));
     Ok(Facts {
         name: envelope.get("type").ok_or(Unreadable::EventName)?,
         identity: Identity::given(envelope, "id")?,
-        payload: envelope.get("data").ok_or(Unreadable::Payload)?,
         resource_id: object.id("id"),
         amount: amount(object.decimal("amount"), Unit::Minor, object.string("currency")),
         customer,

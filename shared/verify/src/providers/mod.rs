@@ -28,8 +28,10 @@ pub struct Provider {
     pub dynamic_delivery: &'static [&'static str],
     /// The platform's event names, and what they are called here.
     pub events: &'static [(&'static str, EventType)],
-    /// Reads the envelope.
-    pub(crate) read: for<'d> fn(&Object<'d>) -> Result<Facts<'d>, Unreadable>,
+    /// The envelope's member that is the payload; and, where that wraps the object that the event is about, its member.
+    pub(crate) payload: &'static [&'static str],
+    /// Reads the envelope and the object that the event is about.
+    pub(crate) read: for<'d> fn(&Object<'d>, &Object<'d>) -> Result<Facts<'d>, Unreadable>,
 }
 
 impl Provider {

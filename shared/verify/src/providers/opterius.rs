@@ -27,6 +27,7 @@ pub static PROVIDER: Provider = Provider {
         ("domain.renewed", EventType::DomainRenewed),
         ("order.completed", EventType::OrderCompleted),
     ],
+    payload: &["data"],
     read,
 };
 
@@ -42,12 +43,10 @@ const fn scheme(remainder: Remainder) -> Scheme {
     }
 }
 
-fn read<'d>(envelope: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    let data = envelope.object("data").ok_or(Unreadable::Payload)?;
+fn read<'d>(envelope: &Object<'d>, data: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
     Ok(Facts {
         name: envelope.get("event").ok_or(Unreadable::EventName)?,
-        identity: Identity::composite(envelope, &data)?,
-        payload: envelope.get("data").ok_or(Unreadable::Payload)?,
+        identity: Identity::composite(envelope, data)?,
         resource_id: data.id("id"),
         amount: amount(data.decimal("total"), Unit::Minor, data.string("currency_code")),
         customer: data.id("client_id"),

@@ -38,6 +38,7 @@ pub static PROVIDER: Provider = Provider {
         ("subscription:created", EventType::SubscriptionCreated),
         ("subscription:cancelled", EventType::SubscriptionCancelled),
     ],
+    payload: &["data"],
     read,
 };
 
@@ -56,12 +57,10 @@ const V2: Scheme = Scheme {
 const V1: Scheme =
     Scheme { name: "v1", hash: Hash::Sha512, encoding: Encoding::Hex, layout: Layout::Header("x-shoppex-signature") };
 
-fn read<'d>(envelope: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    let data = envelope.object("data").ok_or(Unreadable::Payload)?;
+fn read<'d>(envelope: &Object<'d>, data: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
     Ok(Facts {
         name: envelope.get("event").ok_or(Unreadable::EventName)?,
         identity: Identity::Content,
-        payload: envelope.get("data").ok_or(Unreadable::Payload)?,
         resource_id: data.id("uniqid").or_else(|| data.id("id")),
         amount: amount(data.decimal("total"), Unit::Major, data.string("currency")),
         customer: data.id("customer_id"),

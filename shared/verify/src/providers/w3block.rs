@@ -32,15 +32,14 @@ pub static PROVIDER: Provider = Provider {
         ("order.expired", EventType::OrderExpired),
         ("order.cancelled", EventType::OrderCancelled),
     ],
+    payload: &["data"],
     read,
 };
 
-fn read<'d>(envelope: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    let data = envelope.object("data").ok_or(Unreadable::Payload)?;
+fn read<'d>(envelope: &Object<'d>, data: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
     Ok(Facts {
         name: envelope.get("event").ok_or(Unreadable::EventName)?,
-        identity: Identity::composite(envelope, &data)?,
-        payload: envelope.get("data").ok_or(Unreadable::Payload)?,
+        identity: Identity::composite(envelope, data)?,
         resource_id: data.id("id"),
         amount: amount(data.decimal("currencyAmount"), Unit::Major, None),
         customer: data.id("userId"),
