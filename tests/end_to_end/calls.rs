@@ -52,6 +52,11 @@ async fn pass_on(State(recorder): State<Recorder>, headers: HeaderMap, body: Byt
     let (service, operation) = target.split_once('.').unwrap();
     // What operators find in CloudTrail.
     assert_eq!(headers["user-agent"], concat!("hookgate/", env!("CARGO_PKG_VERSION")));
+    // What Lambda finds loops of functions and queues by. There is none before the first delivery.
+    if operation == "PutItem" {
+        let trace = headers["x-amzn-trace-id"].to_str().unwrap();
+        assert!(trace.starts_with("Root=1-") && trace.contains(";Parent="), "{trace}");
+    }
     let (action, url) = match service {
         "DynamoDB_20120810" => ("dynamodb", &recorder.dynamodb),
         "AmazonSQS" => ("sqs", &recorder.sqs),

@@ -48,7 +48,17 @@ impl Intercept for Lean {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        context.request_mut().headers_mut().insert("user-agent", USER_AGENT);
+        let headers = context.request_mut().headers_mut();
+        headers.insert("user-agent", USER_AGENT);
+        // What Lambda's recursion detection goes by. The SDK sets it too, byte by byte, unless it is there.
+        if let Some(trace) = std::env::var("_X_AMZN_TRACE_ID").ok().filter(|trace| is_plain(trace)) {
+            headers.insert("x-amzn-trace-id", trace);
+        }
         Ok(())
     }
+}
+
+/// Whether the text may stand in a header as it is. What may not is left to the SDK, which escapes it.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
