@@ -6,15 +6,20 @@
 use std::{
     collections::BTreeSet,
     fmt::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
 
+use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use hookgate::{
+    engines::{self, Engines},
     json::{Escapes, Json, Space, Style},
-    samples,
+    local::{Local, SecretsFile},
+    messages, samples,
 };
 use hookgate_event::EventType;
+use hookgate_intake::MAX_MESSAGE_BYTES;
 use hookgate_verify::{Account, Delivery, Layout, Provider, Secrets, Verifier, providers, sender};
 use http::{HeaderMap, HeaderName};
 use jsonschema::Validator;
@@ -116,25 +121,174 @@ fn every_platform_has_a_page() {
     }
 }
 
-/// The queue's description for this version, with an event that really comes of a sample.
-#[test]
-fn the_queue_is_described_as_the_code_uses_it() {
-    let example = sample_events().into_iter().find(|(name, _)| name == "elective/order-paid").expect("that sample").1;
-    let mut text = String::new();
-    for line in read("asyncapi.yaml").lines() {
-        let name = line.split_inclusive(": ").next().unwrap_or_default();
-        match name {
-            "  version: " => writeln!(text, "{name}{}", env!("CARGO_PKG_VERSION")),
-            "          payload: " => writeln!(text, "{name}{}", example[0]),
-            _ => writeln!(text, "{line}"),
-        }
-        .unwrap();
+/// What the queue's description says, from a message that really went over a queue.
+struct Queued {
+    /// The queue's URL, without scheme and address.
+    path: String,
+    dead_letters: String,
+    /// How often a message is received before it is a dead letter.
+    receives: u64,
+    /// In seconds.
+    visibility: u64,
+    /// In seconds.
+    retention: u64,
+    /// The message attributes' names and values, in the event's order.
+    attributes: Vec<(String, String)>,
+    event: String,
+}
+
+/// Sends one sample through the local intake and receives what comes of it.
+async fn queued(name: &str) -> Queued {
+    let sample = read_samples().into_iter().find(|sample| sample.name == name).expect("that sample");
+    let event = sample_events().into_iter().find(|(known, _)| known == name).expect("that sample").1[0].clone();
+    let free = SocketAddr::from(([127, 0, 0, 1], 0));
+    let engines = Engines::start(free, free).await.unwrap();
+    let resources = engines::provision(&engines).await.unwrap();
+    let secrets = SecretsFile::read(&file("../../events/secrets.json")).unwrap();
+    let local = Local::start(free, &engines, &resources, &secrets, Box::new(|_| {})).await.unwrap();
+    let answer = sample.send(&reqwest::Client::new(), &local.url(), sample.body.clone()).await.unwrap();
+    assert_eq!(answer.outcome, "queued");
+
+    let (sqs, url) = (engines.sqs(), resources.events_url);
+    let receive = sqs.receive_message().queue_url(&url).message_attribute_names("All");
+    let batch = receive.message_system_attribute_names(MessageSystemAttributeName::All).send().await.unwrap();
+    let message = batch.messages.unwrap().remove(0);
+    let group = &message.attributes().unwrap()[&MessageSystemAttributeName::MessageGroupId];
+    assert_eq!(*group, format!("{}/default", sample.provider.name));
+    let sent: Value = serde_json::from_str(&event).unwrap();
+    let attribute = |(name, attribute): (&String, &MessageAttributeValue)| {
+        assert_eq!(attribute.data_type(), "String", "{name}");
+        assert_eq!(sent[name], attribute.string_value().unwrap(), "{name} is that of the event");
+        (name.clone(), attribute.string_value().unwrap().to_owned())
+    };
+    let mut attributes: Vec<_> = message.message_attributes().unwrap().iter().map(attribute).collect();
+    attributes.sort_by_key(|(name, _)| event.find(&format!("\"{name}\":")));
+    let look = sqs.get_queue_attributes().queue_url(&url).attribute_names(QueueAttributeName::RedrivePolicy);
+    let looked = look.send().await.unwrap().attributes.unwrap();
+    let redrive: Value = serde_json::from_str(&looked[&QueueAttributeName::RedrivePolicy]).unwrap();
+
+    // What is so on AWS only stands in the template, and what is so here must be the same there.
+    let template = read("../../template.yaml");
+    let resource = template.split("\n  EventsQueue:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).unwrap();
+    let setting = |name: &str| -> u64 {
+        let value = resource.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(": "));
+        value.and_then(|value| value.split(' ').next()?.parse().ok()).unwrap_or_else(|| panic!("no {name}"))
+    };
+    let receives = setting("maxReceiveCount");
+    assert_eq!(redrive["maxReceiveCount"], receives);
+    assert_eq!(setting("MaximumMessageSize"), MAX_MESSAGE_BYTES as u64);
+    Queued {
+        path: url.splitn(4, '/').last().unwrap().to_owned(),
+        dead_letters: messages::name(redrive["deadLetterTargetArn"].as_str().unwrap()).to_owned(),
+        receives,
+        visibility: setting("VisibilityTimeout"),
+        retention: setting("MessageRetentionPeriod"),
+        attributes,
+        event,
     }
+}
+
+#[tokio::test]
+async fn the_queue_is_described_as_the_code_uses_it() {
+    const LOCAL: &str = "127.0.0.1:9002";
+    const OUTPUT: &str = "EventsQueueUrl";
+    assert!(read("../../template.yaml").contains(&format!("\n  {OUTPUT}:\n")), "the template has no such output");
+    let Queued { path, dead_letters, receives, visibility, retention, attributes, event } =
+        queued("elective/order-paid").await;
+    let queue = messages::name(&path);
+    let most = format!("{} MiB ({MAX_MESSAGE_BYTES} bytes)", MAX_MESSAGE_BYTES >> 20);
+    let names: Vec<_> = attributes.iter().map(|(name, _)| &name[..]).collect();
+    let required = names.join(", ");
+    let (mut headers, mut values) = (String::new(), String::new());
+    for (name, value) in &attributes {
+        write!(headers, "\n          {name}:\n            $ref: \"./event.schema.json#/properties/{name}\"").unwrap();
+        write!(values, "\n            {name}: {value}").unwrap();
+    }
+    let (version, license) = (env!("CARGO_PKG_VERSION"), env!("CARGO_PKG_LICENSE"));
+    let text = format!(
+        r##"# Written by cli/tests/contract.rs from what the code sends.
+asyncapi: 3.0.0
+info:
+  title: Hookgate
+  version: {version}
+  description: >-
+    Webhook intake for e-commerce platforms. Whichever platform spoke, consumers read one form of event from one queue.
+  license:
+    name: {license}
+defaultContentType: application/json
+
+servers:
+  aws:
+    host: sqs.{{region}}.amazonaws.com
+    protocol: sqs
+    description: The queue's address is the output {OUTPUT} of the stack.
+    variables:
+      region:
+        description: The region of the stack.
+  local:
+    host: {LOCAL}
+    protocol: sqs
+    description: The local intake, `cargo run`. The queue's address is http://{LOCAL}/{path}.
+
+channels:
+  events:
+    address: {queue}
+    title: Every event of every platform
+    description: >-
+      A standard queue: at least once, in no order. Deduplicate on source and id. A message that has been received
+      {receives} times and not been deleted goes to the dead letters, {dead_letters}.
+    messages:
+      event:
+        $ref: "#/components/messages/event"
+    bindings:
+      sqs:
+        bindingVersion: 0.2.0
+        queue:
+          name: {queue}
+          fifoQueue: false
+          visibilityTimeout: {visibility}
+          messageRetentionPeriod: {retention}
+          redrivePolicy:
+            deadLetterQueue:
+              name: {dead_letters}
+            maxReceiveCount: {receives}
+
+operations:
+  queue:
+    action: send
+    summary: Queue an event that its platform was proved to have sent.
+    channel:
+      $ref: "#/channels/events"
+    messages:
+      - $ref: "#/channels/events/messages/event"
+
+components:
+  messages:
+    event:
+      name: event
+      title: An event
+      summary: CloudEvents 1.0 in structured mode, at most {most} with its attributes.
+      contentType: application/json
+      headers:
+        description: >-
+          SQS message attributes, each of the type String, for filters. The MessageGroupId is {{provider}}/{{account}}, so that
+          no shop waits for another's flood. The system attribute AWSTraceHeader carries the X-Ray trace, if there is one.
+        type: object
+        required: [{required}]
+        properties:{headers}
+      payload:
+        $ref: "./event.schema.json"
+      correlationId:
+        description: The same for every copy of an event within one source.
+        location: $message.payload#/id
+      examples:
+        - name: order-paid
+          summary: Elective Commerce says that an order is paid.
+          headers:{values}
+          payload: {event}
+"##
+    );
     written("asyncapi.yaml", &text);
-    let limit = format!("at most {} MiB with its attributes", hookgate_intake::MAX_MESSAGE_BYTES >> 20);
-    for said in [&*limit, "address: hookgate-events", "required: [type, provider, account]", "{provider}/{account}"] {
-        assert!(text.contains(said), "docs/contract/asyncapi.yaml does not say {said}");
-    }
 }
 
 /// The schema as published, and closed: what this version knows and nothing else, so that nothing is left undescribed.
@@ -173,10 +327,13 @@ fn events(provider: &'static Provider, headers: HeaderMap, body: Vec<u8>, secret
     Some([event.to_json(), event.to_json_gzip()])
 }
 
+fn read_samples() -> Vec<samples::Sample> {
+    samples::read(&file("../../events")).unwrap()
+}
+
 /// The event of each sample, in the open and compressed.
 fn sample_events() -> Vec<(String, [String; 2])> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
-    let secrets: Value = serde_json::from_str(&std::fs::read_to_string(folder.join("secrets.json")).unwrap()).unwrap();
+    let secrets: Value = serde_json::from_str(&read("../../events/secrets.json")).unwrap();
     let event = |sample: samples::Sample| {
         // Every account's secret is good here: the account is no part of what is judged.
         let accounts = secrets[sample.provider.name].as_object().unwrap();
@@ -187,7 +344,7 @@ fn sample_events() -> Vec<(String, [String; 2])> {
         let events = events(sample.provider, headers, sample.body, &secrets).expect(&sample.name);
         (sample.name, events)
     };
-    samples::read(&folder).unwrap().into_iter().map(event).collect()
+    read_samples().into_iter().map(event).collect()
 }
 
 #[test]
