@@ -52,9 +52,9 @@ pub struct Signed {
     pub what: String,
     /// The signed text. Payloads carry personal data: show it only to whoever asks.
     pub text: Vec<u8>,
-    /// The first digits of the MAC that the account's current secret makes.
+    /// The first eight hex digits of the MAC that the account's current secret makes.
     pub expected: Option<String>,
-    /// The first digits of the MAC that the request has.
+    /// The first eight hex digits of the MAC that the request has.
     pub received: Option<String>,
 }
 
@@ -74,7 +74,8 @@ pub struct Diagnosis {
 /// Two guesses together take some hundred MACs: too long to wait for over more than this.
 const MOST_BYTES_FOR_PAIRS: usize = 1024 * 1024;
 
-/// Explains the request, as if it had been received at `now`.
+/// Explains the request, as if it had been received at `now`. Takes milliseconds; two guesses together are tried on at most
+/// 1 MiB.
 #[must_use]
 pub fn explain(
     request: &Request,

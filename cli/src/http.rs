@@ -84,7 +84,7 @@ impl Poster {
         Ok(Poster { client: Client::builder(TokioExecutor::new()).build(connector), url })
     }
 
-    /// Sends a delivery.
+    /// Sends a delivery, and waits for at most 30 s.
     ///
     /// # Errors
     /// No answer came: why, in words.
@@ -101,11 +101,11 @@ impl Poster {
         })
     }
 
-    /// Sends a request and reads its answer, whose body is None where it broke off or is too long. Follows no redirect:
-    /// what a header holds is for this address only.
+    /// Sends a request and reads its answer, whose body is None where it broke off or is longer than 64 KiB. Follows no
+    /// redirect: what a header holds is for this address only.
     ///
     /// # Errors
-    /// No answer came, or none in time.
+    /// No answer came, or none within `patience`.
     pub async fn exchange(
         &self,
         outgoing: Outgoing,
@@ -122,7 +122,7 @@ impl Poster {
     /// The same for a request of any kind, wherever it goes.
     ///
     /// # Errors
-    /// No answer came, or none in time.
+    /// No answer came, or none within `patience`.
     pub async fn send(
         &self,
         request: Request<Full<bytes::Bytes>>,

@@ -37,7 +37,7 @@ pub struct Taken {
     pub headers: HeaderMap,
     /// The body, as far as it is kept.
     pub body: Vec<u8>,
-    /// How long the body was.
+    /// How long the body was, in bytes.
     pub body_bytes: usize,
     /// The HTTP status of the answer.
     pub status: u16,

@@ -114,7 +114,7 @@ impl Json {
     }
 
     /// Changes every value that is neither object nor array.
-    pub fn for_each_token(&mut self, change: &mut impl FnMut(&mut String)) {
+    pub(crate) fn for_each_token(&mut self, change: &mut impl FnMut(&mut String)) {
         match self {
             Json::Object(members) => members.iter_mut().for_each(|(_, value)| value.for_each_token(change)),
             Json::Array(items) => items.iter_mut().for_each(|item| item.for_each_token(change)),

@@ -38,7 +38,8 @@ impl<'c> Held<'c> {
         Held { clients, url, receipts: HashMap::new(), hidden: HIDDEN, prolonged: Instant::now() }
     }
 
-    /// Up to ten messages that were not met before; `wait` for the first. None where the queue has no more to give.
+    /// Up to ten messages that were not met before, hidden from others for two minutes; waits for the first, in whole
+    /// seconds, at most SQS' 20. None where the queue has no more to give.
     ///
     /// # Errors
     /// The queue does not answer.
@@ -144,7 +145,8 @@ pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -
     Ok(got.attributes.and_then(|mut attributes| attributes.remove(&name)))
 }
 
-/// How long to wait for messages that are there: SQS on AWS asks all of its servers only if it may wait.
+/// How long to wait for messages that are there: SQS on AWS asks all of its servers
+/// [only if it may wait](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html).
 #[must_use]
 pub fn patience(clients: &Clients) -> Duration {
     Duration::from_secs(if clients.is_local() { 0 } else { 2 })

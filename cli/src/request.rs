@@ -90,8 +90,7 @@ impl Request {
     }
 
     /// Whether it carries something that only this provider sends.
-    #[must_use]
-    pub fn is_of(&self, provider: &'static Provider) -> bool {
+    pub(crate) fn is_of(&self, provider: &'static Provider) -> bool {
         let mut schemes = provider.modes.iter().flat_map(|(_, schemes)| schemes.iter());
         self.provider().is_some_and(|named| named.name == provider.name)
             || schemes.any(|scheme| match scheme.layout {
@@ -506,8 +505,7 @@ pub fn choose(
 }
 
 /// Whether any platform keeps something of its signature in a header of this name.
-#[must_use]
-pub fn platform_of_header(name: &str) -> Option<&'static Provider> {
+pub(crate) fn platform_of_header(name: &str) -> Option<&'static Provider> {
     let header = |layout: &hookgate_verify::Layout| match layout {
         hookgate_verify::Layout::Header(signature) | hookgate_verify::Layout::StampedHeader { signature, .. } => {
             *signature == name

@@ -152,7 +152,7 @@ impl fmt::Display for Answer {
     }
 }
 
-/// Every message on the queue, left there for whoever comes next.
+/// Every message on the queue, left there for whoever comes next; hidden for 60 s should this process end meanwhile.
 ///
 /// # Errors
 /// The queue does not answer.

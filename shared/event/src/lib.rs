@@ -44,7 +44,9 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// One normalised event: CloudEvents 1.0 attributes, Hookgate's extension attributes, and the [`Data`].
+/// One normalised event: CloudEvents 1.0 [context attributes](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes),
+/// Hookgate's [extension attributes](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#extension-context-attributes),
+/// and the [`Data`].
 ///
 /// Borrows the payload from the text that it was parsed from; [`Event::into_owned`] lets go of that text.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,7 +54,7 @@ pub struct Event<'a> {
     /// Always [`SpecVersion`], written `"1.0"`; anything else does not parse.
     pub specversion: SpecVersion,
     /// The platform's id of the event, or, where it gives none, the hex SHA-256 that stands for it.
-    /// Unique within [`source`](Self::source).
+    /// 1 to 256 bytes, unique within [`source`](Self::source).
     pub id: String,
     /// `/webhooks/{provider}/{account}`: where the event came in.
     pub source: String,
@@ -62,22 +64,23 @@ pub struct Event<'a> {
     /// `{kind}/{id}` of the resource that the event is about, like `order/8f3e`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// When it happened by the platform's clock, RFC 3339 in UTC. Absent where the platform gave no usable time.
+    /// When it happened by the platform's clock, [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, as precise as
+    /// the platform tells it. Absent where the platform gave no usable time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// Always [`ContentType`], written `"application/json"`.
     pub datacontenttype: ContentType,
     /// The platform: `elective`, `shoppex`, `etaildepot`, `opterius` or `w3block`.
     pub provider: String,
-    /// Which of your shops on that platform; `default` unless the webhook's address names one.
+    /// Which of your shops on that platform, `[a-z0-9-]{1,64}`; `default` unless the webhook's address names one.
     pub account: String,
-    /// The platform's own name of the event, like `order:paid:product`.
+    /// The platform's own name of the event, like `order:paid:product`: 1 to 256 bytes.
     #[serde(rename = "providertype")]
     pub provider_type: String,
     /// When Hookgate received the delivery, RFC 3339 in UTC with milliseconds.
     #[serde(rename = "receivedtime")]
     pub received_time: String,
-    /// The platform's id of this delivery, where it signs one (Shoppex V2). Another attempt may carry another id.
+    /// The platform's id of this delivery, `[A-Za-z0-9_-]{1,128}`, where it signs one (Shoppex V2). Another attempt may carry another id.
     #[serde(rename = "deliveryid", default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<String>,
     /// [W3C trace context](https://www.w3.org/TR/trace-context/#traceparent-header) of the invocation that queued it.
@@ -105,7 +108,7 @@ pub struct Data<'a> {
     pub status: Option<String>,
     /// The platform's whole `data`, byte for byte as it was signed: number spellings, key order and escapes included.
     ///
-    /// Large payloads travel compressed; they are opened while parsing.
+    /// What would not fit into a message of 1 MiB travels compressed, and is opened while parsing.
     pub payload: Cow<'a, RawValue>,
 }
 
@@ -125,7 +128,8 @@ pub struct Amount {
     pub value: String,
     /// What the digits count.
     pub unit: Unit,
-    /// ISO 4217 code, where the platform gives one.
+    /// The currency's [ISO 4217](https://www.iso.org/iso-4217-currency-codes.html) code in three capitals, where the
+    /// platform gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
 }
@@ -183,7 +187,8 @@ impl<'a> Event<'a> {
         serde_json::to_string(self).expect("text and raw JSON always serialize")
     }
 
-    /// Writes the event with its payload gzipped, as base64 in `data.payload_gzip`, for a queue with a size limit.
+    /// Writes the event with its payload gzipped ([RFC 1952](https://www.rfc-editor.org/rfc/rfc1952)), as padded base64
+    /// ([RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4)) in `data.payload_gzip`, for a queue with a size limit.
     /// [`Event::from_json`] reads both forms alike.
     ///
     /// # Panics

@@ -13,11 +13,12 @@ use serde_json::value::RawValue;
 
 use crate::{Amount, Customer, Data, Resource};
 
-/// The most that a compressed payload may inflate to, in bytes: 8 MiB. A Lambda function receives at most 6 MiB, so no
-/// real payload comes near it; a message made to fill the consumer's memory stops here.
+/// The most that a compressed payload may inflate to, in bytes: 8 MiB. A Lambda function
+/// [receives at most 6 MB](https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html), so no real payload
+/// comes near it; a message made to fill the consumer's memory stops here.
 pub const MAX_INFLATED_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Why a compressed payload did not open.
+/// Why a compressed payload did not open. Its text is in the error of [`Event::from_json`](crate::Event::from_json).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadError {
     /// Neither `payload` nor `payload_gzip`, or both.

@@ -19,7 +19,7 @@ pub struct Claim {
     pub key: String,
     /// The event's id, for people who look into the table.
     pub event_id: String,
-    /// Unique per invocation.
+    /// Unique per invocation: Lambda's request id.
     pub owner: String,
     /// Hex SHA-256 of what would be queued.
     pub content: String,
@@ -47,14 +47,14 @@ pub struct Stored {
 pub enum State {
     /// It may be sending, or have crashed. Its lease ends at this Unix time in milliseconds.
     Claimed {
-        /// When another invocation may take over.
+        /// When another invocation may take over, in Unix milliseconds.
         lease_until: i64,
     },
     /// The message is on the queue.
     Queued,
 }
 
-/// Why a claim was not written.
+/// Why a claim was not written, which is what its delivery is answered by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
     /// It was: this is our own claim, whose answer was lost before the SDK tried again. Go on.
@@ -63,17 +63,17 @@ pub enum Refusal {
     Duplicate,
     /// Another invocation is at work on it, for at most this many seconds more.
     Busy {
-        /// At least 1.
+        /// Seconds, at least 1: the answer's `Retry-After`.
         retry_after: u64,
     },
     /// The key stands for other content. One of the two deliveries is not what the provider documents.
     Conflict {
-        /// The content that the key stands for.
+        /// Hex SHA-256 of the content that the key stands for.
         claimed: String,
     },
 }
 
-/// When a released claim's lease ended. Releasing does not delete: the message may be on the queue all the same (this
+/// When a released claim's lease ended, in Unix milliseconds: long ago. Releasing does not delete: the message may be on the queue all the same (this
 /// invocation's earlier attempt, or the one it took over from, whose answer was lost), and the key must go on standing
 /// for its content alone.
 pub const RELEASED: i64 = 0;
@@ -152,7 +152,7 @@ pub fn admits(stored: Option<&Stored>, claim: &Claim, now: i64) -> bool {
     stored.expires_at < now / 1000 || (lease_is_over && stored.content == claim.content)
 }
 
-/// What a claim that was not admitted means for its delivery.
+/// What a claim that was not admitted means for its delivery. `now` is Unix milliseconds.
 #[must_use]
 pub fn judge(stored: &Stored, claim: &Claim, now: i64) -> Refusal {
     if stored.content != claim.content {

@@ -27,7 +27,7 @@ const BUDGET_MS: u64 = 5_000;
 /// Part of the answer's budget that is kept to release or settle the claim.
 pub(crate) const RESERVE: Duration = Duration::from_millis(500);
 
-/// Everything one function needs to know.
+/// Everything one function needs to know: the project's README lists the environment variables.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) verifier: Verifier,
@@ -55,8 +55,11 @@ impl Config {
     /// Reads the settings of the provider's function; `setting` looks up an environment variable. An empty variable is
     /// as good as none.
     ///
+    /// Numbers are whole: `CLAIM_TTL_DAYS` and `MAX_EVENT_AGE_DAYS` days from 1 to 3,650 (30, and none, where they are not
+    /// set), `RESPONSE_BUDGET_MS` milliseconds from 1,000 to 30,000 (5,000).
+    ///
     /// # Errors
-    /// The first setting that is missing or unusable.
+    /// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read.
     pub fn from_settings(
         provider: &'static Provider,
         setting: impl Fn(&str) -> Option<String>,
@@ -118,10 +121,10 @@ impl Config {
 }
 
 /// A DynamoDB client as lean as the intake's own, for other functions beside it; `setting` looks up an environment
-/// variable.
+/// variable. A call is tried three times, each for at most 1.5 s.
 ///
 /// # Errors
-/// The first setting that is missing or unusable. Lambda itself sets all that are required.
+/// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read. Lambda itself sets all that are required.
 pub fn dynamodb(setting: impl Fn(&str) -> Option<String>) -> Result<aws_sdk_dynamodb::Client, ConfigError> {
     let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
     let aws = aws(Duration::from_millis(BUDGET_MS), &setting, &required_of(&setting))?;

@@ -90,7 +90,8 @@ impl Intake {
         Intake { config, table }
     }
 
-    /// Takes one delivery: what to answer, and the one line to log.
+    /// Takes one delivery: what to answer, and the one line to log. Answers within the response budget
+    /// (`RESPONSE_BUDGET_MS`), and 100 ms before the invocation's deadline.
     pub async fn handle(&self, invocation: LambdaEvent<ApiGatewayV2httpRequest>) -> Handled {
         let started = Instant::now();
         let received = SystemTime::now();
@@ -141,7 +142,8 @@ impl Intake {
         Handled { response, log: line.to_json() }
     }
 
-    /// Does before the first delivery what it would have to wait for: reads the secrets, and opens the connections.
+    /// Does before the first delivery what it would have to wait for: reads the secrets (for at most 1.5 s), and opens the
+    /// connections (for at most 1 s).
     /// Gives a line to log where the secrets cannot be read: deliveries are answered 503 until they can.
     pub async fn initialise(&self) -> Option<String> {
         let connect = async {

@@ -25,7 +25,8 @@ pub use intake::release;
 pub use intake::{Handled, Intake};
 pub use queue::{MAX_MESSAGE_BYTES, Quarantined};
 
-/// The types of an invocation: what API Gateway (HTTP API) and Function URLs send, payload format 2.0.
+/// The types of an invocation: what API Gateway (HTTP API) and Function URLs send,
+/// [payload format 2.0](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).
 pub mod lambda {
     pub use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
     pub use lambda_runtime::{Context, LambdaEvent};

@@ -14,7 +14,8 @@ use hookgate_event::Event;
 use hookgate_verify::Authenticated;
 use serde::{Deserialize, Serialize};
 
-/// The most that SQS takes in one message, body and attributes together, in bytes: 1 MiB.
+/// The most that SQS takes in one message, body and attributes together, in bytes: 1 MiB, by its
+/// [quotas](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html).
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
 /// A message that fits.
@@ -28,18 +29,18 @@ pub(crate) struct Message {
 /// What is in the quarantine: one authentic delivery that is no usable event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// Why it is here.
+    /// Why it is here: one of the reasons in `docs/operate.md`.
     pub reason: String,
     /// Who sent it.
     pub provider: String,
     /// To which account.
     pub account: String,
-    /// When it was received, RFC 3339.
+    /// When it was received, RFC 3339 in UTC with milliseconds.
     pub received: String,
-    /// Where two contents came under one key: the hash of what is claimed.
+    /// Where two contents came under one key: the hex SHA-256 of what is claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_claimed: Option<String>,
-    /// Where two contents came under one key: the hash of this one.
+    /// Where two contents came under one key: the hex SHA-256 of this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_received: Option<String>,
     /// The request's headers, without signatures, cookies and authorization.

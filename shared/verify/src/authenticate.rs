@@ -38,11 +38,12 @@ pub enum Rejection {
     Malformed,
     /// No live secret of the account made this signature over this content.
     Mismatch,
-    /// The signature is right, and too old or from the future: a replay, or a clock that is off.
+    /// The signature is right, and its timestamp further from the time received than the scheme's tolerance (in seconds):
+    /// a replay, or a clock that is off.
     Expired,
     /// There is no such account.
     UnknownAccount,
-    /// A Shoppex *dynamic delivery* callback, whose answer Shoppex would hand to the buyer as the goods.
+    /// A Shoppex *dynamic delivery* callback, whose answer Shoppex (by its own documentation) hands to the buyer as the goods.
     /// Point the product's dynamic delivery at your own service, not at Hookgate.
     DynamicDelivery,
 }
@@ -60,7 +61,7 @@ impl Verifier {
     /// Applies the provider's setting, if it has one; `setting` looks up an environment variable.
     ///
     /// # Errors
-    /// The variable is set to a value that the provider does not know.
+    /// [`SettingError`]: the variable is set to a value that the provider does not know.
     pub fn new(provider: &'static Provider, setting: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
         let (name, modes) = (provider.setting, provider.modes);
         let chosen = match setting(name).filter(|_| !name.is_empty()) {
@@ -90,7 +91,7 @@ impl Verifier {
     /// a second chance with an older one.
     ///
     /// # Errors
-    /// See [`Rejection`].
+    /// The one [`Rejection`] that says why it is not proved; nothing of the delivery or of a secret is in it.
     pub fn authenticate<'d>(&self, delivery: &'d Delivery, secrets: &Secrets) -> Result<Authenticated<'d>, Rejection> {
         let provider = self.provider;
         if provider.dynamic_delivery.iter().any(|header| delivery.headers.contains_key(*header)) {
@@ -184,7 +185,8 @@ impl<'d> Authenticated<'d> {
     /// Reads the body into the normalised event.
     ///
     /// # Errors
-    /// What the provider signed is not what the provider documents. Such a delivery belongs into quarantine.
+    /// The [`Unreadable`] that says in what the signed body is not what the provider documents. Such a delivery belongs
+    /// into quarantine.
     pub fn read(&self) -> Result<Reading<'d>, Unreadable> {
         reading::read(self)
     }

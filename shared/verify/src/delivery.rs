@@ -10,15 +10,16 @@ use time::OffsetDateTime;
 pub struct Delivery {
     /// The request's headers.
     pub headers: HeaderMap,
-    /// The body's exact bytes: what the sender signed, decoded from base64 at most once.
+    /// The body's exact bytes: what the sender signed, decoded from base64 at most once. Of any length; Lambda hands over
+    /// [at most 6 MB](https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
     pub body: Vec<u8>,
     /// Which shop it is addressed to.
     pub account: Account,
-    /// When it was received, by our clock.
+    /// When it was received, by our clock: what signed timestamps are compared with.
     pub received: OffsetDateTime,
 }
 
-/// One of several shops on the same platform, named by the webhook's address: `[a-z0-9-]{1,64}`.
+/// One of several shops on the same platform, named by the webhook's address: `[a-z0-9-]{1,64}`, 1 to 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(String);
 

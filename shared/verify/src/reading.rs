@@ -17,11 +17,12 @@ use crate::{
 pub struct Reading<'d> {
     /// The normalised event.
     pub event: Event<'d>,
-    /// When it happened by the provider's clock, if it says so.
+    /// When it happened by the provider's clock, if it says so, in the years 0 to 9999.
     pub time: Option<OffsetDateTime>,
-    /// The idempotency key: made from signed content only, the same for every redelivery of the event.
+    /// The idempotency key: the provider's event id (1 to 256 bytes) or a hex SHA-256 (64 digits), made from signed content
+    /// only, the same for every redelivery of the event.
     pub key: String,
-    /// Hex SHA-256 over event name and payload: differs where a provider uses one id for two contents.
+    /// Hex SHA-256 (64 digits) over event name and payload: differs where a provider uses one id for two contents.
     pub content: String,
 }
 
@@ -207,7 +208,7 @@ fn rfc3339(time: OffsetDateTime) -> Option<String> {
     time.format(&Rfc3339).ok()
 }
 
-/// RFC 3339 in UTC with milliseconds: `2026-01-01T00:00:00.000Z`.
+/// [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC with milliseconds: `2026-01-01T00:00:00.000Z`.
 #[must_use]
 pub fn rfc3339_milliseconds(time: OffsetDateTime) -> String {
     let time = time.to_offset(UtcOffset::UTC);

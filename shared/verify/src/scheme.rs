@@ -10,7 +10,8 @@ use crate::{
     member::{self, Trouble},
 };
 
-/// One way in which a platform signs its deliveries.
+/// One way in which a platform signs its deliveries. The pages that say so are named in each platform's file under
+/// [`providers`](crate::providers).
 #[derive(Debug)]
 pub struct Scheme {
     /// Its name in logs, like `v2`.
@@ -23,16 +24,17 @@ pub struct Scheme {
     pub layout: Layout,
 }
 
-/// The hash under the HMAC.
+/// The hash under the HMAC ([RFC 2104](https://www.rfc-editor.org/rfc/rfc2104), the hashes of
+/// [FIPS 180-4](https://csrc.nist.gov/pubs/fips/180-4/upd1/final)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
-    /// HMAC-SHA256, 32 bytes.
+    /// HMAC-SHA256: a signature has 32 bytes.
     Sha256,
-    /// HMAC-SHA512, 64 bytes.
+    /// HMAC-SHA512: a signature has 64 bytes.
     Sha512,
 }
 
-/// How a signature is spelled. Hex digits may be of either case.
+/// How a signature is spelled ([RFC 4648](https://www.rfc-editor.org/rfc/rfc4648)). Hex digits may be of either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
     /// Hex.
@@ -56,7 +58,7 @@ pub enum Layout {
         delivery_id: &'static str,
         /// Repeats the timestamp, in Unix seconds.
         timestamp: &'static str,
-        /// How many seconds the timestamp may be away from now, in either direction.
+        /// How many seconds the timestamp may be away from the time received, in either direction.
         tolerance: u64,
     },
     /// In this top-level member of the JSON body, over the body without it.

@@ -43,7 +43,7 @@ impl Secrets {
     /// not JSON at all, is the secret of the account `default`.
     ///
     /// # Errors
-    /// See [`SecretsError`]. What cannot be read never leads to an account without a secret.
+    /// The first [`SecretsError`] that is found. What cannot be read never leads to an account without a secret.
     pub fn parse(text: &str) -> Result<Self, SecretsError> {
         // An editor's byte order mark would make JSON one long secret, which no signature matches.
         if text.starts_with('\u{feff}') {

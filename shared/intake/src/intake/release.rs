@@ -80,16 +80,16 @@ pub enum Released {
     Duplicate,
     /// The event's key stands for other content.
     Conflict {
-        /// The hash of what is claimed.
+        /// Hex SHA-256 of what is claimed.
         claimed: String,
-        /// The hash of this one.
+        /// Hex SHA-256 of this one.
         received: String,
     },
     /// It is more than a message can carry.
     TooLarge,
     /// Another invocation is at work on the same event, for at most this many seconds more.
     Busy {
-        /// At least 1.
+        /// Seconds, at least 1.
         retry_after: u64,
     },
     /// AWS did not do its part.
@@ -102,7 +102,8 @@ pub enum Released {
 }
 
 impl Quarantined {
-    /// The delivery's body, byte for byte. None where the message holds none that can be read.
+    /// The delivery's body, byte for byte. None where the message holds none that can be read, or one that inflates past
+    /// [`MAX_INFLATED_BYTES`].
     #[must_use]
     pub fn body_bytes(&self) -> Option<Vec<u8>> {
         match (&self.body, &self.body_gzip) {
@@ -122,7 +123,7 @@ impl Release {
     /// For deliveries of this provider; `setting` looks up its setting, which must be the functions' own.
     ///
     /// # Errors
-    /// The setting has a value that the provider does not know.
+    /// [`SettingError`]: the setting has a value that the provider does not know.
     pub fn new(
         provider: &'static Provider,
         setting: impl Fn(&str) -> Option<String>,
@@ -148,7 +149,7 @@ impl Release {
     /// What the delivery reads as. Calls nothing.
     ///
     /// # Errors
-    /// It cannot be released.
+    /// The [`Unusable`] that says why it cannot be released.
     pub fn read(&self, quarantined: &Quarantined, new_id: bool) -> Result<Readable, Unusable> {
         let delivery = delivery(quarantined)?;
         let (authenticated, Reading { event, key, content, time }) = self.reading(&delivery, new_id)?;
@@ -162,13 +163,14 @@ impl Release {
         })
     }
 
-    /// Takes the delivery through claim, queue and settle. `owner` must be unique per release.
+    /// Takes the delivery through claim, queue and settle, within 20 s. `owner` must be unique per release.
     ///
     /// `new_id` is for a key that stands for other content: the event then goes by the hash of its own content instead
     /// of the provider's id. That is the same for every release of this content, which so is queued once.
     ///
     /// # Errors
-    /// It cannot be released.
+    /// The [`Unusable`] that says why it cannot be released. What AWS does not do is no error but
+    /// [`Released::Unavailable`].
     pub async fn run(&self, quarantined: &Quarantined, new_id: bool, owner: String) -> Result<Released, Unusable> {
         let delivery = delivery(quarantined)?;
         let (authenticated, reading) = self.reading(&delivery, new_id)?;

@@ -9,7 +9,8 @@ use crate::{
     reading::{Facts, Identity, amount, unix_time},
 };
 
-/// Elective Commerce. Amounts are in minor units; the signing secret is used whole, `whsec_` included.
+/// Elective Commerce. Times are Unix seconds, amounts are in minor units; the signing secret is used whole, `whsec_`
+/// included.
 pub static PROVIDER: Provider = Provider {
     name: "elective",
     rejected_status: 401,

@@ -9,7 +9,7 @@ use crate::{
     reading::{Facts, Identity, amount, unix_time},
 };
 
-/// Etail Depot. Expects 400 for a wrong signature; amounts are in minor units.
+/// Etail Depot. Expects 400 for a wrong signature; times are Unix seconds, amounts are in minor units.
 pub static PROVIDER: Provider = Provider {
     name: "etaildepot",
     rejected_status: 400,

@@ -10,7 +10,7 @@ use hookgate_event::EventType;
 
 use crate::{Scheme, Unreadable, json::Object, reading::Facts};
 
-/// Every platform, by name.
+/// Every platform, in the order of their names. What each documents, and where, is in its file.
 pub static ALL: &[&Provider] =
     &[&elective::PROVIDER, &etaildepot::PROVIDER, &opterius::PROVIDER, &shoppex::PROVIDER, &w3block::PROVIDER];
 
@@ -18,7 +18,7 @@ pub static ALL: &[&Provider] =
 pub struct Provider {
     /// Its name in addresses, events, logs and settings.
     pub name: &'static str,
-    /// The HTTP status that tells it that a signature is wrong.
+    /// The HTTP status that tells it that a signature is wrong: the one that its documentation shows.
     pub rejected_status: u16,
     /// The environment variable that chooses among [`modes`](Self::modes); empty where there is one mode only.
     pub setting: &'static str,

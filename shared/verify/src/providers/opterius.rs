@@ -11,7 +11,7 @@ use crate::{
 
 /// Opterius Commerce. Signs the body and puts the signature into that same body, so it can only have signed the body
 /// with the signature left out: `OPTERIUS_SIGNED` says how. One reading is active at a time. Accepting both would let
-/// a captured signature be replayed with its signed text nested as `data`.
+/// a captured signature be replayed with its signed text nested as `data`. Times are RFC 3339, amounts are in minor units.
 pub static PROVIDER: Provider = Provider {
     name: "opterius",
     rejected_status: 401,

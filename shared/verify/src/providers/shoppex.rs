@@ -10,7 +10,8 @@ use crate::{
     reading::{Facts, Identity, amount, unix_time},
 };
 
-/// Shoppex. Where the V2 signature is there, V2 alone decides; `SHOPPEX_REQUIRE_V2=true` refuses V1 altogether.
+/// Shoppex. Where the V2 signature is there, V2 alone decides, for 300 seconds; `SHOPPEX_REQUIRE_V2=true` refuses V1
+/// altogether. Times are Unix seconds, amounts are decimals in major units.
 ///
 /// The idempotency key is the body's hash under both: under V1 the delivery id is unsigned, and a key that differed
 /// between V1 and V2 would let a replay in whose V2 headers were stripped.

@@ -10,7 +10,8 @@ use crate::{
 };
 
 /// W3block. Does not document how the signature is spelled, so hex and base64 are understood, told apart by length.
-/// Its `currencyId` is a UUID of its own and no ISO code: amounts come without a currency.
+/// Times are Unix milliseconds, amounts are decimals in major units. Its `currencyId` is a UUID of its own and no ISO 4217
+/// code: amounts come without a currency.
 pub static PROVIDER: Provider = Provider {
     name: "w3block",
     rejected_status: 401,
