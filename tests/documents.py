@@ -125,6 +125,8 @@ hookgate() {
 # Stays up in the reader's terminal; here in the background, in place of the one before.
 start_intake() {
   if [ -f intake.pid ]; then kill "$(cat intake.pid)"; while kill -0 "$(cat intake.pid)" 2> /dev/null; do sleep 0.1; done; fi
+  # Emptied now: what it says next must not be what the one before has said.
+  : > intake.log
   "$HOOKGATE" "$@" > intake.log 2>&1 &
   echo $! > intake.pid
   for _ in $(seq 300); do
