@@ -146,6 +146,20 @@ def test_every_suppression_has_a_reason():
             assert len(skip.get("comment", "")) > 20, (name, skip)
 
 
+def test_the_documents_name_every_alarm_and_every_parameter():
+    documented = (ROOT / "docs/operate.md").read_text()
+    for name, resource in RESOURCES.items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            alarm = resource["Properties"]["AlarmName"]["Fn::Sub"].removeprefix("${AWS::StackName}-")
+            alarm = next((alarm.removeprefix(f"{each}-") for each in PROVIDERS if alarm.startswith(f"{each}-")), alarm)
+            assert f"\n| `{alarm}` |" in documented, name
+    table = (ROOT / "docs/deploy.md").read_text()
+    for name, parameter in PARAMETERS.items():
+        if not name.startswith("Include"):
+            row = re.search(rf"^\|[^|]*`{name}`[^|]*\|([^|]*)\|", table, re.M)
+            assert row and (str(parameter["Default"]) or "none") in row[1], name
+
+
 if __name__ == "__main__":
     failed = 0
     for name, test in list(globals().items()):
