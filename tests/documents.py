@@ -56,7 +56,6 @@ BY_HAND = {
         "ends when it finds something",
         "test -f fuzz/fuzz_targets/authenticate.rs && test -f fuzz/json.dict",
     ),
-    "cargo run --manifest-path fuzz/Cargo.toml --example seed": ("adds to the kept corpus", "test -f fuzz/examples/seed.rs"),
     "hookgate redrive --aws --max-per-second 20": ("moto cannot move messages", "hookgate redrive --max-per-second 20"),
     "bench/run": ("builds and measures for a quarter of an hour", "bash -n bench/run"),
     "cargo bench --manifest-path bench/Cargo.toml": ("measures for minutes", "test -f bench/benches/pure.rs"),
@@ -95,6 +94,7 @@ start_intake() {
 }
 cargo() {
   case "$*" in
+    "run --manifest-path "*) (cd "$PROJECT" && command cargo "$@") ;;
     run | "run "*)
       shift
       while [ $# -gt 0 ]; do case "$1" in -q | --quiet) shift ;; --) shift; break ;; *) break ;; esac; done
@@ -261,9 +261,6 @@ def play(document, moto, platform):
         "AWS_PAGER": "",
         "SAM_CLI_TELEMETRY": "0",
     }
-    # What a long run has found: nothing new, so that nothing is kept.
-    (folder / "found/read").mkdir(parents=True)
-    shutil.copy(next((ROOT / "fuzz/corpus/read").iterdir()), folder / "found/read")
     started = time.monotonic()
     intake = "start_intake --no-samples > /dev/null\n"
     process = subprocess.Popen(

@@ -1,4 +1,4 @@
-//! Writes the first inputs of every target from the sample events: `cargo run --example seed`.
+//! Writes the first inputs of every target from the sample events into `found/`: `cargo run --example seed`.
 
 use std::{fs, path::Path};
 
@@ -205,7 +205,7 @@ fn message(provider: &str, payload: &str) -> String {
 
 /// Under its own digest, as libFuzzer names what it finds.
 fn write(root: &Path, target: &str, input: &[u8]) {
-    let folder = root.join("corpus").join(target);
+    let folder = root.join("found").join(target);
     fs::create_dir_all(&folder).expect("a folder");
     fs::write(folder.join(&reference::sha256(input)[..40]), input).expect("a file");
 }
