@@ -13,7 +13,9 @@ use aws_sdk_sqs::{
     types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
 };
 
-use crate::{aws::Clients, usage::UsageError};
+use serde_json::{Value, json};
+
+use crate::{aws::Clients, engines::JOURNAL, usage::UsageError};
 
 /// How long a message stays hidden should this process die before it gives it back. Prolonged at half of it.
 const HIDDEN: Duration = Duration::from_mins(2);
@@ -127,6 +129,44 @@ impl<'c> Held<'c> {
     {
         self.clients.failed(&format!("{doing} {}", name(self.url)), error)
     }
+}
+
+/// What was sent to a queue of the local intake.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its place in the journal.
+    pub number: u64,
+    /// SQS's id of it.
+    pub message_id: String,
+    /// Its text.
+    pub body: String,
+}
+
+/// What the journal of the local intake's SQS has of a queue from behind entry `after`, oldest first and a few at a time;
+/// waits for the first. Changes nothing for the queue's consumers.
+///
+/// # Errors
+/// Nobody answers, or another SQS, which keeps no journal.
+pub async fn journal(sqs: &str, queue_url: &str, after: u64, wait: Duration) -> Result<Vec<Entry>, UsageError> {
+    let failed =
+        |error: reqwest::Error| UsageError(format!("the local intake's SQS does not answer: {}", error.without_url()));
+    let request = json!({"QueueUrl": queue_url, "After": after, "WaitTimeSeconds": wait.as_secs()});
+    let call = reqwest::Client::new().post(sqs).body(request.to_string());
+    let answer = call.header("x-amz-target", format!("AmazonSQS.{JOURNAL}")).send().await.map_err(failed)?;
+    if !answer.status().is_success() {
+        return Err(UsageError(format!(
+            "what answers at {sqs} is not the local intake of this version, which keeps a journal"
+        )));
+    }
+    let answer: Value = serde_json::from_str(&answer.text().await.map_err(failed)?).unwrap_or_default();
+    let entries = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
+    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let read = |entry: &Value| Entry {
+        number: entry["Number"].as_u64().unwrap_or_default(),
+        message_id: text(entry, "MessageId"),
+        body: text(entry, "Body"),
+    };
+    Ok(entries.iter().map(read).collect())
 }
 
 /// A queue's name: the end of its URL, and of its ARN.

@@ -6,11 +6,10 @@ use anstyle::{AnsiColor, Style};
 use aws_sdk_sqs::types::QueueAttributeName;
 use hookgate_event::{Amount, Event, Unit};
 use hookgate_verify::{Account, Provider};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{
     aws::{Clients, Deployment, Queue},
-    engines::JOURNAL,
     messages::{self, Held, plain, print},
     usage::{self, UsageError},
 };
@@ -149,25 +148,10 @@ impl Source<'_> {
                 Ok(batch)
             }
             Source::Journal { clients, url, after } => {
-                let failed = |error: reqwest::Error| {
-                    UsageError(format!("the local intake's SQS does not answer: {}", error.without_url()))
-                };
-                let request = json!({"QueueUrl": url, "After": after, "WaitTimeSeconds": wait.as_secs()});
-                let call = reqwest::Client::new().post(clients.local_sqs()).body(request.to_string());
-                let answer =
-                    call.header("x-amz-target", format!("AmazonSQS.{JOURNAL}")).send().await.map_err(failed)?;
-                if !answer.status().is_success() {
-                    return Err(UsageError(format!(
-                        "what answers at {} is not the local intake of this version, which keeps a journal",
-                        clients.local_sqs()
-                    )));
-                }
-                let answer: Value = serde_json::from_str(&answer.text().await.map_err(failed)?).unwrap_or_default();
-                let entries = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
+                let entries = messages::journal(clients.local_sqs(), url, *after, wait).await?;
                 let Some(last) = entries.last() else { return Ok(None) };
-                *after = last["Number"].as_u64().unwrap_or(*after);
-                let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-                Ok(Some(entries.iter().map(|entry| (text(entry, "MessageId"), text(entry, "Body"))).collect()))
+                *after = last.number;
+                Ok(Some(entries.into_iter().map(|entry| (entry.message_id, entry.body)).collect()))
             }
         }
     }
