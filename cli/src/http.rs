@@ -39,6 +39,8 @@ pub struct Answer {
     pub outcome: Option<String>,
     /// The event's id, where it got that far.
     pub id: Option<String>,
+    /// In how many seconds the sender shall try again, where it is told.
+    pub retry_after: Option<u64>,
 }
 
 /// Why there is no answer.
@@ -93,11 +95,13 @@ impl Poster {
         let (head, body) = answer.into_parts();
         let json: Value = serde_json::from_slice(&body.unwrap_or_default()).unwrap_or_default();
         let text = |name: &str| json[name].as_str().map(str::to_owned);
+        let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|seconds| seconds.to_str().ok()?.parse().ok());
         let known = head.headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
         Ok(Answer {
             status: head.status.as_u16(),
             outcome: text("outcome").filter(|_| known),
             id: text("id").filter(|_| known),
+            retry_after,
         })
     }
 

@@ -60,6 +60,7 @@ struct Kept {
     bytes: usize,
     last: u64,
     received: u64,
+    died: u64,
     outcomes: [u64; OUTCOMES.len()],
 }
 
@@ -127,6 +128,11 @@ impl Journal {
         self.kept().received += 1;
     }
 
+    /// Counts a delivery that came in and whose function came to no end.
+    pub fn dies(&self) {
+        self.kept().died += 1;
+    }
+
     /// Keeps a delivery, and gives its number.
     pub fn keep(&self, taken: Taken) -> u64 {
         let kept = &mut *self.kept();
@@ -173,9 +179,9 @@ impl Journal {
 }
 
 impl Kept {
-    /// What came in, what became of it, and what is still being worked on.
+    /// What came in and what became of it. The rest is still being worked on.
     fn counts(&self) -> Value {
-        let mut counts = json!({"received": self.received});
+        let mut counts = json!({"received": self.received, "died": self.died});
         for (outcome, count) in OUTCOMES.iter().zip(self.outcomes) {
             counts[outcome] = count.into();
         }

@@ -29,7 +29,7 @@ use hookgate_verify::{Provider, Secrets, providers};
 use tokio::net::TcpListener;
 
 use crate::{
-    engines::{Engines, Resources},
+    engines::{Crash, Engines, Queues, Resources},
     journal::{Journal, MOST_BODY_BYTES, Taken},
     page,
 };
@@ -58,6 +58,7 @@ pub(crate) struct Functions {
     intakes: BTreeMap<&'static str, Intake>,
     invocations: AtomicU64,
     on_delivery: OnDelivery,
+    queues: Queues,
     /// What they took.
     pub(crate) journal: Journal,
 }
@@ -121,7 +122,7 @@ impl Local {
         })?;
         let address = listener.local_addr().map_err(|error| LocalError(error.to_string()))?;
         let (invocations, journal) = (AtomicU64::new(0), Journal::default());
-        let functions = Arc::new(Functions { intakes, invocations, on_delivery, journal });
+        let functions = Arc::new(Functions { intakes, invocations, on_delivery, queues: engines.queues(), journal });
         let page = page::router(functions.clone(), engines, resources, secrets)?;
         let router = page.merge(Router::new().fallback(invoke).with_state(functions));
         tokio::spawn(async move { axum::serve(listener, router).await });
@@ -153,13 +154,13 @@ fn setting(name: &str, engines: &Engines, resources: &Resources, secrets: &str) 
 }
 
 async fn invoke(State(functions): State<Arc<Functions>>, request: Request) -> Response {
-    functions.deliver(request).await.0
+    functions.deliver(request, None).await.0
 }
 
 impl Functions {
     /// What API Gateway and Lambda do: wrap the request into an event, invoke, unwrap the answer. Gives the delivery's
-    /// number in the journal too, where a function took it.
-    pub(crate) async fn deliver(self: &Arc<Self>, request: Request) -> (Response, Option<u64>) {
+    /// number in the journal too, where a function took it and came to an end.
+    pub(crate) async fn deliver(self: &Arc<Self>, request: Request, crash: Option<Crash>) -> (Response, Option<u64>) {
         let (head, body) = request.into_parts();
         let path = head.uri.path().to_owned();
         let mut parts = path.split('/').skip(1);
@@ -175,20 +176,25 @@ impl Functions {
         let account = account.map(str::to_owned);
         self.journal.arrives();
         // As in Lambda, an invocation goes on to its end when the caller hangs up.
-        let invocation = tokio::spawn(self.clone().invoke(name, account, head, body));
-        match invocation.await {
-            Ok((response, number)) => (response, Some(number)),
-            Err(_) => (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None),
+        let invocation = tokio::spawn(self.clone().invoke(name, account, head, body, crash));
+        if let Ok(Some((response, number))) = invocation.await {
+            return (response, Some(number));
         }
+        // Dead: what API Gateway answers then.
+        self.journal.dies();
+        let message = axum::Json(serde_json::json!({"message": "Internal Server Error"}));
+        ((StatusCode::INTERNAL_SERVER_ERROR, message).into_response(), None)
     }
 
+    /// None where the function died as it was told to.
     async fn invoke(
         self: Arc<Self>,
         name: &'static str,
         account: Option<String>,
         head: Parts,
         body: Bytes,
-    ) -> (Response, u64) {
+        crash: Option<Crash>,
+    ) -> Option<(Response, u64)> {
         let intake = &self.intakes[name];
         // A copy: what hyper read may be a small part of a large buffer.
         let kept = body[..body.len().min(MOST_BODY_BYTES)].to_vec();
@@ -211,7 +217,24 @@ impl Functions {
         context.request_id = format!("local-{}-{number}", now.as_nanos());
         context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
 
-        let Handled { response, log } = intake.handle(LambdaEvent::new(event, context)).await;
+        let word = crash.map(|crash| {
+            let trace = format!("Root=1-{:08x}-{number:024x}", now.as_secs());
+            let word = self.queues.crash(&trace, crash);
+            context.xray_trace_id = Some(trace);
+            word
+        });
+        let dies = async {
+            match word {
+                Some(word) => word.await.is_ok(),
+                None => false,
+            }
+        };
+        // Dropped half-way it leaves behind what a killed sandbox does: its claim, until the lease ends.
+        let Handled { response, log } = tokio::select! {
+            biased;
+            true = dies => return None,
+            handled = intake.handle(LambdaEvent::new(event, context)) => handled,
+        };
         let number = self.journal.keep(Taken {
             number: 0,
             method: head.method,
@@ -223,9 +246,10 @@ impl Functions {
             log: serde_json::from_str(&log).unwrap_or_default(),
         });
         (self.on_delivery)(&log);
-        (answer(response), number)
+        Some((answer(response), number))
     }
 }
+
 /// API Gateway joins the values of a header that comes twice.
 fn joined(headers: &HeaderMap) -> HeaderMap {
     let join = |name| {

@@ -30,7 +30,7 @@ use time::OffsetDateTime;
 use tokio::{sync::broadcast, time::Interval};
 
 use crate::{
-    engines::{Engines, Queues, Resources, Seen},
+    engines::{Crash, Engines, Queues, Resources, Seen},
     explain::{command::as_json, explain},
     journal::Taken,
     local::{Functions, LocalError, SecretsFile},
@@ -112,6 +112,7 @@ pub(crate) fn router(
         .route("/api/queues", get(queues))
         .route("/api/catalogue", get(catalogue))
         .route("/api/send", post(send))
+        .route("/api/crash/{crash}/{*path}", post(crash))
         .layer(middleware::from_fn(guard))
         .with_state(Arc::new(page)))
 }
@@ -400,6 +401,17 @@ async fn replay(State(page): State<Arc<Page>>, Path(number): Path<u64>, Json(aga
     page.deliver(request).await
 }
 
+/// Has the function take a delivery, sent as its platform would, and die on the way.
+async fn crash(
+    State(page): State<Arc<Page>>,
+    Path((crash, path)): Path<(Crash, String)>,
+    mut request: Request,
+) -> Response {
+    let Ok(target) = format!("/{path}").parse() else { return StatusCode::NOT_FOUND.into_response() };
+    *request.uri_mut() = target;
+    page.functions.deliver(request, Some(crash)).await.0
+}
+
 impl Page {
     /// How many messages the queues hold.
     fn fullness(&self) -> Value {
@@ -410,7 +422,7 @@ impl Page {
 
     /// Has the function take a request, by the way that every delivery goes.
     async fn deliver(&self, request: Request) -> Response {
-        let (response, number) = self.functions.deliver(request).await;
+        let (response, number) = self.functions.deliver(request, None).await;
         let outcome = number.and_then(|number| self.functions.journal.get(number));
         let outcome = outcome.map(|taken| taken.said("outcome").to_owned());
         Json(json!({"number": number, "status": response.status().as_u16(), "outcome": outcome})).into_response()

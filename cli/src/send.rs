@@ -53,8 +53,9 @@ const MOST_CURL_BYTES: usize = 100_000;
 Scenarios say what should happen and check it against the answers, and against the queue of the local intake:
   duplicates    one event many times at once: queued once, and known from then on
   out-of-order  what happens to one order, last things first: all of it is queued, each with its own time
+  crash         a function that dies before SQS accepted, another after: busy until the lease ends, then queued; the
+                other's event twice, under one source and id (the local intake only; takes some 10 s)
   flood         many events at once: each is queued once
-(A crash between queue and table cannot be caused from outside; the project's tests/faults.rs does it.)
 
 Exit code: 0 all answers were 2xx (with --tamper: rejections), 1 not all, 2 the command line cannot be used.")]
 pub struct Arguments {

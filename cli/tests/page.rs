@@ -154,7 +154,7 @@ fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
     assert_eq!(intake.deliver("/webhooks/elective", &[], b"{}"), 401);
     let counts = &stream.next("delivery")["counts"];
     let expected = json!({"received": 2, "queued": 1, "duplicate": 0, "quarantined": 0, "rejected": 1, "too_large": 0,
-        "busy": 0, "unavailable": 0});
+        "busy": 0, "unavailable": 0, "died": 0});
     assert_eq!(*counts, expected);
 
     // What no function took is no delivery.
@@ -328,6 +328,12 @@ fn other_sites_are_refused() {
         intake.request("OPTIONS /api/send", &[("host", &intake.host), ("origin", "http://evil.example")], b"").0,
         403
     );
+    // No function dies for another site, or for what a tunnel passes on.
+    let crash = "POST /api/crash/claimed/webhooks/elective";
+    for (name, value) in [("origin", "http://evil.example"), ("x-forwarded-for", "203.0.113.9")] {
+        assert_eq!(intake.request(crash, &[("host", &intake.host), (name, value)], b"{}").0, 403, "{name}");
+    }
+    assert_eq!(intake.request(crash, &[("host", "evil.example")], b"{}").0, 403);
     assert_eq!(intake.get("/api/deliveries")["counts"]["received"], 0);
     // A link from elsewhere leads here.
     let link = [("host", &*intake.host), ("sec-fetch-site", "cross-site")];

@@ -17,7 +17,7 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// A local intake of its own, gone when dropped.
@@ -252,6 +252,73 @@ fn scenarios_come_out_as_they_should() {
     let played = intake.send(&["elective", "order.paid", "--scenario", "flood", "--repeat", "2", "--sqs", &other.sqs]);
     assert_eq!(played.code, Some(1));
     assert!(played.out.contains("✗ the queue grows by 2"), "{}", played.out);
+}
+
+/// What the scenario says of itself is true on the queue; and whoever delivers meanwhile notices nothing.
+#[tokio::test]
+async fn a_function_dies_in_the_middle_of_a_delivery() {
+    let intake = Intake::start(&[]);
+    let crash = ["shoppex", "order:paid", "--v2", "--scenario", "crash"];
+    let (crashing, meanwhile) = std::thread::scope(|scope| {
+        let crashing = scope.spawn(|| intake.send(&[&crash[..], &["--sqs", &intake.sqs, "--json"]].concat()));
+        let meanwhile = intake.send(&["elective", "order.paid", "--repeat", "300", "--concurrency", "5", "--json"]);
+        (crashing.join().unwrap(), meanwhile)
+    });
+    assert_eq!(meanwhile.json()["outcomes"], json!({"queued": 300}));
+    let played = crashing.json();
+    assert_eq!(crashing.code, Some(0), "{played:#}");
+    assert_eq!(played["outcomes"], json!({"HTTP 500": 2, "busy": 2, "duplicate": 2, "queued": 2}));
+    let checks = played["checks"].as_array().unwrap();
+    let found: Vec<_> = checks.iter().map(|check| check["found"].as_str().unwrap()).collect();
+    let expected = |told, copies| ["HTTP 500", "busy", told, "queued", "duplicate", copies];
+    assert_eq!(found, [expected(found[2], "1"), expected(found[8], "2")].concat());
+    // Less on a busy machine: what is left of the lease.
+    assert!([found[2], found[8]].iter().all(|told| ["in 10 s", "in 9 s", "in 8 s"].contains(told)), "{found:?}");
+    let elapsed = played["elapsed_ms"].as_f64().unwrap();
+    assert!((10_000.0..20_000.0).contains(&elapsed), "both wait for their leases at the same time: {elapsed} ms");
+
+    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
+    let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
+    let mut copies = BTreeMap::<_, usize>::new();
+    for message in samples::peek(&sqs, &queue).await.unwrap() {
+        let event = samples::event(&message).unwrap();
+        if event.provider == "shoppex" {
+            *copies.entry((event.source, event.id)).or_default() += 1;
+        }
+    }
+    let mut copies: Vec<_> = copies.into_values().collect();
+    copies.sort_unstable();
+    assert_eq!(copies, [1, 2]);
+}
+
+/// A platform's deliveries are sent nowhere before it is known that functions can die there.
+#[test]
+fn only_the_local_intake_can_let_a_function_die() {
+    // Takes whatever comes, as some handlers do.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/stage", listener.local_addr().unwrap());
+    let (asked, requests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut request) = (stream.unwrap(), [0; 4096]);
+            let read = stream.read(&mut request).unwrap();
+            asked.send(String::from_utf8_lossy(&request[..read]).into_owned()).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").unwrap();
+        }
+    });
+    let played = ran(&["elective", "order.paid", "--scenario", "crash", "--url", &url]);
+    assert_eq!((played.code, &*played.out), (Some(2), ""));
+    let expected = format!("no local intake answers at {url}/webhooks/elective: ");
+    assert!(played.err.contains(&expected) && played.err.contains("Start it with hookgate"), "{}", played.err);
+    let requests: Vec<_> = requests.try_iter().collect();
+    assert!(matches!(&requests[..], [one] if one.starts_with("GET /api/catalogue ")), "{requests:?}");
+
+    // Where there is one, a delivery that comes to an end is answered as ever.
+    let intake = Intake::start(&[]);
+    let played = intake.send(&["elective", "order.paid", "--scenario", "crash", "--secret", "x", "--json"]);
+    assert_eq!((played.code, &played.json()["outcomes"]), (Some(1), &json!({"rejected": 8})), "{}", played.err);
+    let played = intake.send(&["elective", "order.paid", "--scenario", "crash", "--secret", "x"]);
+    assert!(played.out.contains("✗ dead once claimed: no 2xx: rejected\n"), "{}", played.out);
 }
 
 #[test]

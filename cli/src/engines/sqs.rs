@@ -19,12 +19,14 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
 use serde_json::{Map, Value, json};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{net::TcpListener, sync::oneshot, time::Instant};
 use winterbaume_sqs::{
     model::{Message, MessageAttributeValue, ReceiveMessageRequest, SendMessageRequest},
     state::{QueueState, SqsError, SqsState},
     types::{self, MessageAttribute, MessageMoveTask},
 };
+
+use super::crash::{Crash, Crashes};
 
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
@@ -67,6 +69,7 @@ async fn answer(State(sqs): State<Arc<Sqs>>, headers: HeaderMap, body: Bytes) ->
     let answer = match serde_json::from_slice(&body) {
         Ok(request) if action == "ReceiveMessage" => sqs.wait(request).await,
         Ok(request) if action == JOURNAL => sqs.follow(&request).await,
+        Ok(request) if action == "SendMessage" => sqs.send(request).await,
         Ok(request) => sqs.perform(action, request),
         Err(error) => Err(error.into()),
     };
@@ -177,7 +180,7 @@ pub struct Seen {
 impl Queues {
     /// No queues yet, at a server whose address begins with `url`.
     pub(super) fn new(url: String) -> Self {
-        Queues(Arc::new(Sqs { queues: Mutex::default(), journal: Mutex::default(), url }))
+        Queues(Arc::new(Sqs { queues: Mutex::default(), journal: Mutex::default(), crashes: Crashes::default(), url }))
     }
 
     /// What a queue holds, with at most this many of its messages. None where there is no such queue.
@@ -188,6 +191,11 @@ impl Queues {
         let waiting = messages.iter().filter(|message| message.is_visible()).count();
         let latest = messages.iter().rev().take(most).map(seen).collect();
         Some(Look { waiting, in_flight: messages.len() - waiting, latest })
+    }
+
+    /// Has the function die that sends the message with this trace header. It receives the word to.
+    pub(crate) fn crash(&self, trace: &str, crash: Crash) -> oneshot::Receiver<()> {
+        self.0.crashes.arm(trace, crash)
     }
 
     /// The queue in which a message lies, and the message.
@@ -220,6 +228,7 @@ fn seen(message: &types::Message) -> Seen {
 struct Sqs {
     queues: Mutex<SqsState>,
     journal: Mutex<Journal>,
+    crashes: Crashes,
     /// Where this server listens; queue URLs begin with it.
     url: String,
 }
@@ -274,6 +283,21 @@ impl Sqs {
             }
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Performs `SendMessage`, unless its sender is to die before.
+    async fn send(&self, request: Value) -> Answer {
+        let trace = request["MessageSystemAttributes"]["AWSTraceHeader"]["StringValue"].as_str();
+        let Some((crash, word)) = trace.and_then(|trace| self.crashes.take(trace)) else {
+            return self.perform("SendMessage", request);
+        };
+        match crash {
+            Crash::Claimed => {}
+            Crash::Enqueued => drop(self.perform("SendMessage", request)?),
+        }
+        let _ = word.send(());
+        // An answer could come before the word does. This ends with the connection, which ends with the sender.
+        std::future::pending().await
     }
 
     /// Performs every other action.

@@ -1,5 +1,7 @@
 //! What should happen to many deliveries together, and whether it does.
 
+mod crash;
+
 use std::{collections::BTreeSet, fmt::Write, time::Instant};
 
 use anstyle::AnsiColor;
@@ -17,6 +19,8 @@ pub(super) enum Scenario {
     Duplicates,
     /// What happens to one order, last things first.
     OutOfOrder,
+    /// A function that dies in the middle of a delivery.
+    Crash,
     /// Many events at once.
     Flood,
 }
@@ -26,6 +30,13 @@ struct Check {
     what: String,
     found: String,
     right: bool,
+}
+
+/// What should have happened, and what did.
+struct Played {
+    expected: String,
+    results: Vec<Delivered>,
+    checks: Vec<Check>,
 }
 
 /// Plays it, shows what came of it, and tells whether all of it is as it should be.
@@ -38,63 +49,48 @@ pub(super) async fn play(
     as_json: bool,
 ) -> Result<bool, UsageError> {
     let now = OffsetDateTime::now_utc();
-    let (templates, concurrency) = match scenario {
-        Scenario::Duplicates => {
-            let one = plan.template(now);
-            ((0..repeat.unwrap_or(20)).map(|_| one.clone()).collect(), concurrency.unwrap_or(5))
-        }
-        // One at a time: the order is the point.
-        Scenario::OutOfOrder => (story(plan, now)?, 1),
-        Scenario::Flood => {
-            ((0..repeat.unwrap_or(500)).map(|_| plan.template(now)).collect(), concurrency.unwrap_or(32))
+    let say = |text: &str| {
+        if !as_json {
+            anstream::println!("{text}");
         }
     };
-    let count = templates.len() as u64;
-    let expected = match scenario {
-        Scenario::Duplicates => format!(
-            "{count} copies of one event, {concurrency} at a time: one is queued, every other is known (busy ones are \
-             sent again, as platforms do)."
-        ),
+    let started = Instant::now();
+    let Played { expected, results, checks } = match scenario {
+        Scenario::Duplicates => {
+            let (count, concurrency) = (repeat.unwrap_or(20), concurrency.unwrap_or(5));
+            let one = plan.template(now);
+            let expected = format!(
+                "{count} copies of one event, {concurrency} at a time: one is queued, every other is known (busy ones \
+                 are sent again, as platforms do)."
+            );
+            let templates = (0..count).map(|_| one.clone()).collect();
+            Many { expected, templates, concurrency, queued: 1 }.play(plan, poster, sqs, say).await?
+        }
         Scenario::OutOfOrder => {
-            let names: Vec<_> = templates.iter().map(|template: &Template| template.event.as_str()).collect();
-            format!(
+            let templates = story(plan, now)?;
+            let names: Vec<_> = templates.iter().map(|template| template.event.as_str()).collect();
+            let expected = format!(
                 "One story, last things first ({}): all are queued as they come. Hookgate does not sort; consumers go \
                  by each event's time.",
                 names.join(", ")
-            )
+            );
+            let queued = templates.len();
+            // One at a time: the order is the point.
+            Many { expected, templates, concurrency: 1, queued }.play(plan, poster, sqs, say).await?
         }
-        Scenario::Flood => format!(
-            "{count} events, {concurrency} at a time: each is queued once (busy ones are sent again, as platforms do)."
-        ),
-    };
-    if !as_json {
-        anstream::println!("{expected}");
-    }
-
-    let queue = sqs.map(|sqs| aws_sdk_sqs::Client::new(&engines::sdk_config(sqs)));
-    let before = waiting(queue.as_ref()).await;
-    let started = Instant::now();
-    let results = {
-        let plan = plan.clone();
-        let make = move |number| {
-            let template = usize::try_from(number).ok().and_then(|number| templates.get(number));
-            plan.outgoing(template.unwrap_or(&plan.template), OffsetDateTime::now_utc())
-        };
-        send_all(poster, make, count, concurrency, true).await?
+        Scenario::Crash => crash::play(plan, poster, sqs, say).await?,
+        Scenario::Flood => {
+            let (count, concurrency) = (repeat.unwrap_or(500), concurrency.unwrap_or(32));
+            let expected = format!(
+                "{count} events, {concurrency} at a time: each is queued once (busy ones are sent again, as platforms \
+                 do)."
+            );
+            let templates: Vec<_> = (0..count).map(|_| plan.template(now)).collect();
+            let queued = templates.len();
+            Many { expected, templates, concurrency, queued }.play(plan, poster, sqs, say).await?
+        }
     };
     let summary = Summary::of(&results, started.elapsed());
-    let mut checks = answers(scenario, &results);
-    let queued = if scenario == Scenario::Duplicates { 1 } else { count };
-    match (before, waiting(queue.as_ref()).await) {
-        (Some(before), Some(after)) => checks.push(Check {
-            what: format!("the queue grows by {queued} (if nothing else sends or reads meanwhile)"),
-            found: format!("{before} before, {after} after"),
-            right: after == before + queued,
-        }),
-        _ if as_json => {}
-        _ => anstream::println!("The queue is not looked at: it cannot be reached (--sqs)."),
-    }
-
     let as_expected = checks.iter().all(|check| check.right);
     if as_json {
         let mut json = summary.as_json(plan);
@@ -115,14 +111,55 @@ pub(super) async fn play(
     Ok(as_expected)
 }
 
+/// Deliveries that nothing happens to on the way, and what should become of them.
+struct Many {
+    expected: String,
+    templates: Vec<Template>,
+    concurrency: u64,
+    /// How many of them are queued. The others are known.
+    queued: usize,
+}
+
+impl Many {
+    async fn play(
+        self,
+        plan: &Plan,
+        poster: &Poster,
+        sqs: Option<String>,
+        say: impl Fn(&str),
+    ) -> Result<Played, UsageError> {
+        let Many { expected, templates, concurrency, queued } = self;
+        say(&expected);
+        let queue = sqs.map(|sqs| aws_sdk_sqs::Client::new(&engines::sdk_config(sqs)));
+        let before = waiting(queue.as_ref()).await;
+        let count = templates.len() as u64;
+        let results = {
+            let plan = plan.clone();
+            let make = move |number| {
+                let template = usize::try_from(number).ok().and_then(|number| templates.get(number));
+                plan.outgoing(template.unwrap_or(&plan.template), OffsetDateTime::now_utc())
+            };
+            send_all(poster, make, count, concurrency, true).await?
+        };
+        let mut checks = answers(queued, &results);
+        match (before, waiting(queue.as_ref()).await) {
+            (Some(before), Some(after)) => checks.push(Check {
+                what: format!("the queue grows by {queued} (if nothing else sends or reads meanwhile)"),
+                found: format!("{before} before, {after} after"),
+                right: after == before + queued as u64,
+            }),
+            _ => say(NOT_LOOKED_AT),
+        }
+        Ok(Played { expected, results, checks })
+    }
+}
+
+const NOT_LOOKED_AT: &str = "The queue is not looked at: it cannot be reached (--sqs).";
+
 /// What the answers must say.
-fn answers(scenario: Scenario, results: &[Delivered]) -> Vec<Check> {
+fn answers(queued: usize, results: &[Delivered]) -> Vec<Check> {
     let count = |outcome: &str| results.iter().filter(|result| label(&result.answer) == outcome).count();
     let ids: BTreeSet<_> = results.iter().filter_map(|result| result.answer.as_ref().ok()?.id.as_ref()).collect();
-    let (queued, duplicates) = match scenario {
-        Scenario::Duplicates => (1, results.len() - 1),
-        Scenario::OutOfOrder | Scenario::Flood => (results.len(), 0),
-    };
     let check = |what: &str, wanted: usize, found: usize| Check {
         what: format!("{wanted} {what}"),
         found: found.to_string(),
@@ -130,7 +167,7 @@ fn answers(scenario: Scenario, results: &[Delivered]) -> Vec<Check> {
     };
     vec![
         check("queued", queued, count("queued")),
-        check("duplicate", duplicates, count("duplicate")),
+        check("duplicate", results.len() - queued, count("duplicate")),
         check("different id(s)", queued, ids.len()),
     ]
 }
