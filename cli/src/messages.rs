@@ -185,6 +185,24 @@ pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -
     Ok(got.attributes.and_then(|mut attributes| attributes.remove(&name)))
 }
 
+/// Whether to receive from this queue counts as a failure of its consumers.
+///
+/// # Errors
+/// The queue does not answer.
+pub async fn has_dead_letters(clients: &Clients, url: &str) -> Result<bool, UsageError> {
+    Ok(attribute(clients, url, QueueAttributeName::RedrivePolicy).await?.is_some())
+}
+
+/// Such a queue is left alone, unless its consumers may be disturbed. `remedy` says what to do in place of that.
+#[must_use]
+pub fn would_disturb(url: &str, remedy: &str) -> UsageError {
+    UsageError(format!(
+        "{} has dead letters: to receive counts as a failure of its consumers, and hides its messages from them. {remedy}, \
+         or say --disturb-consumers",
+        name(url)
+    ))
+}
+
 /// How long to wait for messages that are there: SQS on AWS asks all of its servers
 /// [only if it may wait](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html).
 #[must_use]

@@ -40,6 +40,10 @@ struct Where {
     /// The quarantine's queue, by name or URL [default: the installation's].
     #[arg(long, value_name = "QUEUE")]
     quarantine: Option<String>,
+    /// Receive from a queue with dead letters, too: each message counts as received once more, and its consumers do not
+    /// get it meanwhile.
+    #[arg(long)]
+    disturb_consumers: bool,
     /// Answer in JSON.
     #[arg(long)]
     json: bool,
@@ -184,6 +188,9 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     };
     let clients = at.deployment.clients().await?;
     let url = clients.queue(Queue::Quarantine, at.quarantine.as_deref()).await?;
+    if !at.disturb_consumers && messages::has_dead_letters(&clients, &url).await? {
+        return Err(messages::would_disturb(&url, "Name the quarantine with --quarantine: as deployed, it has none"));
+    }
     let mut held = Held::new(&clients, &url);
     let worked = match &arguments.command {
         Command::List(list) => tokio::select! {

@@ -3,7 +3,6 @@
 use std::{fmt::Write as _, time::Duration};
 
 use anstyle::{AnsiColor, Style};
-use aws_sdk_sqs::types::QueueAttributeName;
 use hookgate_event::{Amount, Event, Unit};
 use hookgate_verify::{Account, Provider};
 use serde_json::Value;
@@ -82,16 +81,14 @@ enum Source<'c> {
 pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
-    let has_dead_letters = messages::attribute(&clients, &url, QueueAttributeName::RedrivePolicy).await?.is_some();
+    let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
     let mut source = if clients.is_local() && has_dead_letters {
         Source::Journal { clients: &clients, url: &url, after: 0 }
     } else if has_dead_letters && !arguments.disturb_consumers {
-        return Err(UsageError(format!(
-            "{} has dead letters: to receive counts as a failure of its consumers, and hides the event from them. Follow a \
-             queue for watching with --queue, one without dead letters (docs/consume.md, \"Several consumers\"), or say \
-             --disturb-consumers",
-            messages::name(&url)
-        )));
+        return Err(messages::would_disturb(
+            &url,
+            "Follow a queue for watching with --queue, one without dead letters (docs/consume.md, \"Several consumers\")",
+        ));
     } else {
         Source::Received(Held::new(&clients, &url))
     };

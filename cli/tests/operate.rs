@@ -452,6 +452,28 @@ async fn tail_refuses_where_looking_counts_as_failing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_quarantine_is_no_queue_whose_consumers_would_be_disturbed() {
+    let world = World::new().await;
+    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    let received = async || {
+        let seen = world.visible(&world.resources.events_url).await;
+        seen[0].attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount].clone()
+    };
+    for command in [&["list"][..], &["show", "3f1c2a90"], &["release", "3f1c2a90"]] {
+        let ran = world.run(&[&["quarantine"], command, &["--quarantine", "hookgate-events"]].concat()).await;
+        assert_eq!((ran.code, &*ran.out), (Some(2), ""), "{command:?}");
+        let expected = "hookgate-events has dead letters: to receive counts as a failure of its consumers, and hides its \
+                        messages from them. Name the quarantine with --quarantine: as deployed, it has none, or say \
+                        --disturb-consumers";
+        assert!(ran.err.contains(expected), "{}", ran.err);
+    }
+    assert_eq!(received().await, "1");
+    let ran = world.run(&["quarantine", "list", "--quarantine", "hookgate-events", "--disturb-consumers"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(received().await, "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_go_back_to_their_queue() {
     let world = World::new().await;
     let (events, dead) = (&world.resources.events_url, &world.resources.dead_letters_url);
