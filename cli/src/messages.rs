@@ -10,10 +10,12 @@ use std::{
 use aws_sdk_sqs::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
+    operation::receive_message::{ReceiveMessageError, ReceiveMessageOutput},
     types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
 };
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::{aws::Clients, engines::JOURNAL, usage::UsageError};
 
@@ -29,39 +31,60 @@ pub struct Held<'c> {
     url: &'c str,
     /// The latest receipt of each message, by its id.
     receipts: HashMap<String, String>,
+    /// The receive that is under way.
+    receiving: Option<JoinHandle<Received>>,
     hidden: Duration,
     prolonged: Instant,
 }
+
+type Received = Result<ReceiveMessageOutput, SdkError<ReceiveMessageError, HttpResponse>>;
 
 impl<'c> Held<'c> {
     /// Holds nothing yet.
     #[must_use]
     pub fn new(clients: &'c Clients, url: &'c str) -> Self {
-        Held { clients, url, receipts: HashMap::new(), hidden: HIDDEN, prolonged: Instant::now() }
+        Held { clients, url, receipts: HashMap::new(), receiving: None, hidden: HIDDEN, prolonged: Instant::now() }
     }
 
     /// Up to ten messages that were not met before, hidden from others for two minutes; waits for the first, in whole
     /// seconds, at most SQS' 20. None where the queue has no more to give.
     ///
+    /// May be dropped half-way: what SQS hands out all the same is met by the next call, or given back.
+    ///
     /// # Errors
     /// The queue does not answer.
     pub async fn more(&mut self, wait: Duration) -> Result<Option<Vec<Message>>, UsageError> {
         self.prolong().await?;
-        let receive = self.clients.sqs.receive_message().queue_url(self.url).max_number_of_messages(10);
-        let receive = receive
-            .visibility_timeout(seconds(self.hidden))
-            .wait_time_seconds(seconds(wait))
-            .message_system_attribute_names(MessageSystemAttributeName::All);
-        let received = receive.send().await.map_err(|error| self.failed("cannot receive from", &error))?;
-        let received = received.messages.unwrap_or_default();
+        if self.receiving.is_none() {
+            let receive = self.clients.sqs.receive_message().queue_url(self.url).max_number_of_messages(10);
+            let receive = receive
+                .visibility_timeout(seconds(self.hidden))
+                .wait_time_seconds(seconds(wait))
+                .message_system_attribute_names(MessageSystemAttributeName::All);
+            // A task of its own: a receive that is broken off may have hidden messages that nobody then knows of.
+            self.receiving = Some(tokio::spawn(receive.send()));
+        }
+        let received = self.received().await?;
         if received.is_empty() {
             return Ok(None);
         }
-        let new = |message: &Message| {
-            let id = message.message_id.clone().unwrap_or_default();
-            self.receipts.insert(id, message.receipt_handle.clone().unwrap_or_default()).is_none()
-        };
-        Ok(Some(received.into_iter().filter(new).collect()))
+        Ok(Some(received.into_iter().filter(|message| self.hold(message)).collect()))
+    }
+
+    /// Whether the message is a new one.
+    fn hold(&mut self, message: &Message) -> bool {
+        let id = message.message_id.clone().unwrap_or_default();
+        self.receipts.insert(id, message.receipt_handle.clone().unwrap_or_default()).is_none()
+    }
+
+    /// What the receive that is under way brings.
+    async fn received(&mut self) -> Result<Vec<Message>, UsageError> {
+        let Some(receiving) = &mut self.receiving else { return Ok(Vec::new()) };
+        let received = receiving.await;
+        self.receiving = None;
+        let received = received.map_err(|error| UsageError(error.to_string()))?;
+        let received = received.map_err(|error| self.failed("cannot receive from", &error))?;
+        Ok(received.messages.unwrap_or_default())
     }
 
     /// Deletes a message of these.
@@ -86,11 +109,16 @@ impl<'c> Held<'c> {
         Ok(())
     }
 
-    /// Makes every message visible again that was not deleted.
+    /// Makes every message visible again that was not deleted, those of a receive under way included, once it is over.
     ///
     /// # Errors
     /// The queue does not answer: the messages come back by themselves, later.
-    pub async fn give_back(self) -> Result<(), UsageError> {
+    pub async fn give_back(mut self) -> Result<(), UsageError> {
+        // Where it fails, it brought nothing.
+        let late = self.received().await.unwrap_or_default();
+        for message in &late {
+            self.hold(message);
+        }
         self.hide_for(Duration::ZERO).await
     }
 

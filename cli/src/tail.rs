@@ -13,8 +13,8 @@ use crate::{
     usage::{self, UsageError},
 };
 
-/// Longer waits would only delay the end.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long to wait for the next event at a time. Ctrl-C waits for the end of it, since SQS may be handing one out.
+const WAIT: Duration = Duration::from_secs(2);
 
 /// Follow the events on a queue as they come, and leave them there.
 ///

@@ -6,10 +6,13 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Command, Output, Stdio},
+    sync::Arc,
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName};
+use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
     engines::{Engines, Resources, provision},
@@ -131,6 +134,33 @@ impl World {
     async fn in_quarantine(&self) -> usize {
         self.visible(&self.resources.quarantine_url).await.len()
     }
+}
+
+/// An SQS before the world's, which carries out a call that has come in even if its caller is gone, as AWS does. `taken` is
+/// told the action of each call, and `answer` may answer what the world's SQS would not. Gives its address.
+async fn sqs_before(
+    world: &World,
+    taken: impl Fn(&str) + Clone + Send + Sync + 'static,
+    answer: impl Fn(&str, Value) -> Value + Send + Sync + 'static,
+) -> String {
+    let (sqs, answer) = (world.engines.sqs_url(), Arc::new(answer));
+    let take = move |headers: HeaderMap, body: String| {
+        let (sqs, answer) = (sqs.clone(), answer.clone());
+        let target = headers["x-amz-target"].to_str().unwrap().to_owned();
+        taken(target.rsplit('.').next().unwrap());
+        let carried_out = tokio::spawn(async move {
+            let call = reqwest::Client::new().post(sqs).header("x-amz-target", &target).body(body);
+            let answered = call.send().await.unwrap();
+            let status = answered.status();
+            let body = serde_json::from_str(&answered.text().await.unwrap()).unwrap();
+            (status, axum::Json(answer(target.rsplit('.').next().unwrap(), body)))
+        });
+        async { carried_out.await.unwrap() }
+    };
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(take)).await });
+    url
 }
 
 /// As the provider signs.
@@ -427,6 +457,51 @@ async fn tail_follows_until_ctrl_c_and_gives_back_what_it_holds() {
         let status = tokio::task::spawn_blocking(move || tail.wait().unwrap()).await.unwrap();
         assert_eq!(status.code(), Some(0));
         assert_eq!(world.visible(url).await.len(), if url == events { 3 } else { 2 });
+    }
+}
+
+/// What SQS hands out at the moment of Ctrl-C is given back too, not hidden for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receive_that_is_under_way_at_ctrl_c_hides_nothing() {
+    let world = World::new().await;
+    let quarantine = &world.resources.quarantine_url;
+    let (asked, mut receives) = tokio::sync::mpsc::unbounded_channel();
+    let taken = move |action: &str| {
+        if action == "ReceiveMessage" {
+            asked.send(()).unwrap();
+        }
+    };
+    let sqs = sqs_before(&world, taken, |_, answer| answer).await;
+    for arguments in [
+        &["tail", "--aws", "--queue", "hookgate-quarantine"][..],
+        &["quarantine", "list", "--aws", "--quarantine", "hookgate-quarantine"],
+        &[
+            "quarantine",
+            "release",
+            "3f1c2a90",
+            "--aws",
+            "--quarantine",
+            "hookgate-quarantine",
+            "--table",
+            "t",
+            "--queue",
+            "hookgate-events",
+        ],
+    ] {
+        let mut command = world.command(arguments);
+        let mut process = command.env("AWS_ENDPOINT_URL_SQS", &sqs).stdout(Stdio::null()).spawn().unwrap();
+        // From here on it waits for two seconds.
+        receives.recv().await.unwrap();
+        let status = Command::new("kill").args(["-INT", &process.id().to_string()]).status().unwrap();
+        assert!(status.success());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        world.send(quarantine, "late").await;
+        tokio::task::spawn_blocking(move || process.wait().unwrap()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let [late] = &world.visible(quarantine).await[..] else { panic!("hidden by {arguments:?}") };
+        let count = &late.attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount];
+        assert_eq!(count, "2", "{arguments:?} was to receive it");
+        world.engines.sqs().purge_queue().queue_url(quarantine).send().await.unwrap();
     }
 }
 
