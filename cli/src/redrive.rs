@@ -1,6 +1,9 @@
 //! `hookgate redrive`: dead letters back to the queue that they are from, by SQS's own move task.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{
+    io::IsTerminal,
+    time::{Duration, Instant},
+};
 
 use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, QueueAttributeName};
 use serde_json::json;
@@ -10,6 +13,9 @@ use crate::{
     messages,
     usage::UsageError,
 };
+
+/// How long SQS may take to list a task that it has begun.
+const LISTED: Duration = Duration::from_secs(30);
 
 /// Put the dead letters back on the queue that they are from, once their consumer is mended.
 ///
@@ -47,12 +53,13 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     let name = messages::name(&url);
     let arn = messages::attribute(&clients, &url, QueueAttributeName::QueueArn).await?;
     let arn = arn.ok_or_else(|| UsageError(format!("{name} has no ARN")))?;
+    let before = tasks(&clients, &arn).await?.iter().map(|task| task.started_timestamp).max();
     let start = clients.sqs.start_message_move_task().source_arn(&arn);
     let start = start.set_max_number_of_messages_per_second(arguments.max_per_second).send().await;
     start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
 
     let task = tokio::select! {
-        task = finished(&clients, &arn, !arguments.json) => task?,
+        task = finished(&clients, &arn, before, !arguments.json) => task?,
         () = messages::ended() => return Err(UsageError("no longer waiting: SQS goes on moving".to_owned())),
     };
     let status = task.status().unwrap_or("UNKNOWN");
@@ -80,14 +87,34 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     Ok(status == "COMPLETED" && hidden.is_none())
 }
 
-/// The task, once it is over.
-async fn finished(clients: &Clients, arn: &str, show: bool) -> Result<ListMessageMoveTasksResultEntry, UsageError> {
+/// The queue's latest tasks.
+async fn tasks(clients: &Clients, arn: &str) -> Result<Vec<ListMessageMoveTasksResultEntry>, UsageError> {
+    let list = clients.sqs.list_message_move_tasks().source_arn(arn).max_results(10).send().await;
+    let list = list.map_err(|error| clients.failed("cannot see how far SQS is", &error))?;
+    Ok(list.results.unwrap_or_default())
+}
+
+/// The task that was started when the latest one was of `before`, once it is over.
+///
+/// SQS tells the handle of a running task only. It runs one task of a queue at a time: the first that began after `before`
+/// is this one, whoever has begun another since.
+async fn finished(
+    clients: &Clients,
+    arn: &str,
+    before: Option<i64>,
+    show: bool,
+) -> Result<ListMessageMoveTasksResultEntry, UsageError> {
     let show = show && std::io::stderr().is_terminal();
+    let started = Instant::now();
     loop {
-        let list = clients.sqs.list_message_move_tasks().source_arn(arn).max_results(1).send().await;
-        let list = list.map_err(|error| clients.failed("cannot see how far SQS is", &error))?;
-        let task = list.results.unwrap_or_default().into_iter().next();
-        let task = task.ok_or_else(|| UsageError("SQS has forgotten the task".to_owned()))?;
+        let later = tasks(clients, arn).await?.into_iter().filter(|task| Some(task.started_timestamp) > before);
+        let Some(task) = later.min_by_key(|task| task.started_timestamp) else {
+            if started.elapsed() > LISTED {
+                return Err(UsageError("SQS does not list the task that it has begun: look at its console".to_owned()));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            continue;
+        };
         if !matches!(task.status(), Some("RUNNING" | "CANCELLING")) {
             if show {
                 anstream::eprint!("\r\x1b[K");

@@ -6,7 +6,10 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Command, Output, Stdio},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -581,6 +584,48 @@ async fn dead_letters_go_back_to_their_queue() {
     let ran = world.run(&["redrive", "--queue", "hookgate-quarantine"]).await;
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("must be configured as a Dead Letter Queue"), "{}", ran.err);
+}
+
+/// Whatever SQS lists beside it: an earlier task while this one is not listed yet, and one that somebody began later.
+#[tokio::test(flavor = "multi_thread")]
+async fn redrive_follows_its_own_task() {
+    let world = World::new().await;
+    let (events, dead) = (&world.resources.events_url, &world.resources.dead_letters_url);
+    assert_eq!(world.run(&["redrive"]).await.code, Some(0));
+    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    for _ in 0..6 {
+        world.visible(events).await;
+    }
+    assert_eq!(world.visible(dead).await.len(), 1);
+
+    let begun = AtomicUsize::new(0);
+    let sqs = sqs_before(
+        &world,
+        |_| {},
+        move |action, mut answer| {
+            if action == "StartMessageMoveTask" {
+                begun.store(1, Ordering::Relaxed);
+            }
+            if action == "ListMessageMoveTasks" && begun.load(Ordering::Relaxed) > 0 {
+                let tasks = answer["Results"].as_array_mut().unwrap();
+                if begun.fetch_add(1, Ordering::Relaxed) == 1 {
+                    tasks.remove(0);
+                } else {
+                    let mut later = tasks[0].clone();
+                    later["StartedTimestamp"] = json!(later["StartedTimestamp"].as_i64().unwrap() + 1);
+                    later["Status"] = json!("FAILED");
+                    tasks.insert(0, later);
+                }
+            }
+            answer
+        },
+    )
+    .await;
+    let mut command = world.command(&["redrive", "--aws", "--queue", "hookgate-dead-letters", "--json"]);
+    command.env("AWS_ENDPOINT_URL_SQS", sqs);
+    let ran: Ran = tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap();
+    assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+    assert_eq!((&ran.json()["status"], &ran.json()["moved"]), (&json!("COMPLETED"), &json!(1)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
