@@ -15,7 +15,7 @@ pub const MOST_DELIVERIES: usize = 500;
 /// The most that is kept of one body, in bytes: 1 MiB. A delivery whose body is longer cannot be explained or replayed.
 pub const MOST_BODY_BYTES: usize = 1024 * 1024;
 
-/// The most that is kept of all bodies and headers together, in bytes: 64 MiB.
+/// The most that is kept of all requests together, in bytes: 64 MiB.
 pub const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// How far a follower may fall behind before it has to look at everything anew.
@@ -104,9 +104,11 @@ impl Taken {
         summary
     }
 
+    /// What is kept of the request. The log line holds short pieces of it only.
     fn bytes(&self) -> usize {
+        let target = self.target.path_and_query().map_or(0, |target| target.as_str().len());
         let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        self.body.len() + headers
+        self.method.as_str().len() + target + headers + self.body.len()
     }
 }
 
@@ -191,6 +193,8 @@ impl Kept {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn taken(bytes: usize) -> Taken {
@@ -221,8 +225,17 @@ mod tests {
         assert!(journal.get(3).is_none());
         assert_eq!(journal.get(4).unwrap().number, 4);
 
+        // Every part of a request counts: 1 MiB each.
+        let (method, target) = ("M".repeat(1000), format!("/webhooks/elective?{}", "q".repeat(60_000)));
+        let (name, value) = ("x-long", "v".repeat(100_000));
         for _ in 0..70 {
-            journal.keep(taken(MOST_BODY_BYTES));
+            let rest = method.len() + target.len() + name.len() + value.len();
+            journal.keep(Taken {
+                method: method.parse().unwrap(),
+                target: target.parse().unwrap(),
+                headers: HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]),
+                ..taken(1024 * 1024 - rest)
+            });
         }
         let kept = journal.kept();
         assert_eq!(kept.bytes, MOST_BYTES);
