@@ -27,7 +27,10 @@ pub fn run(arguments: &Arguments, mut command: clap::Command) -> Result<bool, Us
     // Not straight to standard output: that would panic where the reader is gone.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "hookgate", &mut script);
-    std::io::Write::write_all(&mut std::io::stdout(), &script)
-        .map_err(|error| UsageError(format!("cannot write the script: {error}")))?;
-    Ok(true)
+    match std::io::Write::write_all(&mut std::io::stdout(), &script) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(UsageError(format!("cannot write the script: {error}")))
+        }
+        _ => Ok(true),
+    }
 }

@@ -14,7 +14,7 @@ use hookgate::{
     engines::{self, Engines, Resources},
     explain,
     local::{Local, OnDelivery, SecretsFile},
-    quarantine, redrive, register, samples, send, tail,
+    messages, quarantine, redrive, register, samples, send, tail,
     usage::UsageError,
 };
 use serde_json::Value;
@@ -70,6 +70,16 @@ enum Command {
     Register(register::Arguments),
     Doctor(doctor::Arguments),
     Completions(completions::Arguments),
+}
+
+/// Prints a line. Ends where nobody reads any more (`hookgate | head`), with the exit code of those whom the signal for that
+/// ends: 128 and SIGPIPE's 13.
+macro_rules! out {
+    ($($line:tt)*) => {
+        if !messages::print(&format!($($line)*)) {
+            std::process::exit(141);
+        }
+    };
 }
 
 fn main() -> ExitCode {
@@ -132,11 +142,11 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     let resources = engines::provision(&engines).await?;
     let local = Local::start(arguments.listen, &engines, &resources, &secrets, show_after_samples()).await?;
 
-    println!("Deliveries  {}/webhooks/{{provider}}[/{{account}}]", local.url());
-    println!("Page        {}/", local.url());
-    println!("DynamoDB    {}  table {}", engines.dynamodb_url(), resources.table);
-    println!("SQS         {}  queues hookgate-events, hookgate-quarantine, hookgate-dead-letters", engines.sqs_url());
-    println!();
+    out!("Deliveries  {}/webhooks/{{provider}}[/{{account}}]", local.url());
+    out!("Page        {}/", local.url());
+    out!("DynamoDB    {}  table {}", engines.dynamodb_url(), resources.table);
+    out!("SQS         {}  queues hookgate-events, hookgate-quarantine, hookgate-dead-letters", engines.sqs_url());
+    out!("");
 
     let mut as_expected = true;
     if !arguments.no_samples {
@@ -144,7 +154,7 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     }
     if !arguments.once {
         SHOW.store(true, std::sync::atomic::Ordering::Relaxed);
-        println!("Waiting for deliveries. Ctrl-C ends.");
+        out!("Waiting for deliveries. Ctrl-C ends.");
         tokio::signal::ctrl_c().await?;
     }
     Ok(as_expected)
@@ -156,7 +166,7 @@ static SHOW: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(
 fn show_after_samples() -> OnDelivery {
     Box::new(|log| {
         if SHOW.load(std::sync::atomic::Ordering::Relaxed) {
-            println!("{}", brief(log));
+            out!("{}", brief(log));
         }
     })
 }
@@ -195,7 +205,7 @@ async fn send_samples(
         arrived.entry(event.id.as_str()).or_default().push(event.clone());
     }
 
-    println!("{:<36}  {:<12}  {:<14}  {:<14}  on the queue", "sample", "fresh", "again", "tampered with");
+    out!("{:<36}  {:<12}  {:<14}  {:<14}  on the queue", "sample", "fresh", "again", "tampered with");
     let mut unexpected = 0;
     for sent in &sent {
         let copies = sent.fresh.id.as_deref().and_then(|id| arrived.get(id)).map_or(&[][..], Vec::as_slice);
@@ -211,7 +221,7 @@ async fn send_samples(
         };
         let right = sent.as_expected && copies.len() == 1;
         unexpected += usize::from(!right);
-        println!(
+        out!(
             "{:<36}  {:<12}  {:<14}  {:<14}  {queue}{}",
             sent.name,
             sent.fresh.to_string(),
@@ -224,9 +234,9 @@ async fn send_samples(
     let stray = parsed.len() - sent.iter().filter(|sent| sent.fresh.outcome == "queued").count().min(parsed.len());
     if let Some(event) = parsed.first() {
         let json: Value = serde_json::from_str(&event.to_json())?;
-        println!("\nOne of them, as a consumer receives it:\n{json:#}");
+        out!("\nOne of them, as a consumer receives it:\n{json:#}");
     }
-    println!(
+    out!(
         "\n{} samples of {} providers, each sent fresh, again and tampered with: {} unexpected; {} events on the queue.",
         samples.len(),
         samples.iter().map(|sample| sample.provider.name).collect::<std::collections::BTreeSet<_>>().len(),

@@ -1,9 +1,10 @@
 //! The `hookgate` command as a person runs it, and the samples that it sends.
 
 use std::{
+    io::{BufRead, BufReader},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use hookgate::samples::{Sample, read};
@@ -94,6 +95,39 @@ fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
         assert!(!text.contains("s3cr3t"), "{option}: {text}");
         assert_eq!(output.status.code(), Some(1), "{option}");
     }
+}
+
+/// `hookgate … | head`: no panic, and no word about it.
+#[test]
+fn a_reader_that_is_gone_ends_it_quietly() {
+    let [listen, dynamodb, sqs] = ports();
+    let intake = ["--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs];
+    let once = [&intake[..], &["--once"]].concat();
+    for (arguments, code) in [
+        // What its samples came to was to be printed: it is not known to be as expected.
+        (&once[..], 141),
+        (&intake, 141),
+        (&["send", "elective", "order.paid", "--print", "curl"], 0),
+        (&["register", "opterius"], 0),
+        (&["doctor", "--only", "tools", "--json"], 0),
+        (&["completions", "bash"], 0),
+        (&["--help"], 0),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_hookgate")).args(arguments).stdout(writer).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{arguments:?}");
+        assert!(output.status.code() == Some(code) || arguments[0] == "doctor", "{arguments:?}: {}", output.status);
+    }
+
+    // After its first line.
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    let mut process = command.args(intake).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(process.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("Deliveries  http://"), "{first}");
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(141), ""));
 }
 
 fn tempfile(name: &str) -> PathBuf {
