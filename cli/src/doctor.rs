@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     aws::Deployment,
+    host,
     usage::{self, LOCAL, UsageError},
 };
 
@@ -237,7 +238,7 @@ impl Arguments {
             return Ok(self.only.iter().copied().collect());
         }
         let elsewhere =
-            self.urls().iter().any(|url| usage::address("--url", url).is_ok_and(|url| !usage::is_this_machine(&url)));
+            self.urls().iter().any(|url| usage::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)));
         Ok(Section::value_variants()
             .iter()
             .copied()
@@ -252,7 +253,7 @@ impl Arguments {
     }
 
     fn is_elsewhere(&self) -> bool {
-        self.url.iter().any(|url| usage::address("--url", url).is_ok_and(|url| !usage::is_this_machine(&url)))
+        self.url.iter().any(|url| usage::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)))
     }
 
     fn urls(&self) -> Vec<String> {

@@ -6,6 +6,8 @@ pub mod completions;
 pub mod doctor;
 pub mod engines;
 pub mod explain;
+mod functions;
+mod host;
 pub mod http;
 pub mod journal;
 pub mod json;

@@ -5,13 +5,13 @@
 
 pub mod mask;
 
-use std::{collections::BTreeMap, convert::Infallible, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     body::Body,
     extract::{Path, Query, Request, State},
-    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header, uri::Authority},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{
         IntoResponse, Response,
@@ -32,8 +32,9 @@ use tokio::{sync::broadcast, time::Interval};
 use crate::{
     engines::{Crash, Engines, Queues, Resources, Seen},
     explain::{command::as_json, explain},
+    functions::{Functions, LocalError, SecretsFile},
+    host,
     journal::Taken,
-    local::{Functions, LocalError, SecretsFile},
     request::{self, Form},
     send::{
         self, Plan,
@@ -125,9 +126,9 @@ pub(crate) fn router(
 async fn guard(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let said = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_owned());
-    let host = said(header::HOST).unwrap_or_default();
+    let named = said(header::HOST).unwrap_or_default();
     let site = said(HeaderName::from_static("sec-fetch-site"));
-    let from_here = said(header::ORIGIN).is_none_or(|origin| origin == format!("http://{host}"))
+    let from_here = said(header::ORIGIN).is_none_or(|origin| origin == format!("http://{named}"))
         && site.as_deref().is_none_or(|site| matches!(site, "same-origin" | "none"));
     // What a proxy or a tunnel passes on comes from somebody else, whatever name it has put into `Host`.
     let is_passed_on =
@@ -136,7 +137,7 @@ async fn guard(request: Request, next: Next) -> Response {
     let is_page = request.method() == Method::GET && request.uri().path() == "/";
     let mut response = if is_passed_on {
         refused(StatusCode::FORBIDDEN, "the page is for this machine alone: a tunnel passes on /webhooks/ only")
-    } else if !is_local(&host) {
+    } else if !host::is_local(&named) {
         refused(
             StatusCode::FORBIDDEN,
             "open the page by its address, like http://127.0.0.1:9000/: no other name is answered",
@@ -157,17 +158,6 @@ async fn guard(request: Request, next: Next) -> Response {
         response.headers_mut().insert(name, header::HeaderValue::from_static(value));
     }
     response
-}
-
-/// Whether a `Host` is this machine's, or a bare address: no foreign DNS can have led there. The port may be another,
-/// where it is forwarded. Who listens on more than loopback (`--listen 0.0.0.0:9000`) shows the page to that network.
-pub(crate) fn is_local(host: &str) -> bool {
-    let Ok(authority) = host.parse::<Authority>() else { return false };
-    let name = authority.host();
-    let address = name.trim_start_matches('[').trim_end_matches(']');
-    // `host.docker.internal`: nobody can own a name under `internal`.
-    let is_named = name.eq_ignore_ascii_case("localhost") || name.to_ascii_lowercase().ends_with(".internal");
-    !host.contains('@') && (is_named || address.parse::<IpAddr>().is_ok())
 }
 
 fn refused(status: StatusCode, why: &str) -> Response {
@@ -550,28 +540,5 @@ fn words(taken: &Taken) -> String {
         }
         ("busy", _) => "Another copy is being worked on: the platform is asked to send it again.".into(),
         _ => format!("The step {reason} failed ({error}): the platform is asked to send it again."),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_local;
-
-    #[test]
-    fn only_this_machine_and_bare_addresses_are_answered() {
-        for host in [
-            "127.0.0.1:9000",
-            "localhost:9000",
-            "LOCALHOST",
-            "[::1]:9000",
-            "192.168.1.5:9000",
-            "host.docker.internal:9002",
-        ] {
-            assert!(is_local(host), "{host}");
-        }
-        for host in ["", "evil.example", "localhost.evil.example:9000", "127.0.0.1.evil.example", "a@127.0.0.1", "x:y"]
-        {
-            assert!(!is_local(host), "{host}");
-        }
     }
 }

@@ -14,6 +14,7 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use crate::{
+    host,
     http::Poster,
     send::outgoing::Outgoing,
     usage::{self, UsageError},
@@ -247,7 +248,7 @@ impl Registration {
             )));
         }
         let url = usage::address("--api-url", arguments.api_url.as_deref().unwrap_or(api.url))?;
-        if url.scheme_str() != Some("https") && !usage::is_this_machine(&url) {
+        if url.scheme_str() != Some("https") && !host::is_this_machine(&url) {
             return Err(UsageError(format!("--api-url {url}: the API key goes over https only")));
         }
         let chosen = |name: &&str| arguments.event.is_empty() || arguments.event.iter().any(|event| event == name);

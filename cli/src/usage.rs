@@ -51,12 +51,6 @@ pub(crate) fn address(option: &str, url: &str) -> Result<Uri, UsageError> {
     uri.ok_or_else(|| UsageError(format!("{option} {url} is no address: write it like {LOCAL} or https://host/stage")))
 }
 
-/// Whether an address is this machine's own.
-pub(crate) fn is_this_machine(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
-}
-
 /// Quotes a text for a POSIX shell.
 pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))

@@ -59,7 +59,7 @@ pub(super) async fn serve(
 async fn answer(State(sqs): State<Arc<Sqs>>, headers: HeaderMap, body: Bytes) -> Response {
     // Another site's name that its DNS has made to lead here: its page in a browser could read every message.
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if !crate::page::is_local(host) {
+    if !crate::host::is_local(host) {
         return (StatusCode::FORBIDDEN, "only this machine is answered: use 127.0.0.1 or localhost").into_response();
     }
     let action = headers

@@ -1,0 +1,246 @@
+//! The functions' own handlers, called as API Gateway and Lambda would call them.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fmt,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    body::{Body, Bytes, to_bytes},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hookgate_intake::{
+    Config, Handled, Intake,
+    lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent},
+};
+use hookgate_verify::{Provider, Secrets, providers};
+
+use crate::{
+    engines::{Crash, Engines, Queues, Resources},
+    journal::{Journal, MOST_BODY_BYTES, Taken},
+};
+
+/// The most that a Lambda function is handed, in bytes.
+const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+
+/// The functions' time-out, as in the template.
+const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// The signing secrets of every provider, from a file of the form `{"shoppex": {"default": ["…"]}, …}`.
+#[derive(Debug, Clone)]
+pub struct SecretsFile(pub(crate) Vec<(&'static Provider, String)>);
+
+/// Called with the log line of each delivery.
+pub type OnDelivery = Box<dyn Fn(&str) + Send + Sync>;
+
+/// All functions.
+pub(crate) struct Functions {
+    intakes: BTreeMap<&'static str, Intake>,
+    invocations: AtomicU64,
+    on_delivery: OnDelivery,
+    queues: Queues,
+    /// What they took.
+    pub(crate) journal: Journal,
+}
+
+impl SecretsFile {
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, names an unknown provider, or has unusable secrets. Never shows one.
+    pub fn read(path: &Path) -> Result<Self, LocalError> {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| LocalError(format!("cannot read {shown}: {error}; choose another file with --secrets")))?;
+        let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(&text).map_err(|error| {
+            // The error's text could quote a secret: only its place is told.
+            let (line, column) = (error.line(), error.column());
+            LocalError(format!(
+                r#"{shown}:{line}:{column} is not of the form {{"shoppex": {{"default": ["secret"]}}}}: correct it there"#
+            ))
+        })?;
+        let secrets = file.into_iter().map(|(name, secrets)| {
+            let provider = Provider::named(&name).ok_or_else(|| {
+                let known: Vec<_> = providers::ALL.iter().map(|provider| provider.name).collect();
+                LocalError(format!("{shown} names an unknown provider: known are {}", known.join(", ")))
+            })?;
+            let secrets = secrets.to_string();
+            match Secrets::parse(&secrets) {
+                Ok(_) => Ok((provider, secrets)),
+                Err(error) => Err(LocalError(format!("{shown}, provider {name}: {error}"))),
+            }
+        });
+        Ok(SecretsFile(secrets.collect::<Result<_, _>>()?))
+    }
+}
+
+/// A function's settings: the local resources, and whatever else the environment sets.
+fn setting(name: &str, engines: &Engines, resources: &Resources, secrets: &str) -> Option<String> {
+    Some(match name {
+        "AWS_ENDPOINT_URL_DYNAMODB" => engines.dynamodb_url(),
+        "AWS_ENDPOINT_URL_SQS" => engines.sqs_url(),
+        "AWS_REGION" => "us-east-1".to_owned(),
+        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "local".to_owned(),
+        // Neither a role's session, nor a company's certificates, nor real secrets have a business here.
+        "AWS_SESSION_TOKEN" | "AWS_CA_BUNDLE" | "SECRET_ID" => return None,
+        "TABLE_NAME" => resources.table.clone(),
+        "QUEUE_URL" => resources.events_url.clone(),
+        "QUARANTINE_QUEUE_URL" => resources.quarantine_url.clone(),
+        "WEBHOOK_SECRETS" => secrets.to_owned(),
+        other => return std::env::var(other).ok(),
+    })
+}
+
+impl Functions {
+    /// Every provider's function that has secrets.
+    ///
+    /// # Errors
+    /// A setting in the environment is unusable.
+    pub(crate) fn new(
+        engines: &Engines,
+        resources: &Resources,
+        secrets: &SecretsFile,
+        on_delivery: OnDelivery,
+    ) -> Result<Self, LocalError> {
+        let mut intakes = BTreeMap::new();
+        for (provider, secrets) in &secrets.0 {
+            let config = Config::from_settings(provider, |name| setting(name, engines, resources, secrets))
+                .map_err(|error| LocalError(error.to_string()))?;
+            intakes.insert(provider.name, Intake::new(config));
+        }
+        let (invocations, journal) = (AtomicU64::new(0), Journal::default());
+        Ok(Functions { intakes, invocations, on_delivery, queues: engines.queues(), journal })
+    }
+
+    /// What API Gateway and Lambda do: wrap the request into an event, invoke, unwrap the answer. Gives the delivery's
+    /// number in the journal too, where a function took it and came to an end.
+    pub(crate) async fn deliver(self: &Arc<Self>, request: Request, crash: Option<Crash>) -> (Response, Option<u64>) {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        let mut parts = path.split('/').skip(1);
+        let (Some("webhooks"), Some(name), account, None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return (not_found(), None);
+        };
+        let Some((&name, _)) = self.intakes.get_key_value(name) else { return (not_found(), None) };
+        let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
+            let message = axum::Json(serde_json::json!({"message": "Request Too Long"}));
+            return ((StatusCode::PAYLOAD_TOO_LARGE, message).into_response(), None);
+        };
+        let account = account.map(str::to_owned);
+        self.journal.arrives();
+        // As in Lambda, an invocation goes on to its end when the caller hangs up.
+        let invocation = tokio::spawn(self.clone().invoke(name, account, head, body, crash));
+        if let Ok(Some((response, number))) = invocation.await {
+            return (response, Some(number));
+        }
+        // Dead: what API Gateway answers then.
+        self.journal.dies();
+        let message = axum::Json(serde_json::json!({"message": "Internal Server Error"}));
+        ((StatusCode::INTERNAL_SERVER_ERROR, message).into_response(), None)
+    }
+
+    /// None where the function died as it was told to.
+    async fn invoke(
+        self: Arc<Self>,
+        name: &'static str,
+        account: Option<String>,
+        head: Parts,
+        body: Bytes,
+        crash: Option<Crash>,
+    ) -> Option<(Response, u64)> {
+        let intake = &self.intakes[name];
+        // A copy: what hyper read may be a small part of a large buffer.
+        let kept = body[..body.len().min(MOST_BODY_BYTES)].to_vec();
+        let body_bytes = body.len();
+        let mut event = ApiGatewayV2httpRequest::default();
+        event.raw_path = Some(head.uri.path().to_owned());
+        event.raw_query_string = head.uri.query().map(str::to_owned);
+        event.path_parameters.extend(account.map(|account| ("account".to_owned(), account)));
+        event.request_context.http.method = head.method.clone();
+        event.headers = joined(&head.headers);
+        (event.body, event.is_base64_encoded) = match String::from_utf8(body.into()) {
+            Ok(text) => (Some(text), false),
+            Err(bytes) => (Some(BASE64_STANDARD.encode(bytes.into_bytes())), true),
+        };
+
+        let mut context = Context::default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let number = self.invocations.fetch_add(1, Ordering::Relaxed);
+        // Unique across restarts too, as Lambda's request ids are: claims are owned by them.
+        context.request_id = format!("local-{}-{number}", now.as_nanos());
+        context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
+
+        let word = crash.map(|crash| {
+            let trace = format!("Root=1-{:08x}-{number:024x}", now.as_secs());
+            let word = self.queues.crash(&trace, crash);
+            context.xray_trace_id = Some(trace);
+            word
+        });
+        let dies = async {
+            match word {
+                Some(word) => word.await.is_ok(),
+                None => false,
+            }
+        };
+        // Dropped half-way it leaves behind what a killed sandbox does: its claim, until the lease ends.
+        let Handled { response, log } = tokio::select! {
+            biased;
+            true = dies => return None,
+            handled = intake.handle(LambdaEvent::new(event, context)) => handled,
+        };
+        let number = self.journal.keep(Taken {
+            number: 0,
+            method: head.method,
+            target: head.uri,
+            headers: head.headers,
+            body: kept,
+            body_bytes,
+            status: u16::try_from(response.status_code).unwrap_or_default(),
+            log: serde_json::from_str(&log).unwrap_or_default(),
+        });
+        (self.on_delivery)(&log);
+        Some((answer(response), number))
+    }
+}
+
+/// API Gateway joins the values of a header that comes twice.
+fn joined(headers: &HeaderMap) -> HeaderMap {
+    let join = |name| {
+        let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        HeaderValue::from_bytes(&values.join(&b","[..])).ok()
+    };
+    headers.keys().filter_map(|name| Some((name.clone(), join(name)?))).collect()
+}
+
+fn answer(response: ApiGatewayV2httpResponse) -> Response {
+    let status = u16::try_from(response.status_code).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    let body = response.body.map_or_else(Body::empty, |body| Body::from(body.to_vec()));
+    (status.unwrap_or(StatusCode::BAD_GATEWAY), response.headers, body).into_response()
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], r#"{"message":"Not Found"}"#).into_response()
+}
+
+/// Why the local intake does not run: one line that names the thing and the remedy.
+#[derive(Debug)]
+pub struct LocalError(pub String);
+
+impl fmt::Display for LocalError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for LocalError {}
