@@ -15,7 +15,7 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::Value;
 
-use crate::{send::outgoing::Outgoing, usage::UsageError};
+use crate::usage::UsageError;
 
 /// Longer than any intake takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -28,6 +28,15 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 pub struct Poster {
     client: Client<HttpsConnector<HttpConnector>, Full<bytes::Bytes>>,
     url: Uri,
+}
+
+/// A request, ready to be sent.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Its headers, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 /// What came back.

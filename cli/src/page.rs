@@ -34,11 +34,12 @@ use crate::{
     explain::{command::as_json, explain},
     functions::{Functions, LocalError, SecretsFile},
     host,
+    http::Outgoing,
     journal::Taken,
     request::{self, Form},
     send::{
-        self, Plan,
-        outgoing::{Outgoing, Tamper, Template},
+        outgoing::{Tamper, Template},
+        plan::{self, Plan},
     },
 };
 
@@ -431,13 +432,13 @@ impl Page {
             None => schemes.next_back(),
         };
         let path = if account == Account::default() { String::new() } else { format!("/{account}") };
-        let (event, template) = send::event(provider, Some(&wish.event)).map_err(|error| error.to_string())?;
+        let (event, template) = plan::event(provider, Some(&wish.event)).map_err(|error| error.to_string())?;
         let plan = Plan {
             provider,
             event,
             template,
             data: None,
-            set: wish.set.iter().map(|line| send::assignment(line)).collect::<Result<_, _>>()?,
+            set: wish.set.iter().map(|line| plan::assignment(line)).collect::<Result<_, _>>()?,
             id: None,
             same: wish.same,
             scheme: scheme.ok_or("this intake does not take this scheme")?,

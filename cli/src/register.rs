@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 
 use crate::{
     host,
-    http::Poster,
-    send::outgoing::Outgoing,
+    http::{Outgoing, Poster},
     usage::{self, UsageError},
 };
 

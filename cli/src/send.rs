@@ -1,40 +1,27 @@
 //! `hookgate send`: signed sample deliveries, to the local intake or to any address.
 
 pub mod outgoing;
+pub(crate) mod plan;
 mod scenario;
+mod sending;
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write as _,
-    io::{IsTerminal, Write as _},
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{path::PathBuf, time::Instant};
 
-use anstyle::{AnsiColor, Style};
-use hookgate_verify::{Account, Layout, Provider, Scheme};
-use http::Uri;
-use serde_json::{Value, json};
+use hookgate_verify::{Account, Provider, Scheme};
+use serde_json::json;
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
 
 use self::{
-    outgoing::{Outgoing, Tamper, Template, sample_secret, sign},
+    outgoing::{Tamper, sample_secret},
+    plan::{Plan, assignment, event},
     scenario::Scenario,
+    sending::{Delivered, Summary, send_all},
 };
 use crate::{
-    explain::distance,
-    http::{Answer, Poster},
+    http::Poster,
     json::Json,
     usage::{self, LOCAL, UsageError},
 };
-
-/// The most that curl can be given on a command line, with room to spare.
-const MOST_CURL_BYTES: usize = 100_000;
 
 /// Send a realistic, signed sample of any event of any platform.
 ///
@@ -122,35 +109,12 @@ enum Print {
     Curl,
 }
 
-/// What is to be sent, all of it checked.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    pub(crate) provider: &'static Provider,
-    pub(crate) event: String,
-    pub(crate) template: Template,
-    pub(crate) data: Option<Vec<u8>>,
-    pub(crate) set: Vec<(String, Json)>,
-    pub(crate) id: Option<String>,
-    pub(crate) same: bool,
-    pub(crate) scheme: &'static Scheme,
-    pub(crate) secret: Vec<u8>,
-    pub(crate) tamper: Option<Tamper>,
-    pub(crate) url: Uri,
-}
-
-/// What became of one delivery: the answer or why there is none, and how long it took.
-#[derive(Debug)]
-struct Delivered {
-    answer: Result<Answer, String>,
-    took: Duration,
-}
-
 /// Whether every answer was as it should be.
 ///
 /// # Errors
 /// The command line cannot be used.
 pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
-    let plan = Plan::new(&arguments)?;
+    let plan = plan(&arguments)?;
     if arguments.print.is_some() {
         anstream::println!("{}", plan.curl()?);
         return Ok(true);
@@ -175,7 +139,7 @@ pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
     let started = Instant::now();
     let results = send_all(&poster, make, repeat, concurrency, false).await?;
     let summary = Summary::of(&results, started.elapsed());
-    let as_expected = results.iter().all(|result| plan.is_as_expected(result));
+    let as_expected = results.iter().all(|result| plan.is_as_expected(&result.answer));
     if arguments.json {
         let mut json = summary.as_json(&plan);
         json["as_expected"] = as_expected.into();
@@ -189,120 +153,32 @@ pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
     Ok(as_expected)
 }
 
-impl Plan {
-    fn new(arguments: &Arguments) -> Result<Self, UsageError> {
-        let provider = arguments.provider;
-        let (event, template) = event(provider, arguments.event.as_deref())?;
-        let scheme = scheme(arguments)?;
-        let secret = arguments.secret.clone().or_else(|| std::env::var("HOOKGATE_SECRET").ok()).map(String::into_bytes);
-        let secret = secret.or_else(|| sample_secret(provider, &arguments.account)).ok_or_else(|| {
-            UsageError(format!(
-                "there is no sample secret for {}'s account {}: give one with --secret or HOOKGATE_SECRET",
-                provider.name, arguments.account
-            ))
-        })?;
-        let plan = Plan {
-            provider,
-            event,
-            template,
-            data: arguments.data.as_deref().map(usage::read).transpose()?,
-            set: arguments.set.clone(),
-            id: arguments.id.clone(),
-            same: arguments.same,
-            scheme,
-            secret,
-            tamper: arguments.tamper,
-            url: usage::endpoint(&arguments.url, provider, &arguments.account)?,
-        };
-        plan.checked()
-    }
-
-    /// What can fail fails now, not after half of the deliveries.
-    pub(crate) fn checked(self) -> Result<Self, UsageError> {
-        let stamped = matches!(self.scheme.layout, Layout::StampedHeader { .. });
-        if self.tamper == Some(Tamper::Timestamp) && !stamped {
-            return Err(UsageError(format!(
-                "{} signs no timestamp under {}: --tamper timestamp needs a scheme that does, like shoppex --v2",
-                self.provider.name, self.scheme.name
-            )));
-        }
-        if self.secret.trim_ascii().is_empty() {
-            return Err(UsageError("the secret is empty: HMAC takes it, no intake does".into()));
-        }
-        let mut trial = self.template.clone();
-        for (path, value) in &self.set {
-            trial.body.set(path, value.clone()).map_err(|part| {
-                UsageError(format!("--set {path}: there is nothing to hold {part}; see the body with --print curl"))
-            })?;
-        }
-        self.outgoing(&trial, OffsetDateTime::now_utc())?;
-        Ok(self)
-    }
-
-    /// The event, with ids and times as asked for.
-    pub(crate) fn template(&self, now: OffsetDateTime) -> Template {
-        let mut template = self.template.clone();
-        if !self.same {
-            template.move_times(now);
-            template.freshen_ids();
-        }
-        if let Some(id) = &self.id {
-            template.set_id(id);
-        }
-        for (path, value) in &self.set {
-            // Checked in `new`.
-            let _ = template.body.set(path, value.clone());
-        }
-        template
-    }
-
-    pub(crate) fn outgoing(&self, template: &Template, now: OffsetDateTime) -> Result<Outgoing, UsageError> {
-        let body = self.data.clone().unwrap_or_else(|| template.text());
-        sign(self.scheme, &self.secret, &template.headers, &body, now, self.tamper).ok_or_else(|| {
-            UsageError(format!(
-                "{} puts its signature into the body: it must be a JSON object with at most one plain signature member",
-                self.provider.name
-            ))
-        })
-    }
-
-    /// A command that does the same, for a POSIX shell.
-    fn curl(&self) -> Result<String, UsageError> {
-        let now = OffsetDateTime::now_utc();
-        let Outgoing { headers, body } = self.outgoing(&self.template(now), now)?;
-        let text = String::from_utf8(body).ok().filter(|text| text.len() <= MOST_CURL_BYTES && !text.contains('\0'));
-        let text = text.ok_or_else(|| {
-            UsageError("the body does not fit on a command line (long, or no text): send it without --print".into())
-        })?;
-        let mut command = format!("curl -i {}", usage::quoted(&self.url.to_string()));
-        for (name, value) in headers {
-            command = format!("{command} \\\n  -H {}", usage::quoted(&format!("{name}: {value}")));
-        }
-        Ok(format!("{command} \\\n  --data-raw {}", usage::quoted(&text)))
-    }
-
-    fn is_as_expected(&self, result: &Delivered) -> bool {
-        let Ok(answer) = &result.answer else { return false };
-        match (&answer.outcome, self.tamper) {
-            (Some(outcome), Some(_)) => outcome == "rejected",
-            // Somebody else's handler has statuses only.
-            (None, Some(_)) => (400..500).contains(&answer.status) && answer.status != 404,
-            (_, None) => (200..300).contains(&answer.status),
-        }
-    }
-}
-
-/// The event's name and what the platform sends for it.
-pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> Result<(String, Template), UsageError> {
-    let events = Template::events(provider);
-    let list = events.join(", ");
-    let name = name.ok_or_else(|| UsageError(format!("say which event of {}: {list}", provider.name)))?;
-    let template = Template::of(provider, name).ok_or_else(|| {
-        let near = events.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
-        let meant = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-        UsageError(format!("{} has no event of this name{meant}: {list}", provider.name))
+/// What the command line asks for.
+fn plan(arguments: &Arguments) -> Result<Plan, UsageError> {
+    let provider = arguments.provider;
+    let (event, template) = event(provider, arguments.event.as_deref())?;
+    let scheme = scheme(arguments)?;
+    let secret = arguments.secret.clone().or_else(|| std::env::var("HOOKGATE_SECRET").ok()).map(String::into_bytes);
+    let secret = secret.or_else(|| sample_secret(provider, &arguments.account)).ok_or_else(|| {
+        UsageError(format!(
+            "there is no sample secret for {}'s account {}: give one with --secret or HOOKGATE_SECRET",
+            provider.name, arguments.account
+        ))
     })?;
-    Ok((name.to_owned(), template))
+    let plan = Plan {
+        provider,
+        event,
+        template,
+        data: arguments.data.as_deref().map(usage::read).transpose()?,
+        set: arguments.set.clone(),
+        id: arguments.id.clone(),
+        same: arguments.same,
+        scheme,
+        secret,
+        tamper: arguments.tamper,
+        url: usage::endpoint(&arguments.url, provider, &arguments.account)?,
+    };
+    plan.checked()
 }
 
 /// How to sign: the platform's oldest scheme under its default setting, unless asked for another.
@@ -320,205 +196,4 @@ fn scheme(arguments: &Arguments) -> Result<&'static Scheme, UsageError> {
             .and_then(|(_, schemes)| schemes.last())
             .ok_or_else(|| UsageError(format!("{} has no scheme", provider.name))),
     }
-}
-
-pub(crate) fn assignment(text: &str) -> Result<(String, Json), String> {
-    let (path, value) = text.split_once('=').ok_or("write it like data.total=100")?;
-    if path.split('.').any(str::is_empty) {
-        return Err("a path has names between its dots, like data.total".to_owned());
-    }
-    Ok((path.to_owned(), Json::parse(value.as_bytes()).unwrap_or_else(|| Json::text(value))))
-}
-
-/// Sends `count` deliveries, at most `concurrency` at a time. With `until_taken`, sends again what was answered 503, as
-/// a platform does.
-async fn send_all(
-    poster: &Poster,
-    make: impl Fn(u64) -> Result<Outgoing, UsageError> + Send + Sync + 'static,
-    count: u64,
-    concurrency: u64,
-    until_taken: bool,
-) -> Result<Vec<Delivered>, UsageError> {
-    let (make, next) = (Arc::new(make), Arc::new(AtomicU64::new(0)));
-    let (results, mut arriving) = mpsc::channel(64);
-    for _ in 0..concurrency.min(count) {
-        let (make, next, results, poster) = (make.clone(), next.clone(), results.clone(), poster.clone());
-        tokio::spawn(async move {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
-                    break;
-                }
-                let result = match make(number) {
-                    Ok(outgoing) => Ok(send_one(&poster, outgoing, until_taken).await),
-                    Err(error) => Err(error),
-                };
-                if results.send(result).await.is_err() {
-                    break;
-                }
-            }
-        });
-    }
-    drop(results);
-    let mut all = Vec::new();
-    let mut progress = Progress::new(count);
-    while let Some(result) = arriving.recv().await {
-        all.push(result?);
-        progress.show(all.len());
-    }
-    progress.clear();
-    Ok(all)
-}
-
-async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: bool) -> Delivered {
-    const TRIES: usize = 50;
-    const PAUSE: Duration = Duration::from_millis(200);
-    let mut tries = 0;
-    loop {
-        let started = Instant::now();
-        let answer = poster.post(outgoing.clone()).await;
-        let took = started.elapsed();
-        tries += 1;
-        let taken = !matches!(&answer, Ok(answer) if answer.status == 503);
-        if taken || !until_taken || tries == TRIES {
-            return Delivered { answer, took };
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// A bar on the terminal, for what takes longer than a moment.
-struct Progress {
-    count: u64,
-    shown: Option<Instant>,
-    started: Instant,
-}
-
-impl Progress {
-    const WIDTH: usize = 30;
-
-    fn new(count: u64) -> Self {
-        Progress { count, shown: None, started: Instant::now() }
-    }
-
-    fn show(&mut self, done: usize) {
-        let often = |shown: Instant| shown.elapsed() < Duration::from_millis(100);
-        let short = self.started.elapsed() < Duration::from_millis(500);
-        if short || !std::io::stderr().is_terminal() || self.shown.is_some_and(often) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let filled = usize::try_from(self.count).map_or(0, |count| Self::WIDTH * done / count);
-        let bar = "█".repeat(filled) + &"░".repeat(Self::WIDTH - filled);
-        let _ = write!(std::io::stderr(), "\r{bar} {done}/{}", self.count);
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
-/// What became of all deliveries.
-struct Summary {
-    sent: usize,
-    outcomes: BTreeMap<String, usize>,
-    p50: Duration,
-    p99: Duration,
-    elapsed: Duration,
-}
-
-impl Summary {
-    fn of(results: &[Delivered], elapsed: Duration) -> Self {
-        let mut outcomes = BTreeMap::new();
-        for result in results {
-            *outcomes.entry(label(&result.answer)).or_default() += 1;
-        }
-        let mut latencies: Vec<_> = results.iter().map(|result| result.took).collect();
-        latencies.sort();
-        // The nearest rank: the smallest that so many per cent do not exceed.
-        let rank = |percent: usize| {
-            let rank = (latencies.len() * percent).div_ceil(100).max(1);
-            latencies.get(rank - 1).copied().unwrap_or_default()
-        };
-        Summary { sent: results.len(), outcomes, p50: rank(50), p99: rank(99), elapsed }
-    }
-
-    fn as_json(&self, plan: &Plan) -> Value {
-        json!({
-            "provider": plan.provider.name,
-            "event": plan.event,
-            "url": plan.url.to_string(),
-            "scheme": plan.scheme.name,
-            "sent": self.sent,
-            "outcomes": self.outcomes,
-            "latency_ms": {"p50": milliseconds(self.p50), "p99": milliseconds(self.p99)},
-            "elapsed_ms": milliseconds(self.elapsed),
-        })
-    }
-
-    fn as_text(&self, plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
-        let (good, bad) = (AnsiColor::Green.on_default().bold(), AnsiColor::Red.on_default().bold());
-        let colour = if as_expected { good } else { bad };
-        let dim = Style::new().dimmed();
-        let mut text = format!("{} {} → {}\n", plan.provider.name, plan.event, plan.url);
-        if let [Delivered { answer: Ok(answer), took }] = results {
-            let id = answer.id.as_ref().map_or_else(String::new, |id| format!("  {id}"));
-            let outcome = answer.outcome.as_deref().unwrap_or_default();
-            let _ = writeln!(text, "{colour}{} {outcome}{colour:#}{id}  {dim}{}{dim:#}", answer.status, shown(*took));
-        } else if results.len() > 1 {
-            let _ = write!(text, "{} sent in {:.1} s: ", self.sent, self.elapsed.as_secs_f64());
-            let counts: Vec<_> = self.outcomes.iter().map(|(label, count)| format!("{count} {label}")).collect();
-            let _ = writeln!(text, "{colour}{}{colour:#}", counts.join(", "));
-            let _ = writeln!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
-        }
-        text + &hints(plan, results, as_expected)
-    }
-}
-
-/// What to do about answers that should not be.
-fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
-    if as_expected {
-        return String::new();
-    }
-    if let Some(error) = results.iter().find_map(|result| result.answer.as_ref().err()) {
-        let local = plan.url.to_string().starts_with(LOCAL);
-        let remedy =
-            if local { "start the local intake with hookgate, or choose another with --url" } else { "correct --url" };
-        return format!("no answer: {error}\n{remedy}\n");
-    }
-    let has = |wanted: &str| results.iter().any(|result| label(&result.answer) == wanted);
-    if plan.tamper.is_some() {
-        return "what was tampered with was not rejected: do not use this intake\n".to_owned();
-    }
-    if has("rejected") {
-        let name = plan.provider.name;
-        return format!(
-            "rejected: sign with the intake's own secret (--secret, HOOKGATE_SECRET) and scheme; \
-             hookgate send {name} {} --print curl | hookgate explain {name} --secrets FILE says more\n",
-            plan.event
-        );
-    }
-    if has("HTTP 404") {
-        return "not found: the address is wrong, or the intake has no secrets for this platform\n".to_owned();
-    }
-    String::new()
-}
-
-/// An outcome's name, or what there is in its place.
-fn label(answer: &Result<Answer, String>) -> String {
-    match answer {
-        Ok(Answer { outcome: Some(outcome), .. }) => outcome.clone(),
-        Ok(Answer { status, .. }) => format!("HTTP {status}"),
-        Err(_) => "no answer".to_owned(),
-    }
-}
-
-fn shown(took: Duration) -> String {
-    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
-}
-
-fn milliseconds(took: Duration) -> f64 {
-    (took.as_secs_f64() * 10_000.0).round() / 10.0
 }

@@ -11,8 +11,7 @@ use tokio::task::JoinSet;
 
 use super::{Check, Checks, Section};
 use crate::{
-    http::Poster,
-    send::outgoing::Outgoing,
+    http::{Outgoing, Poster},
     usage::{self, UsageError},
 };
 

@@ -13,6 +13,7 @@ use serde_json::Value;
 use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
+    http::Outgoing,
     json::{Escapes, Json, Space, Style},
     request::Request,
 };
@@ -33,15 +34,6 @@ pub struct Template {
     pub headers: Vec<(String, String)>,
     /// The header that holds the delivery's id, where the platform has one.
     delivery_id: Option<&'static str>,
-}
-
-/// A request, ready to be sent.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// Its headers, names in lower case.
-    pub headers: Vec<(String, String)>,
-    /// Its body.
-    pub body: Vec<u8>,
 }
 
 /// What is made wrong on purpose.

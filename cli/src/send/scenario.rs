@@ -1,15 +1,19 @@
 //! What should happen to many deliveries together, and whether it does.
 
 mod crash;
+mod played;
 
-use std::{collections::BTreeSet, fmt::Write, time::Instant};
+use std::{collections::BTreeSet, time::Instant};
 
-use anstyle::AnsiColor;
 use aws_sdk_sqs::types::QueueAttributeName;
-use serde_json::json;
 use time::{Duration, OffsetDateTime};
 
-use super::{Delivered, Plan, Summary, Template, hints, label, send_all};
+use self::played::{Check, NOT_LOOKED_AT, Played};
+use super::{
+    outgoing::Template,
+    plan::Plan,
+    sending::{Delivered, label, send_all},
+};
 use crate::{engines, http::Poster, usage::UsageError};
 
 /// A story with a known end.
@@ -23,20 +27,6 @@ pub(super) enum Scenario {
     Crash,
     /// Many events at once.
     Flood,
-}
-
-/// One thing that must be so.
-struct Check {
-    what: String,
-    found: String,
-    right: bool,
-}
-
-/// What should have happened, and what did.
-struct Played {
-    expected: String,
-    results: Vec<Delivered>,
-    checks: Vec<Check>,
 }
 
 /// Plays it, shows what came of it, and tells whether all of it is as it should be.
@@ -55,7 +45,7 @@ pub(super) async fn play(
         }
     };
     let started = Instant::now();
-    let Played { expected, results, checks } = match scenario {
+    let played = match scenario {
         Scenario::Duplicates => {
             let (count, concurrency) = (repeat.unwrap_or(20), concurrency.unwrap_or(5));
             let one = plan.template(now);
@@ -90,25 +80,7 @@ pub(super) async fn play(
             Many { expected, templates, concurrency, queued }.play(plan, poster, sqs, say).await?
         }
     };
-    let summary = Summary::of(&results, started.elapsed());
-    let as_expected = checks.iter().all(|check| check.right);
-    if as_json {
-        let mut json = summary.as_json(plan);
-        let list = checks.iter().map(|c| json!({"check": c.what, "found": c.found, "right": c.right})).collect();
-        json["scenario"] = expected.into();
-        json["checks"] = serde_json::Value::Array(list);
-        json["as_expected"] = as_expected.into();
-        anstream::println!("{json:#}");
-    } else {
-        let mut text = summary.as_text(plan, &results, true);
-        for Check { what, found, right } in &checks {
-            let (colour, mark) = if *right { (AnsiColor::Green, "✓") } else { (AnsiColor::Red, "✗") };
-            let colour = colour.on_default().bold();
-            let _ = writeln!(text, "{colour}{mark}{colour:#} {what}: {found}");
-        }
-        anstream::print!("{text}{}", hints(plan, &results, as_expected));
-    }
-    Ok(as_expected)
+    Ok(played.show(plan, started.elapsed(), as_json))
 }
 
 /// Deliveries that nothing happens to on the way, and what should become of them.
@@ -153,8 +125,6 @@ impl Many {
         Ok(Played { expected, results, checks })
     }
 }
-
-const NOT_LOOKED_AT: &str = "The queue is not looked at: it cannot be reached (--sqs).";
 
 /// What the answers must say.
 fn answers(queued: usize, results: &[Delivered]) -> Vec<Check> {

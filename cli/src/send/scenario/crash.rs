@@ -10,12 +10,15 @@ use http::{Request, Uri};
 use serde_json::Value;
 use time::OffsetDateTime;
 
-use super::{Check, Delivered, NOT_LOOKED_AT, Plan, Played, label};
+use super::played::{Check, NOT_LOOKED_AT, Played};
 use crate::{
     engines::{self, Crash},
     http::Poster,
     messages,
-    send::send_one,
+    send::{
+        plan::Plan,
+        sending::{Delivered, label, send_one},
+    },
     usage::UsageError,
 };
 

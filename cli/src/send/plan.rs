@@ -1,0 +1,131 @@
+//! What is to be sent: which event, changed how, signed how, and where to.
+
+use hookgate_verify::{Layout, Provider, Scheme};
+use http::Uri;
+use time::OffsetDateTime;
+
+use super::outgoing::{Tamper, Template, sign};
+use crate::{
+    explain::distance,
+    http::{Answer, Outgoing},
+    json::Json,
+    usage::{self, UsageError},
+};
+
+/// The most that curl can be given on a command line, with room to spare.
+const MOST_CURL_BYTES: usize = 100_000;
+
+/// What is to be sent, all of it checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) provider: &'static Provider,
+    pub(crate) event: String,
+    pub(crate) template: Template,
+    pub(crate) data: Option<Vec<u8>>,
+    pub(crate) set: Vec<(String, Json)>,
+    pub(crate) id: Option<String>,
+    pub(crate) same: bool,
+    pub(crate) scheme: &'static Scheme,
+    pub(crate) secret: Vec<u8>,
+    pub(crate) tamper: Option<Tamper>,
+    pub(crate) url: Uri,
+}
+
+impl Plan {
+    /// What can fail fails now, not after half of the deliveries.
+    pub(crate) fn checked(self) -> Result<Self, UsageError> {
+        let stamped = matches!(self.scheme.layout, Layout::StampedHeader { .. });
+        if self.tamper == Some(Tamper::Timestamp) && !stamped {
+            return Err(UsageError(format!(
+                "{} signs no timestamp under {}: --tamper timestamp needs a scheme that does, like shoppex --v2",
+                self.provider.name, self.scheme.name
+            )));
+        }
+        if self.secret.trim_ascii().is_empty() {
+            return Err(UsageError("the secret is empty: HMAC takes it, no intake does".into()));
+        }
+        let mut trial = self.template.clone();
+        for (path, value) in &self.set {
+            trial.body.set(path, value.clone()).map_err(|part| {
+                UsageError(format!("--set {path}: there is nothing to hold {part}; see the body with --print curl"))
+            })?;
+        }
+        self.outgoing(&trial, OffsetDateTime::now_utc())?;
+        Ok(self)
+    }
+
+    /// The event, with ids and times as asked for.
+    pub(crate) fn template(&self, now: OffsetDateTime) -> Template {
+        let mut template = self.template.clone();
+        if !self.same {
+            template.move_times(now);
+            template.freshen_ids();
+        }
+        if let Some(id) = &self.id {
+            template.set_id(id);
+        }
+        for (path, value) in &self.set {
+            // Checked in `new`.
+            let _ = template.body.set(path, value.clone());
+        }
+        template
+    }
+
+    pub(crate) fn outgoing(&self, template: &Template, now: OffsetDateTime) -> Result<Outgoing, UsageError> {
+        let body = self.data.clone().unwrap_or_else(|| template.text());
+        sign(self.scheme, &self.secret, &template.headers, &body, now, self.tamper).ok_or_else(|| {
+            UsageError(format!(
+                "{} puts its signature into the body: it must be a JSON object with at most one plain signature member",
+                self.provider.name
+            ))
+        })
+    }
+
+    /// A command that does the same, for a POSIX shell.
+    pub(super) fn curl(&self) -> Result<String, UsageError> {
+        let now = OffsetDateTime::now_utc();
+        let Outgoing { headers, body } = self.outgoing(&self.template(now), now)?;
+        let text = String::from_utf8(body).ok().filter(|text| text.len() <= MOST_CURL_BYTES && !text.contains('\0'));
+        let text = text.ok_or_else(|| {
+            UsageError("the body does not fit on a command line (long, or no text): send it without --print".into())
+        })?;
+        let mut command = format!("curl -i {}", usage::quoted(&self.url.to_string()));
+        for (name, value) in headers {
+            command = format!("{command} \\\n  -H {}", usage::quoted(&format!("{name}: {value}")));
+        }
+        Ok(format!("{command} \\\n  --data-raw {}", usage::quoted(&text)))
+    }
+
+    /// Whether a delivery was to come to this.
+    pub(super) fn is_as_expected(&self, answer: &Result<Answer, String>) -> bool {
+        let Ok(answer) = answer else { return false };
+        match (&answer.outcome, self.tamper) {
+            (Some(outcome), Some(_)) => outcome == "rejected",
+            // Somebody else's handler has statuses only.
+            (None, Some(_)) => (400..500).contains(&answer.status) && answer.status != 404,
+            (_, None) => (200..300).contains(&answer.status),
+        }
+    }
+}
+
+/// The event's name and what the platform sends for it.
+pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> Result<(String, Template), UsageError> {
+    let events = Template::events(provider);
+    let list = events.join(", ");
+    let name = name.ok_or_else(|| UsageError(format!("say which event of {}: {list}", provider.name)))?;
+    let template = Template::of(provider, name).ok_or_else(|| {
+        let near = events.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
+        let meant = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
+        UsageError(format!("{} has no event of this name{meant}: {list}", provider.name))
+    })?;
+    Ok((name.to_owned(), template))
+}
+
+/// Reads a value to set in the body.
+pub(crate) fn assignment(text: &str) -> Result<(String, Json), String> {
+    let (path, value) = text.split_once('=').ok_or("write it like data.total=100")?;
+    if path.split('.').any(str::is_empty) {
+        return Err("a path has names between its dots, like data.total".to_owned());
+    }
+    Ok((path.to_owned(), Json::parse(value.as_bytes()).unwrap_or_else(|| Json::text(value))))
+}

@@ -1,0 +1,54 @@
+//! What should have happened in a scenario, and what did.
+
+use std::{fmt::Write, time::Duration};
+
+use anstyle::AnsiColor;
+use serde_json::json;
+
+use crate::send::{
+    plan::Plan,
+    sending::{Delivered, Summary, hints},
+};
+
+/// Said in place of a check.
+pub(super) const NOT_LOOKED_AT: &str = "The queue is not looked at: it cannot be reached (--sqs).";
+
+/// One thing that must be so.
+pub(super) struct Check {
+    pub(super) what: String,
+    pub(super) found: String,
+    pub(super) right: bool,
+}
+
+/// What should have happened, and what did.
+pub(super) struct Played {
+    pub(super) expected: String,
+    pub(super) results: Vec<Delivered>,
+    pub(super) checks: Vec<Check>,
+}
+
+impl Played {
+    /// Shows it, and tells whether all of it is as it should be.
+    pub(super) fn show(self, plan: &Plan, elapsed: Duration, as_json: bool) -> bool {
+        let Played { expected, results, checks } = self;
+        let summary = Summary::of(&results, elapsed);
+        let as_expected = checks.iter().all(|check| check.right);
+        if as_json {
+            let mut json = summary.as_json(plan);
+            let list = checks.iter().map(|c| json!({"check": c.what, "found": c.found, "right": c.right})).collect();
+            json["scenario"] = expected.into();
+            json["checks"] = serde_json::Value::Array(list);
+            json["as_expected"] = as_expected.into();
+            anstream::println!("{json:#}");
+        } else {
+            let mut text = summary.as_text(plan, &results, true);
+            for Check { what, found, right } in &checks {
+                let (colour, mark) = if *right { (AnsiColor::Green, "✓") } else { (AnsiColor::Red, "✗") };
+                let colour = colour.on_default().bold();
+                let _ = writeln!(text, "{colour}{mark}{colour:#} {what}: {found}");
+            }
+            anstream::print!("{text}{}", hints(plan, &results, as_expected));
+        }
+        as_expected
+    }
+}

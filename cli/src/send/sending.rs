@@ -1,0 +1,222 @@
+//! Sending many deliveries, and what became of all of them.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    io::{IsTerminal, Write as _},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anstyle::{AnsiColor, Style};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use super::plan::Plan;
+use crate::{
+    http::{Answer, Outgoing, Poster},
+    usage::{LOCAL, UsageError},
+};
+
+/// What became of one delivery: the answer or why there is none, and how long it took.
+#[derive(Debug)]
+pub(super) struct Delivered {
+    pub(super) answer: Result<Answer, String>,
+    took: Duration,
+}
+
+/// Sends `count` deliveries, at most `concurrency` at a time. With `until_taken`, sends again what was answered 503, as
+/// a platform does.
+pub(super) async fn send_all(
+    poster: &Poster,
+    make: impl Fn(u64) -> Result<Outgoing, UsageError> + Send + Sync + 'static,
+    count: u64,
+    concurrency: u64,
+    until_taken: bool,
+) -> Result<Vec<Delivered>, UsageError> {
+    let (make, next) = (Arc::new(make), Arc::new(AtomicU64::new(0)));
+    let (results, mut arriving) = mpsc::channel(64);
+    for _ in 0..concurrency.min(count) {
+        let (make, next, results, poster) = (make.clone(), next.clone(), results.clone(), poster.clone());
+        tokio::spawn(async move {
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                if number >= count {
+                    break;
+                }
+                let result = match make(number) {
+                    Ok(outgoing) => Ok(send_one(&poster, outgoing, until_taken).await),
+                    Err(error) => Err(error),
+                };
+                if results.send(result).await.is_err() {
+                    break;
+                }
+            }
+        });
+    }
+    drop(results);
+    let mut all = Vec::new();
+    let mut progress = Progress::new(count);
+    while let Some(result) = arriving.recv().await {
+        all.push(result?);
+        progress.show(all.len());
+    }
+    progress.clear();
+    Ok(all)
+}
+
+pub(super) async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: bool) -> Delivered {
+    const TRIES: usize = 50;
+    const PAUSE: Duration = Duration::from_millis(200);
+    let mut tries = 0;
+    loop {
+        let started = Instant::now();
+        let answer = poster.post(outgoing.clone()).await;
+        let took = started.elapsed();
+        tries += 1;
+        let taken = !matches!(&answer, Ok(answer) if answer.status == 503);
+        if taken || !until_taken || tries == TRIES {
+            return Delivered { answer, took };
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A bar on the terminal, for what takes longer than a moment.
+struct Progress {
+    count: u64,
+    shown: Option<Instant>,
+    started: Instant,
+}
+
+impl Progress {
+    const WIDTH: usize = 30;
+
+    fn new(count: u64) -> Self {
+        Progress { count, shown: None, started: Instant::now() }
+    }
+
+    fn show(&mut self, done: usize) {
+        let often = |shown: Instant| shown.elapsed() < Duration::from_millis(100);
+        let short = self.started.elapsed() < Duration::from_millis(500);
+        if short || !std::io::stderr().is_terminal() || self.shown.is_some_and(often) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let filled = usize::try_from(self.count).map_or(0, |count| Self::WIDTH * done / count);
+        let bar = "█".repeat(filled) + &"░".repeat(Self::WIDTH - filled);
+        let _ = write!(std::io::stderr(), "\r{bar} {done}/{}", self.count);
+    }
+
+    fn clear(&self) {
+        if self.shown.is_some() {
+            let _ = write!(std::io::stderr(), "\r\x1b[K");
+        }
+    }
+}
+
+/// What became of all deliveries.
+pub(super) struct Summary {
+    sent: usize,
+    outcomes: BTreeMap<String, usize>,
+    p50: Duration,
+    p99: Duration,
+    elapsed: Duration,
+}
+
+impl Summary {
+    pub(super) fn of(results: &[Delivered], elapsed: Duration) -> Self {
+        let mut outcomes = BTreeMap::new();
+        for result in results {
+            *outcomes.entry(label(&result.answer)).or_default() += 1;
+        }
+        let mut latencies: Vec<_> = results.iter().map(|result| result.took).collect();
+        latencies.sort();
+        // The nearest rank: the smallest that so many per cent do not exceed.
+        let rank = |percent: usize| {
+            let rank = (latencies.len() * percent).div_ceil(100).max(1);
+            latencies.get(rank - 1).copied().unwrap_or_default()
+        };
+        Summary { sent: results.len(), outcomes, p50: rank(50), p99: rank(99), elapsed }
+    }
+
+    pub(super) fn as_json(&self, plan: &Plan) -> Value {
+        json!({
+            "provider": plan.provider.name,
+            "event": plan.event,
+            "url": plan.url.to_string(),
+            "scheme": plan.scheme.name,
+            "sent": self.sent,
+            "outcomes": self.outcomes,
+            "latency_ms": {"p50": milliseconds(self.p50), "p99": milliseconds(self.p99)},
+            "elapsed_ms": milliseconds(self.elapsed),
+        })
+    }
+
+    pub(super) fn as_text(&self, plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
+        let (good, bad) = (AnsiColor::Green.on_default().bold(), AnsiColor::Red.on_default().bold());
+        let colour = if as_expected { good } else { bad };
+        let dim = Style::new().dimmed();
+        let mut text = format!("{} {} → {}\n", plan.provider.name, plan.event, plan.url);
+        if let [Delivered { answer: Ok(answer), took }] = results {
+            let id = answer.id.as_ref().map_or_else(String::new, |id| format!("  {id}"));
+            let outcome = answer.outcome.as_deref().unwrap_or_default();
+            let _ = writeln!(text, "{colour}{} {outcome}{colour:#}{id}  {dim}{}{dim:#}", answer.status, shown(*took));
+        } else if results.len() > 1 {
+            let _ = write!(text, "{} sent in {:.1} s: ", self.sent, self.elapsed.as_secs_f64());
+            let counts: Vec<_> = self.outcomes.iter().map(|(label, count)| format!("{count} {label}")).collect();
+            let _ = writeln!(text, "{colour}{}{colour:#}", counts.join(", "));
+            let _ = writeln!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
+        }
+        text + &hints(plan, results, as_expected)
+    }
+}
+
+/// What to do about answers that should not be.
+pub(super) fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
+    if as_expected {
+        return String::new();
+    }
+    if let Some(error) = results.iter().find_map(|result| result.answer.as_ref().err()) {
+        let local = plan.url.to_string().starts_with(LOCAL);
+        let remedy =
+            if local { "start the local intake with hookgate, or choose another with --url" } else { "correct --url" };
+        return format!("no answer: {error}\n{remedy}\n");
+    }
+    let has = |wanted: &str| results.iter().any(|result| label(&result.answer) == wanted);
+    if plan.tamper.is_some() {
+        return "what was tampered with was not rejected: do not use this intake\n".to_owned();
+    }
+    if has("rejected") {
+        let name = plan.provider.name;
+        return format!(
+            "rejected: sign with the intake's own secret (--secret, HOOKGATE_SECRET) and scheme; \
+             hookgate send {name} {} --print curl | hookgate explain {name} --secrets FILE says more\n",
+            plan.event
+        );
+    }
+    if has("HTTP 404") {
+        return "not found: the address is wrong, or the intake has no secrets for this platform\n".to_owned();
+    }
+    String::new()
+}
+
+/// An outcome's name, or what there is in its place.
+pub(super) fn label(answer: &Result<Answer, String>) -> String {
+    match answer {
+        Ok(Answer { outcome: Some(outcome), .. }) => outcome.clone(),
+        Ok(Answer { status, .. }) => format!("HTTP {status}"),
+        Err(_) => "no answer".to_owned(),
+    }
+}
+
+fn shown(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
+}
+
+fn milliseconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 10_000.0).round() / 10.0
+}
