@@ -12,6 +12,14 @@ async fn refused(world: &World, provider: &str, more: &[(&'static str, &str)], e
 #[tokio::test]
 async fn each_setting_is_named_with_its_remedy() {
     let world = World::new().await;
+    let pem = |name: &str, text: &str| {
+        let path = format!("{}/{name}.pem", env!("CARGO_TARGET_TMPDIR"));
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let no_pem = pem("no_pem", "hello\n");
+    let no_base64 = pem("no_base64", "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n");
+    let no_certificate = pem("no_certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
     for (name, value, expected) in [
         ("TABLE_NAME", "", "TABLE_NAME is not set: give it the name of the DynamoDB table of claims"),
         ("QUEUE_URL", "", "QUEUE_URL is not set: give it the URL of the SQS queue of events"),
@@ -46,6 +54,9 @@ async fn each_setting_is_named_with_its_remedy() {
             "/no/such/file.pem",
             "AWS_CA_BUNDLE names a file that cannot be read: No such file or directory (os error 2)",
         ),
+        ("AWS_CA_BUNDLE", &no_pem, "AWS_CA_BUNDLE is not a list of PEM certificates"),
+        ("AWS_CA_BUNDLE", &no_base64, "AWS_CA_BUNDLE is not a list of PEM certificates"),
+        ("AWS_CA_BUNDLE", &no_certificate, "AWS_CA_BUNDLE is not a list of PEM certificates"),
     ] {
         refused(&world, "elective", &[(name, value)], expected).await;
     }

@@ -6,11 +6,16 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region, StalledStreamProtectionConfig, retry::RetryConfig};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_smithy_http_client::{
-    Builder,
+    Connector,
     tls::{Provider as Tls, TlsContext, TrustStore, rustls_provider::CryptoMode},
 };
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpConnector, http_client_fn};
 use aws_types::{SdkConfig, sdk_config::TimeoutConfig};
 use hookgate_verify::{Provider, Secrets, Verifier};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
 use crate::{lean::Lean, secrets::SecretSource};
 
@@ -59,7 +64,7 @@ impl Config {
     /// set), `RESPONSE_BUDGET_MS` milliseconds from 1,000 to 30,000 (5,000).
     ///
     /// # Errors
-    /// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read.
+    /// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read or holds no certificates.
     pub fn from_settings(
         provider: &'static Provider,
         setting: impl Fn(&str) -> Option<String>,
@@ -124,7 +129,7 @@ impl Config {
 /// variable. A call is tried three times, each for at most 1.5 s.
 ///
 /// # Errors
-/// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read. Lambda itself sets all that are required.
+/// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read or holds no certificates. Lambda itself sets all that are required.
 pub fn dynamodb(setting: impl Fn(&str) -> Option<String>) -> Result<aws_sdk_dynamodb::Client, ConfigError> {
     let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
     let aws = aws(Duration::from_millis(BUDGET_MS), &setting, &required_of(&setting))?;
@@ -157,34 +162,46 @@ fn aws(
     let secret = required("AWS_SECRET_ACCESS_KEY", "an access key's secret; Lambda sets it from the function's role")?;
     let credentials = Credentials::new(key, secret, setting("AWS_SESSION_TOKEN"), None, "environment");
 
+    let unusable = || ConfigError::new("AWS_CA_BUNDLE", "is not a list of PEM certificates".to_owned());
     let mut roots = TrustStore::empty().with_pem_certificate(AMAZON_ROOTS);
     if let Some(path) = setting("AWS_CA_BUNDLE") {
         let pem = std::fs::read(&path)
             .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", format!("names a file that cannot be read: {error}")))?;
+        // The connector would panic on what it cannot read.
+        let mut readable = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            readable.add(certificate.map_err(|_| unusable())?).map_err(|_| unusable())?;
+        }
+        if readable.is_empty() {
+            return Err(unusable());
+        }
         roots = roots.with_pem_certificate(pem);
     }
-    let tls = TlsContext::builder()
-        .with_trust_store(roots)
-        .build()
-        .map_err(|_| ConfigError::new("AWS_CA_BUNDLE", "is not a list of PEM certificates".to_owned()))?;
-    let http = Builder::new().tls_provider(Tls::Rustls(CryptoMode::Ring)).tls_context(tls).build_https();
+    let tls = TlsContext::builder().with_trust_store(roots).build().map_err(|_| unusable())?;
 
     let attempt = budget.saturating_sub(RESERVE) / ATTEMPTS;
+    let sleep = SharedAsyncSleep::new(TokioSleep::new());
+    // One connector for all clients: the SDK's own `build_https` would read the roots once for each client, and once more.
+    let settings = HttpConnectorSettings::builder().connect_timeout(attempt.min(Duration::from_secs(1))).build();
+    let connector = SharedHttpConnector::new(
+        Connector::builder()
+            .tls_provider(Tls::Rustls(CryptoMode::Ring))
+            .tls_context(tls)
+            .connector_settings(settings)
+            .sleep_impl(sleep.clone())
+            .build(),
+    );
+
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(region))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(http)
-        .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .sleep_impl(sleep)
         .retry_config(
             RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(25)),
         )
-        .timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(attempt.min(Duration::from_secs(1)))
-                .operation_attempt_timeout(attempt)
-                .build(),
-        )
+        .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(attempt).build())
         // Bodies here are small and timeouts strict: watching a stream's speed only costs.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build())
