@@ -43,6 +43,7 @@ const HOOKGATE: Subject = Subject {
     remedy: "cargo build --release --package hookgate-functions --bin elective",
 };
 const HOOKGATE_WITH_SECRETS_MANAGER: Subject = Subject { environment: &[("SECRET_ID", "hookgate")], ..HOOKGATE };
+const HOOKGATE_GUIDED: Subject = Subject { command: &["target/pgo/elective"], remedy: "bench/pgo", ..HOOKGATE };
 const HELLO: Subject = Subject {
     folder: "bench",
     command: &["target/function/floor-hello"],
@@ -76,7 +77,7 @@ enum Outcome {
     Rejected,
 }
 
-const ROWS: [(&str, Subject, Outcome, usize); 10] = [
+const ROWS: [(&str, Subject, Outcome, usize); 11] = [
     ("floor: `lambda_http`, no AWS", HELLO, Outcome::Queued, 1024),
     ("lower bound: signed by hand", HAND_SIGNED, Outcome::Queued, 1024),
     ("**Hookgate, fresh**", HOOKGATE, Outcome::Queued, 1024),
@@ -85,6 +86,7 @@ const ROWS: [(&str, Subject, Outcome, usize); 10] = [
     ("Hookgate, fresh, 64 KiB", HOOKGATE, Outcome::Queued, 64 * 1024),
     ("Hookgate, rejected, 64 KiB", HOOKGATE, Outcome::Rejected, 64 * 1024),
     ("Hookgate, fresh, Secrets Manager", HOOKGATE_WITH_SECRETS_MANAGER, Outcome::Queued, 1024),
+    ("Hookgate, fresh, profile-guided", HOOKGATE_GUIDED, Outcome::Queued, 1024),
     ("Node + Powertools", NODE, Outcome::Queued, 1024),
     ("Python + Powertools", PYTHON, Outcome::Queued, 1024),
 ];
