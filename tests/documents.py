@@ -9,7 +9,7 @@ Each document is one shell session, from its first `sh` block to its last, besid
 stands in for AWS and one for the platforms' own APIs. Every block must end well; one tagged `sh no` must end with exit code 1,
 and in one tagged `sh any` every command with 0 or 1, since what it looks for may not be there. What a block prints must hold
 what the document shows next: a block `text output` (… stands for anything), or a line that begins with "says", "prints" or
-"The answer is" and a text in backquotes. A command that is not run here stands in ELSEWHERE or BY_HAND.
+"The answer is" and a text in backquotes. A command that another step of CI runs stands in ELSEWHERE.
 """
 
 import ast
@@ -42,22 +42,10 @@ ELSEWHERE = {
     "cargo test --workspace": ".ci/run",
     "fuzz/run 20000": ".ci/run",
     "bench/guard": ".ci/run",
+    "bench/run": ".ci/run",
+    "cargo bench --manifest-path bench/Cargo.toml": ".ci/run",
     "UPDATE_SAMPLES=1 cargo test -p hookgate samples": "tests/sixth_provider/follow_readme",
     "UPDATE_CONTRACT=1 cargo test -p hookgate --test contract": "tests/sixth_provider/follow_readme",
-}
-
-# Cannot be run here: why, and a command that shows that it is spelled right. Its block is tagged `sh by-hand`.
-BY_HAND = {
-    "sam local invoke -e events/shoppex/order-paid.json ShoppexFunction": (
-        "needs Docker",
-        "sam local invoke --help | grep -q -e '-e, ' && test -f events/shoppex/order-paid.json && grep -q '^  ShoppexFunction:' template.yaml",
-    ),
-    "cargo +nightly fuzz run authenticate -- -dict=fuzz/json.dict -max_len=4096": (
-        "ends when it finds something",
-        "test -f fuzz/fuzz_targets/authenticate.rs && test -f fuzz/json.dict",
-    ),
-    "bench/run": ("builds and measures for a quarter of an hour", "bash -n bench/run"),
-    "cargo bench --manifest-path bench/Cargo.toml": ("measures for minutes", "test -f bench/benches/pure.rs"),
 }
 
 # What else makes the documents' sessions those of a reader.
@@ -187,18 +175,14 @@ def script(document):
         if words[:1] != ["sh"]:
             judge(block)
             continue
-        assert set(words[1:]) <= {"no", "any", "by-hand"}, f"{block.place}: what is {block.tag}?"
-        by_hand, kept = False, []
+        assert set(words[1:]) <= {"no", "any"}, f"{block.place}: what is {block.tag}?"
+        kept = []
         for command in commands(block.text):
-            if command in BY_HAND:
-                by_hand = True
-                kept.append(f"({BY_HAND[command][1]}) > /dev/null")
-            elif command in ELSEWHERE:
+            if command in ELSEWHERE:
                 written = (ROOT / ELSEWHERE[command]).read_text().split("\n")
                 assert any(line.startswith(command) for line in written), f"{ELSEWHERE[command]} does not run {command}"
             else:
                 kept.append(command)
-        assert by_hand == ("by-hand" in words), f"{block.place}: tag it `sh by-hand` just where it has a command of BY_HAND"
         lines.append(f"printf '\\n@@ {index}\\n'")
         kept = [line for line in kept if line]
         if "no" in words:
@@ -370,7 +354,7 @@ def main():
     told = {plain(command) for name in documents for block in blocks(name) for command in commands(block.text)}
     said = [(name, command) for name in documents for command in inline(name)]
     strange = [f"{name}: `{command}` is run nowhere: put it into an sh block" for name, command in said if not any(command in each for each in told)]
-    strange += [f"no document says {command}" for command in [*BY_HAND, *ELSEWHERE] if plain(command) not in told]
+    strange += [f"no document says {command}" for command in ELSEWHERE if plain(command) not in told]
     strange += [link for name in documents for link in dead_links(name)]
     if strange:
         sys.exit("\n".join(strange))
