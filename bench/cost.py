@@ -20,8 +20,8 @@ FIXED = 5 * (0.40 + 7 * 0.30) + 29 * 0.10 + 3.00  # a month: five secrets, seven
 
 # Measured by bench/run on one machine: CPU milliseconds. Another core, another number: the ratios hold better.
 CPU_MS = {  # warm, 1 KiB: fresh, duplicate, rejected; and a cold start, to its first answer
-    "Hookgate": (0.53, 0.33, 0.11, 5.4),
-    "Node": (3.83, None, None, 245),
+    "Hookgate": (0.53, 0.28, 0.11, 4.6),
+    "Node": (2.22, None, None, 165),
 }
 
 LINE_BYTES = {"fresh": 904, "duplicate": 782, "rejected": 565}  # of the function's own log, measured
