@@ -154,10 +154,14 @@ def test_the_documents_name_every_alarm_and_every_parameter():
             alarm = next((alarm.removeprefix(f"{each}-") for each in PROVIDERS if alarm.startswith(f"{each}-")), alarm)
             assert f"\n| `{alarm}` |" in documented, name
     table = (ROOT / "docs/deploy.md").read_text()
+    stated = {}
+    for names, defaults in re.findall(r"^\|([^|]*`[A-Z]\w+`[^|]*)\|([^|]*)\|", table, re.M):
+        # `ClaimTtlDays`, `MaxEventAgeDays` | 30, 25; one for all where it is the same; what it means, in brackets.
+        names, defaults = re.findall(r"`(\w+)`", names), re.sub(r"\([^)]*\)|[` ]", "", defaults).split(",")
+        stated |= zip(names, defaults * (len(names) if len(defaults) == 1 else 1))
     for name, parameter in PARAMETERS.items():
         if not name.startswith("Include"):
-            row = re.search(rf"^\|[^|]*`{name}`[^|]*\|([^|]*)\|", table, re.M)
-            assert row and (str(parameter["Default"]) or "none") in row[1], name
+            assert stated.get(name) == (str(parameter["Default"]) or "none"), (name, stated.get(name))
 
 
 if __name__ == "__main__":
