@@ -62,3 +62,17 @@ impl Intercept for Lean {
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn only_what_may_stand_in_a_header_is_plain() {
+        assert!(is_plain("Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1"));
+        assert!(is_plain(" ~"));
+        for escaped in ["a\nb", "a\u{7f}", "\u{1f}", "é"] {
+            assert!(!is_plain(escaped), "{escaped:?}");
+        }
+    }
+}
