@@ -395,10 +395,13 @@ async fn replay(State(page): State<Arc<Page>>, Path(number): Path<u64>, Json(aga
 /// Has the function take a delivery, sent as its platform would, and die on the way.
 async fn crash(
     State(page): State<Arc<Page>>,
-    Path((crash, path)): Path<(Crash, String)>,
+    Path((crash, _)): Path<(Crash, String)>,
     mut request: Request,
 ) -> Response {
-    let Ok(target) = format!("/{path}").parse() else { return StatusCode::NOT_FOUND.into_response() };
+    // Cut off, not put together from what axum has decoded: the function gets address and query as they were sent.
+    let sent = request.uri().path_and_query().map_or("", |sent| sent.as_str());
+    let target = sent.strip_prefix(&format!("/api/crash/{}", crash.name())).map(str::parse);
+    let Some(Ok(target)) = target else { return StatusCode::NOT_FOUND.into_response() };
     *request.uri_mut() = target;
     page.functions.deliver(request, Some(crash)).await.0
 }

@@ -335,6 +335,10 @@ fn other_sites_are_refused() {
     }
     assert_eq!(intake.request(crash, &[("host", "evil.example")], b"{}").0, 403);
     assert_eq!(intake.get("/api/deliveries")["counts"]["received"], 0);
+    // For this machine it takes a delivery as it was sent.
+    let sent = format!("{crash}/%65u?shop=1");
+    assert_eq!(intake.request(&sent, &[("host", &intake.host)], b"{}").0, 401);
+    assert!(intake.latest()["target"].as_str().unwrap().starts_with("/webhooks/elective/%65u?shop="));
     // A link from elsewhere leads here.
     let link = [("host", &*intake.host), ("sec-fetch-site", "cross-site")];
     assert_eq!(intake.request("GET /", &link, b"").0, 200);
