@@ -56,10 +56,10 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     let before = tasks(&clients, &arn).await?.iter().map(|task| task.started_timestamp).max();
     let start = clients.sqs.start_message_move_task().source_arn(&arn);
     let start = start.set_max_number_of_messages_per_second(arguments.max_per_second).send().await;
-    start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
+    let started = start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
 
     let task = tokio::select! {
-        task = finished(&clients, &arn, before, !arguments.json) => task?,
+        task = finished(&clients, &arn, started.task_handle(), before, !arguments.json) => task?,
         () = messages::ended() => return Err(UsageError("no longer waiting: SQS goes on moving".to_owned())),
     };
     let status = task.status().unwrap_or("UNKNOWN");
@@ -94,21 +94,30 @@ async fn tasks(clients: &Clients, arn: &str) -> Result<Vec<ListMessageMoveTasksR
     Ok(list.results.unwrap_or_default())
 }
 
-/// The task that was started when the latest one was of `before`, once it is over.
+/// The task of this handle, started when the latest one was of `before`, once it is over.
 ///
-/// SQS tells the handle of a running task only. It runs one task of a queue at a time: the first that began after `before`
-/// is this one, whoever has begun another since.
+/// SQS tells the handle of a running task only. A task that is over before it was seen running is taken to be the first
+/// that began after `before`, whoever has begun another since: that is wrong only where somebody else's began and ended
+/// between the look at `before` and the start of this one.
 async fn finished(
     clients: &Clients,
     arn: &str,
+    handle: Option<&str>,
     before: Option<i64>,
     show: bool,
 ) -> Result<ListMessageMoveTasksResultEntry, UsageError> {
     let show = show && std::io::stderr().is_terminal();
     let started = Instant::now();
+    let mut began = None;
     loop {
-        let later = tasks(clients, arn).await?.into_iter().filter(|task| Some(task.started_timestamp) > before);
-        let Some(task) = later.min_by_key(|task| task.started_timestamp) else {
+        let tasks = tasks(clients, arn).await?;
+        let running = tasks.iter().find(|task| task.task_handle.is_some() && task.task_handle() == handle);
+        began = running.map(|task| task.started_timestamp).or(began);
+        let may_be_it = |task: &ListMessageMoveTasksResultEntry| match began {
+            Some(began) => task.started_timestamp == began,
+            None => Some(task.started_timestamp) > before && task.task_handle.is_none(),
+        };
+        let Some(task) = tasks.into_iter().filter(may_be_it).min_by_key(|task| task.started_timestamp) else {
             if started.elapsed() > LISTED {
                 return Err(UsageError("SQS does not list the task that it has begun: look at its console".to_owned()));
             }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::{Command, Output, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -586,7 +586,8 @@ async fn dead_letters_go_back_to_their_queue() {
     assert!(ran.err.contains("must be configured as a Dead Letter Queue"), "{}", ran.err);
 }
 
-/// Whatever SQS lists beside it: an earlier task while this one is not listed yet, and one that somebody began later.
+/// Whatever SQS lists beside it: an earlier task while this one is not listed yet, one that somebody began and that ended
+/// before this one's start, and one that somebody began later.
 #[tokio::test(flavor = "multi_thread")]
 async fn redrive_follows_its_own_task() {
     let world = World::new().await;
@@ -598,7 +599,7 @@ async fn redrive_follows_its_own_task() {
     }
     assert_eq!(world.visible(dead).await.len(), 1);
 
-    let begun = AtomicUsize::new(0);
+    let (begun, handle) = (AtomicUsize::new(0), Mutex::new(Value::Null));
     let sqs = sqs_before(
         &world,
         |_| {},
@@ -608,13 +609,25 @@ async fn redrive_follows_its_own_task() {
             }
             if action == "ListMessageMoveTasks" && begun.load(Ordering::Relaxed) > 0 {
                 let tasks = answer["Results"].as_array_mut().unwrap();
-                if begun.fetch_add(1, Ordering::Relaxed) == 1 {
-                    tasks.remove(0);
-                } else {
-                    let mut later = tasks[0].clone();
-                    later["StartedTimestamp"] = json!(later["StartedTimestamp"].as_i64().unwrap() + 1);
-                    later["Status"] = json!("FAILED");
-                    tasks.insert(0, later);
+                let look = begun.fetch_add(1, Ordering::Relaxed);
+                let failed = |by: i64| {
+                    let mut other = tasks[0].clone();
+                    other["StartedTimestamp"] = json!(other["StartedTimestamp"].as_i64().unwrap() + by);
+                    other["Status"] = json!("FAILED");
+                    other
+                };
+                let (earlier, later) = (failed(-1), failed(1));
+                match look {
+                    1 => drop(tasks.remove(0)),
+                    2 => {
+                        tasks[0]["Status"] = json!("RUNNING");
+                        tasks[0]["TaskHandle"] = handle.lock().unwrap().clone();
+                        tasks.insert(1, earlier);
+                    }
+                    _ => {
+                        tasks.insert(1, earlier);
+                        tasks.insert(0, later);
+                    }
                 }
             }
             answer
@@ -629,6 +642,7 @@ async fn redrive_follows_its_own_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+                *handle.lock().unwrap() = answer["TaskHandle"].clone();
 async fn a_claim_is_told_in_words() {
     let world = World::new().await;
     let none = world.run(&["claims", "show", "evt_1"]).await;
