@@ -15,12 +15,15 @@ use aws_sdk_sqs::{
 };
 
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 
 use crate::{aws::Clients, engines::JOURNAL, usage::UsageError};
 
 /// How long a message stays hidden should this process die before it gives it back. Prolonged at half of it.
 const HIDDEN: Duration = Duration::from_mins(2);
+
+/// How long SQS may take to answer when this process is to end, beyond what it was asked to wait.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// The most that SQS takes and gives at once.
 const BATCH: usize = 10;
@@ -33,6 +36,8 @@ pub struct Held<'c> {
     receipts: HashMap<String, String>,
     /// The receive that is under way.
     receiving: Option<JoinHandle<Received>>,
+    /// How long that waits for messages.
+    wait: Duration,
     hidden: Duration,
     prolonged: Instant,
 }
@@ -43,7 +48,8 @@ impl<'c> Held<'c> {
     /// Holds nothing yet.
     #[must_use]
     pub fn new(clients: &'c Clients, url: &'c str) -> Self {
-        Held { clients, url, receipts: HashMap::new(), receiving: None, hidden: HIDDEN, prolonged: Instant::now() }
+        let (wait, hidden, prolonged) = (Duration::ZERO, HIDDEN, Instant::now());
+        Held { clients, url, receipts: HashMap::new(), receiving: None, wait, hidden, prolonged }
     }
 
     /// Up to ten messages that were not met before, hidden from others for two minutes; waits for the first, in whole
@@ -63,6 +69,7 @@ impl<'c> Held<'c> {
                 .message_system_attribute_names(MessageSystemAttributeName::All);
             // A task of its own: a receive that is broken off may have hidden messages that nobody then knows of.
             self.receiving = Some(tokio::spawn(receive.send()));
+            self.wait = wait;
         }
         let received = self.received().await?;
         if received.is_empty() {
@@ -109,15 +116,16 @@ impl<'c> Held<'c> {
         Ok(())
     }
 
-    /// Makes every message visible again that was not deleted, those of a receive under way included, once it is over.
+    /// Makes every message visible again that was not deleted, those of a receive under way included, once it is over. Does
+    /// not wait for ever for an SQS that no longer answers: tokio keeps a second Ctrl-C from ending the process.
     ///
     /// # Errors
     /// The queue does not answer: the messages come back by themselves, later.
     pub async fn give_back(mut self) -> Result<(), UsageError> {
-        // Where it fails, it brought nothing.
-        let late = self.received().await.unwrap_or_default();
-        for message in &late {
-            self.hold(message);
+        // What an answer that is lost, or too late, has hidden comes back by itself when its time is over.
+        let late = timeout(self.wait + GRACE, self.received()).await;
+        for message in late.ok().and_then(Result::ok).unwrap_or_default() {
+            self.hold(&message);
         }
         self.hide_for(Duration::ZERO).await
     }
@@ -132,8 +140,12 @@ impl<'c> Held<'c> {
                 change = change.entries(entry.map_err(|error| UsageError(error.to_string()))?);
             }
             // An entry that fails is one whose time was over, or that somebody else has deleted: visible, or gone.
-            change.send().await.map_err(|error| {
-                let error = self.failed("cannot give messages back to", &error).0;
+            let doing = "cannot give messages back to";
+            let changed = match timeout(GRACE, change.send()).await {
+                Ok(changed) => changed.map(|_| ()).map_err(|error| self.failed(doing, &error).0),
+                Err(_) => Err(format!("{doing} {}: SQS does not answer", name(self.url))),
+            };
+            changed.map_err(|error| {
                 UsageError(format!("{error} (they come back by themselves within {} s)", self.hidden.as_secs()))
             })?;
         }

@@ -509,6 +509,30 @@ async fn a_receive_that_is_under_way_at_ctrl_c_hides_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_sqs_that_answers_no_more_does_not_keep_ctrl_c_from_ending_it() {
+    let (asked, mut receives) = tokio::sync::mpsc::unbounded_channel();
+    let answer = |headers: HeaderMap| async move {
+        if headers["x-amz-target"] == "AmazonSQS.ReceiveMessage" {
+            asked.send(()).unwrap();
+            std::future::pending::<()>().await;
+        }
+        axum::Json(json!({}))
+    };
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    command.args(["tail", "--sqs", &url, "--queue", &format!("{url}/1/watch")]).kill_on_drop(true);
+    let mut tail = command.spawn().unwrap();
+    receives.recv().await.unwrap();
+    let status = Command::new("kill").args(["-INT", &tail.id().unwrap().to_string()]).status().unwrap();
+    assert!(status.success());
+    let status = tokio::time::timeout(Duration::from_secs(20), tail.wait()).await.expect("it waits for ever");
+    assert_eq!(status.unwrap().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tail_refuses_where_looking_counts_as_failing() {
     let world = World::new().await;
     world.deliver(provider("elective"), ORDER.as_bytes()).await;
@@ -606,6 +630,7 @@ async fn redrive_follows_its_own_task() {
         move |action, mut answer| {
             if action == "StartMessageMoveTask" {
                 begun.store(1, Ordering::Relaxed);
+                *handle.lock().unwrap() = answer["TaskHandle"].clone();
             }
             if action == "ListMessageMoveTasks" && begun.load(Ordering::Relaxed) > 0 {
                 let tasks = answer["Results"].as_array_mut().unwrap();
@@ -642,7 +667,6 @@ async fn redrive_follows_its_own_task() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-                *handle.lock().unwrap() = answer["TaskHandle"].clone();
 async fn a_claim_is_told_in_words() {
     let world = World::new().await;
     let none = world.run(&["claims", "show", "evt_1"]).await;
