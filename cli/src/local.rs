@@ -1,13 +1,13 @@
 //! The local intake: the functions and the page behind one HTTP address.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{Request, State},
     response::Response,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 pub use crate::functions::{LocalError, OnDelivery, SecretsFile};
 use crate::{
@@ -20,6 +20,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Local {
     address: SocketAddr,
+    end: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
 }
 
 impl Local {
@@ -46,8 +48,23 @@ impl Local {
         let address = listener.local_addr().map_err(|error| LocalError(error.to_string()))?;
         let page = page::router(functions.clone(), engines, resources, secrets)?;
         let router = page.merge(Router::new().fallback(invoke).with_state(functions));
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Local { address })
+        let (end, ended) = oneshot::channel();
+        let serving = tokio::spawn(async move {
+            let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
+                // Without the word, as when this is dropped, it goes on.
+                if ended.await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            });
+            let _ = serve.await;
+        });
+        Ok(Local { address, end, serving })
+    }
+
+    /// Takes no more deliveries, and has those answered that are under way, within a second.
+    pub async fn end(self) {
+        let _ = self.end.send(());
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.serving).await;
     }
 
     /// Where deliveries go: `{url}/webhooks/{provider}[/{account}]`.

@@ -18,6 +18,7 @@ use hookgate::{
     usage::UsageError,
 };
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 /// Webhook intake on this machine: all providers' functions, with DynamoDB and SQS, and no account anywhere.
 ///
@@ -72,15 +73,24 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// Prints a line. Ends where nobody reads any more (`hookgate | head`), with the exit code of those whom the signal for that
-/// ends: 128 and SIGPIPE's 13.
+/// Prints a line.
 macro_rules! out {
     ($($line:tt)*) => {
-        if !messages::print(&format!($($line)*)) {
-            std::process::exit(141);
-        }
+        goes_on(messages::print(&format!($($line)*)))?
     };
 }
+
+/// Ends where nobody reads any more (`hookgate | head`), with the exit code of those whom the signal for that ends: 128 and
+/// SIGPIPE's 13.
+fn goes_on(printed: Printed) -> Result<(), UsageError> {
+    if !printed? {
+        std::process::exit(141);
+    }
+    Ok(())
+}
+
+/// What came of printing a line: false where nobody reads any more.
+type Printed = Result<bool, UsageError>;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::parse();
@@ -140,7 +150,9 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     let secrets = SecretsFile::read(&arguments.secrets.unwrap_or_else(|| events.join("secrets.json")))?;
     let engines = Engines::start(arguments.dynamodb, arguments.sqs).await?;
     let resources = engines::provision(&engines).await?;
-    let local = Local::start(arguments.listen, &engines, &resources, &secrets, show_after_samples()).await?;
+    let (unprinted, mut failures) = mpsc::unbounded_channel();
+    let show = show_after_samples(unprinted);
+    let local = Local::start(arguments.listen, &engines, &resources, &secrets, show).await?;
 
     out!("Deliveries  {}/webhooks/{{provider}}[/{{account}}]", local.url());
     out!("Page        {}/", local.url());
@@ -155,7 +167,13 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
     if !arguments.once {
         SHOW.store(true, std::sync::atomic::Ordering::Relaxed);
         out!("Waiting for deliveries. Ctrl-C ends.");
-        tokio::signal::ctrl_c().await?;
+        tokio::select! {
+            ended = tokio::signal::ctrl_c() => ended?,
+            Some(printed) = failures.recv() => {
+                local.end().await;
+                goes_on(printed)?;
+            }
+        }
     }
     Ok(as_expected)
 }
@@ -163,10 +181,14 @@ async fn run(arguments: Arguments) -> Result<bool, Box<dyn Error>> {
 /// The samples have a table of their own; later deliveries are shown as they come.
 static SHOW: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-fn show_after_samples() -> OnDelivery {
-    Box::new(|log| {
+/// A line that cannot be printed is `unprinted`: the delivery that it is of is still to be answered.
+fn show_after_samples(unprinted: mpsc::UnboundedSender<Printed>) -> OnDelivery {
+    Box::new(move |log| {
         if SHOW.load(std::sync::atomic::Ordering::Relaxed) {
-            out!("{}", brief(log));
+            let printed = messages::print(&brief(log));
+            if printed != Ok(true) {
+                let _ = unprinted.send(printed);
+            }
         }
     })
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     error::Error,
-    io::Write,
+    io::{ErrorKind, Write},
     time::{Duration, Instant},
 };
 
@@ -264,9 +264,15 @@ pub async fn ended() {
 }
 
 /// Prints a line. False where nobody reads any more (`hookgate tail | head`).
-#[must_use]
-pub fn print(line: &str) -> bool {
-    writeln!(anstream::stdout(), "{line}").is_ok()
+///
+/// # Errors
+/// It cannot be written, as on a full disk.
+pub fn print(line: &str) -> Result<bool, UsageError> {
+    match writeln!(anstream::stdout(), "{line}") {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(UsageError(format!("cannot print: {error}"))),
+    }
 }
 
 /// A platform's text without what a terminal would obey.

@@ -219,7 +219,7 @@ impl List {
                 listed += 1;
                 if self.at.json {
                     json.push(item.summary());
-                } else if !print(&item.line()) {
+                } else if !print(&item.line())? {
                     return Ok(true);
                 }
             }

@@ -127,7 +127,7 @@ async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_
                 (Err(_), false) => format!("message {id} is no event ({} bytes)", body.len()),
             };
             shown += 1;
-            if !print(&line) || arguments.max == Some(shown) {
+            if !print(&line)? || arguments.max == Some(shown) {
                 return Ok(true);
             }
         }

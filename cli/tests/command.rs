@@ -130,6 +130,34 @@ fn a_reader_that_is_gone_ends_it_quietly() {
     assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(141), ""));
 }
 
+/// The delivery whose line finds no reader any more is answered before it ends.
+#[test]
+fn a_reader_that_is_gone_costs_no_delivery_its_answer() {
+    let [listen, dynamodb, sqs] = ports();
+    let arguments = ["--no-samples", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs];
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    let mut process = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.starts_with("Waiting")).unwrap();
+    drop(lines);
+    let sent = hookgate(&["send", "elective", "order.paid", "--url", &format!("http://{listen}")]);
+    assert_eq!(sent.status.code(), Some(0), "{}", String::from_utf8_lossy(&sent.stdout));
+    let output = process.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(141), ""));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_said() {
+    let [listen, dynamodb, sqs] = ports();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let arguments = ["--once", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs];
+    let output = Command::new(env!("CARGO_BIN_EXE_hookgate")).args(arguments).stdout(full).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("hookgate: cannot print: No space left on device"), "{text}");
+    assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{text}");
+}
+
 fn tempfile(name: &str) -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}.json", std::process::id()))
 }
