@@ -174,39 +174,68 @@ impl<'c> Held<'c> {
 /// What was sent to a queue of the local intake.
 #[derive(Debug)]
 pub struct Entry {
-    /// Its place in the journal.
-    pub number: u64,
     /// SQS's id of it.
     pub message_id: String,
     /// Its text.
     pub body: String,
 }
 
-/// What the journal of the local intake's SQS has of a queue from behind entry `after`, oldest first and a few at a time;
-/// waits for the first. Changes nothing for the queue's consumers.
-///
-/// # Errors
-/// Nobody answers, or another SQS, which keeps no journal.
-pub async fn journal(sqs: &str, queue_url: &str, after: u64, wait: Duration) -> Result<Vec<Entry>, UsageError> {
-    let failed =
-        |error: reqwest::Error| UsageError(format!("the local intake's SQS does not answer: {}", error.without_url()));
-    let request = json!({"QueueUrl": queue_url, "After": after, "WaitTimeSeconds": wait.as_secs()});
-    let call = reqwest::Client::new().post(sqs).body(request.to_string());
-    let answer = call.header("x-amz-target", format!("AmazonSQS.{JOURNAL}")).send().await.map_err(failed)?;
-    if !answer.status().is_success() {
-        return Err(UsageError(format!(
-            "what answers at {sqs} is not the local intake of this version, which keeps a journal"
-        )));
+/// Reads what the journal of the local intake's SQS has of one queue. Changes nothing for the queue's consumers.
+pub struct Journal {
+    client: reqwest::Client,
+    sqs: String,
+    queue_url: String,
+    /// The number of the last entry that was read.
+    after: u64,
+}
+
+impl Journal {
+    /// From the oldest entry that is kept.
+    #[must_use]
+    pub fn new(sqs: &str, queue_url: &str) -> Self {
+        let (sqs, queue_url) = (sqs.to_owned(), queue_url.to_owned());
+        Journal { client: reqwest::Client::new(), sqs, queue_url, after: 0 }
     }
-    let answer: Value = serde_json::from_str(&answer.text().await.map_err(failed)?).unwrap_or_default();
-    let entries = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
-    let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-    let read = |entry: &Value| Entry {
-        number: entry["Number"].as_u64().unwrap_or_default(),
-        message_id: text(entry, "MessageId"),
-        body: text(entry, "Body"),
-    };
-    Ok(entries.iter().map(read).collect())
+
+    /// Passes over everything that is there now.
+    ///
+    /// # Errors
+    /// Nobody answers, or another SQS, which keeps no journal.
+    pub async fn skip(&mut self) -> Result<(), UsageError> {
+        let answer = self.ask(u64::MAX, Duration::ZERO).await?;
+        self.after = answer["Last"].as_u64().unwrap_or(self.after);
+        Ok(())
+    }
+
+    /// The next entries, oldest first and a few at a time; waits for the first. None where there are none now.
+    ///
+    /// # Errors
+    /// Nobody answers, or another SQS, which keeps no journal.
+    pub async fn more(&mut self, wait: Duration) -> Result<Option<Vec<Entry>>, UsageError> {
+        let answer = self.ask(self.after, wait).await?;
+        let entries = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
+        let Some(last) = entries.last() else { return Ok(None) };
+        self.after = last["Number"].as_u64().unwrap_or(self.after);
+        let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+        let read = |entry: &Value| Entry { message_id: text(entry, "MessageId"), body: text(entry, "Body") };
+        Ok(Some(entries.iter().map(read).collect()))
+    }
+
+    async fn ask(&self, after: u64, wait: Duration) -> Result<Value, UsageError> {
+        let Journal { client, sqs, queue_url, .. } = self;
+        let failed = |error: reqwest::Error| {
+            UsageError(format!("the local intake's SQS does not answer: {}", error.without_url()))
+        };
+        let request = json!({"QueueUrl": queue_url, "After": after, "WaitTimeSeconds": wait.as_secs()});
+        let call = client.post(sqs).body(request.to_string());
+        let answer = call.header("x-amz-target", format!("AmazonSQS.{JOURNAL}")).send().await.map_err(failed)?;
+        if !answer.status().is_success() {
+            return Err(UsageError(format!(
+                "what answers at {sqs} is not the local intake of this version, which keeps a journal"
+            )));
+        }
+        Ok(serde_json::from_str(&answer.text().await.map_err(failed)?).unwrap_or_default())
+    }
 }
 
 /// A queue's name: the end of its URL, and of its ARN.

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     aws::{Clients, Deployment, Queue},
-    messages::{self, Held, plain, print},
+    messages::{self, Held, Journal, plain, print},
     usage::{self, UsageError},
 };
 
@@ -65,12 +65,8 @@ pub struct Arguments {
 
 /// Where messages come from.
 enum Source<'c> {
-    /// The local intake's journal, from behind this number.
-    Journal {
-        clients: &'c Clients,
-        url: &'c str,
-        after: u64,
-    },
+    /// The local intake's.
+    Journal(Journal),
     Received(Held<'c>),
 }
 
@@ -83,7 +79,7 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
     let mut source = if clients.is_local() && has_dead_letters {
-        Source::Journal { clients: &clients, url: &url, after: 0 }
+        Source::Journal(Journal::new(clients.local_sqs(), &url))
     } else if has_dead_letters && !arguments.disturb_consumers {
         return Err(messages::would_disturb(
             &url,
@@ -99,7 +95,7 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     };
     let back = match source {
         Source::Received(held) => held.give_back().await,
-        Source::Journal { .. } => Ok(()),
+        Source::Journal(_) => Ok(()),
     };
     followed.and_then(|shown| back.map(|()| shown))
 }
@@ -144,11 +140,9 @@ impl Source<'_> {
                 });
                 Ok(batch)
             }
-            Source::Journal { clients, url, after } => {
-                let entries = messages::journal(clients.local_sqs(), url, *after, wait).await?;
-                let Some(last) = entries.last() else { return Ok(None) };
-                *after = last.number;
-                Ok(Some(entries.into_iter().map(|entry| (entry.message_id, entry.body)).collect()))
+            Source::Journal(journal) => {
+                let entries = journal.more(wait).await?;
+                Ok(entries.map(|entries| entries.into_iter().map(|entry| (entry.message_id, entry.body)).collect()))
             }
         }
     }

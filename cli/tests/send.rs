@@ -306,7 +306,8 @@ fn only_the_local_intake_can_let_a_function_die() {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").unwrap();
         }
     });
-    let played = ran(&["elective", "order.paid", "--scenario", "crash", "--url", &url]);
+    // A value that tells no event from another may be set.
+    let played = ran(&["elective", "order.paid", "--scenario", "crash", "--set", "created_at=1", "--url", &url]);
     assert_eq!((played.code, &*played.out), (Some(2), ""));
     let expected = format!("no local intake answers at {url}/webhooks/elective: ");
     assert!(played.err.contains(&expected) && played.err.contains("Start it with hookgate"), "{}", played.err);
@@ -336,6 +337,9 @@ fn what_cannot_be_done_is_one_line_with_a_remedy() {
         (&["elective", "order.paid", "--url", "localhost:9000"], "--url localhost:9000 is no address"),
         (&["elective", "order.paid", "--data", "/no/such"], "cannot read /no/such"),
         (&["elective", "customer.created", "--scenario", "out-of-order"], "a story needs two"),
+        (&["elective", "order.paid", "--scenario", "crash", "--repeat", "5"], "leave out --repeat and --concurrency"),
+        (&["elective", "order.paid", "--scenario", "crash", "--set", "id=x"], "leave out the --set of the id"),
+        (&["w3block", "order.created", "--scenario", "crash", "--set", "data.id=x"], "is set (data.id) makes them one"),
         (&["elective", "order.paid", "--concurrency", "0"], "0 is not in 1..=256"),
         (&["shopify", "order.paid"], "possible values: elective, etaildepot"),
     ] {

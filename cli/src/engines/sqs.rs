@@ -116,7 +116,8 @@ impl From<serde_json::Error> for Refusal {
 }
 
 /// The one action that AWS has not: `{QueueUrl, After, WaitTimeSeconds}` answers what was sent to a queue since, oldest
-/// first, whether it is still there or not, and changes nothing: neither receive counts nor what a consumer gets.
+/// first, whether it is still there or not, and the number of the last message of all queues. Changes nothing: neither
+/// receive counts nor what a consumer gets.
 pub(crate) const JOURNAL: &str = "HookgateJournal";
 
 /// What was sent lately, to all queues.
@@ -251,14 +252,14 @@ impl Sqs {
         let until =
             Instant::now() + Duration::from_secs(request["WaitTimeSeconds"].as_u64().unwrap_or_default().min(20));
         loop {
-            let messages: Vec<_> = {
+            let (messages, last) = {
                 let journal = self.journal();
                 let new = journal.entries.iter().filter(|entry| entry.number > after && entry.queue == name);
                 let shown = |e: &Entry| json!({"Number": e.number, "MessageId": e.message_id, "Body": e.body});
-                new.take(10).map(shown).collect()
+                (new.take(10).map(shown).collect::<Vec<_>>(), journal.count)
             };
             if !messages.is_empty() || Instant::now() >= until {
-                return Ok(json!({"Messages": messages}));
+                return Ok(json!({"Messages": messages, "Last": last}));
             }
             tokio::time::sleep(POLL).await;
         }

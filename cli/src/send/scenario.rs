@@ -38,6 +38,11 @@ pub(super) async fn play(
     sqs: Option<String>,
     as_json: bool,
 ) -> Result<bool, UsageError> {
+    if scenario == Scenario::Crash && (repeat.is_some() || concurrency.is_some()) {
+        return Err(UsageError(
+            "--scenario crash plays two events side by side, no more: leave out --repeat and --concurrency".to_owned(),
+        ));
+    }
     let now = OffsetDateTime::now_utc();
     let say = |text: &str| {
         if !as_json {

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use hookgate_event::Event;
-use http::{Request, Uri};
+use hookgate_verify::{Account, Delivery, Verifier};
+use http::{HeaderMap, Request, Uri};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -14,8 +15,9 @@ use super::played::{Check, NOT_LOOKED_AT, Played};
 use crate::{
     engines::{self, Crash},
     http::Poster,
-    messages,
+    messages::Journal,
     send::{
+        outgoing::Template,
         plan::Plan,
         sending::{Delivered, label, send_one},
     },
@@ -42,6 +44,17 @@ pub(super) async fn play(
     sqs: Option<String>,
     say: impl Fn(&str),
 ) -> Result<Played, UsageError> {
+    let now = OffsetDateTime::now_utc();
+    let templates = [plan.template(now), plan.template(now)];
+    if let [Some(one), Some(other)] = templates.each_ref().map(|template| key(plan, template, now))
+        && one == other
+    {
+        let set: Vec<_> = plan.set.iter().map(|(path, _)| &**path).collect();
+        return Err(UsageError(format!(
+            "--scenario crash plays two events, and what is set ({}) makes them one: leave out the --set of the id",
+            set.join(", ")
+        )));
+    }
     if !is_local_intake(plan, poster).await {
         return Err(UsageError(format!(
             "no local intake answers at {}: --scenario crash lets a function die on the way, and only the local intake can. \
@@ -50,10 +63,17 @@ pub(super) async fn play(
         )));
     }
     say(EXPECTED);
-    let both = tokio::try_join!(Story::play(Crash::Claimed, plan, poster), Story::play(Crash::Enqueued, plan, poster));
-    let (first, second) = both?;
-    let sent = match sqs {
-        Some(sqs) => sent(&sqs).await,
+    let journal = match sqs {
+        Some(sqs) => journal(&sqs).await,
+        None => None,
+    };
+    let [one, other] = &templates;
+    let (first, second) = tokio::try_join!(
+        Story::play(Crash::Claimed, plan, one, poster),
+        Story::play(Crash::Enqueued, plan, other, poster)
+    )?;
+    let sent = match journal {
+        Some(journal) => sent(journal).await,
         None => None,
     };
     if sent.is_none() {
@@ -65,10 +85,9 @@ pub(super) async fn play(
 }
 
 impl Story {
-    async fn play(crash: Crash, plan: &Plan, poster: &Poster) -> Result<Self, UsageError> {
-        let template = plan.template(OffsetDateTime::now_utc());
+    async fn play(crash: Crash, plan: &Plan, template: &Template, poster: &Poster) -> Result<Self, UsageError> {
         let send = async |poster: &Poster| {
-            let outgoing = plan.outgoing(&template, OffsetDateTime::now_utc())?;
+            let outgoing = plan.outgoing(template, OffsetDateTime::now_utc())?;
             Ok::<_, UsageError>(send_one(poster, outgoing, false).await)
         };
         let target = plan.url.path_and_query().map_or("/", |target| target.as_str());
@@ -117,6 +136,14 @@ impl Story {
     }
 }
 
+/// The key by which an intake tells the event from every other, whatever it is signed with. None where it can read none.
+fn key(plan: &Plan, template: &Template, now: OffsetDateTime) -> Option<String> {
+    let body = plan.outgoing(template, now).ok()?.body;
+    let delivery = Delivery { headers: HeaderMap::new(), body, account: Account::default(), received: now };
+    let verifier = Verifier::new(plan.provider, |_| None).ok()?;
+    Some(verifier.vouched_for_by_operator(&delivery).read().ok()?.key)
+}
+
 fn retry_after(delivered: &Delivered) -> Option<u64> {
     delivered.answer.as_ref().ok().and_then(|answer| answer.retry_after)
 }
@@ -138,16 +165,21 @@ fn at(url: &Uri, target: &str) -> Result<Uri, UsageError> {
     Uri::from_parts(parts).map_err(|error| UsageError(format!("--url {url}: {error}")))
 }
 
-/// Every event that was sent to the local intake's queue, read from its journal, which disturbs no consumer. None where
-/// there is no journal to read.
-async fn sent(sqs: &str) -> Option<Vec<Event<'static>>> {
+/// The journal of the local intake's queue, from its present end on: looking there disturbs no consumer. None where there
+/// is none to read.
+async fn journal(sqs: &str) -> Option<Journal> {
     let client = aws_sdk_sqs::Client::new(&engines::sdk_config(sqs));
     let queue = client.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url?;
-    let (mut events, mut after) = (Vec::new(), 0);
-    loop {
-        let entries = messages::journal(sqs, &queue, after, Duration::ZERO).await.ok()?;
-        let Some(last) = entries.last() else { return Some(events) };
-        after = last.number;
+    let mut journal = Journal::new(sqs, &queue);
+    journal.skip().await.ok()?;
+    Some(journal)
+}
+
+/// Every event that was sent to the queue since. None where the journal cannot be read.
+async fn sent(mut journal: Journal) -> Option<Vec<Event<'static>>> {
+    let mut events = Vec::new();
+    while let Some(entries) = journal.more(Duration::ZERO).await.ok()? {
         events.extend(entries.iter().filter_map(|entry| Some(Event::from_json(&entry.body).ok()?.into_owned())));
     }
+    Some(events)
 }
