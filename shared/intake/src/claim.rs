@@ -73,9 +73,9 @@ pub enum Refusal {
     },
 }
 
-/// When a released claim's lease ended, in Unix milliseconds: long ago. Releasing does not delete: the message may be on the queue all the same (this
-/// invocation's earlier attempt, or the one it took over from, whose answer was lost), and the key must go on standing
-/// for its content alone.
+/// When a released claim's lease ended, in Unix milliseconds: long ago. Releasing does not delete: the message may be on
+/// the queue all the same (this invocation's earlier attempt, or the one it took over from, whose answer was lost), and the
+/// key must go on standing for its content alone.
 pub const RELEASED: i64 = 0;
 
 /// What an invocation knows of its claim when it stops trying to write it.

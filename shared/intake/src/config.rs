@@ -129,7 +129,8 @@ impl Config {
 /// variable. A call is tried three times, each for at most 1.5 s.
 ///
 /// # Errors
-/// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read or holds no certificates. Lambda itself sets all that are required.
+/// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read or holds no certificates.
+/// Lambda itself sets all that are required.
 pub fn dynamodb(setting: impl Fn(&str) -> Option<String>) -> Result<aws_sdk_dynamodb::Client, ConfigError> {
     let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
     let aws = aws(Duration::from_millis(BUDGET_MS), &setting, &required_of(&setting))?;
