@@ -270,6 +270,10 @@ def play(document, moto, platform):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+        if re.search("^(sam|cargo lambda) build", session, re.M):
+            # What was built in a hurry is not to be deployed.
+            for built in (".aws-sam", "target/lambda"):
+                shutil.rmtree(ROOT / built, ignore_errors=True)
         # The next session starts an intake of its own.
         while taken_port():
             time.sleep(0.05)
@@ -372,9 +376,6 @@ def main():
             if not sys.argv[1:] or name in sys.argv[1:]:
                 play(name, url, platform)
     finally:
-        # What was built in a hurry is not to be deployed.
-        for built in (".aws-sam", "target/lambda"):
-            shutil.rmtree(ROOT / built, ignore_errors=True)
         server.terminate()
 
 
