@@ -1,5 +1,4 @@
-//! Puts the samples under `events/` and the pages under `docs/providers/` into the binary, so that an installed one has
-//! them too.
+//! Puts the samples under `events/` into the binary, so that an installed one has them too.
 //!
 //! A build script and not a macro: cargo then notices new files in the folders.
 
@@ -31,15 +30,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     code.push_str("];\n");
     fs::write(Path::new(&out).join("samples.rs"), code)?;
-
-    let pages = Path::new(&package).join("../docs/providers").canonicalize()?;
-    println!("cargo::rerun-if-changed={}", pages.display());
-    let mut code = String::from("/// Each provider's page.\npub static PAGES: &[(&str, &str)] = &[\n");
-    for page in sorted(&pages)? {
-        writeln!(code, "    ({:?}, include_str!({page:?})),", page.file_stem().unwrap_or_default())?;
-    }
-    code.push_str("];\n");
-    fs::write(Path::new(&out).join("pages.rs"), code)?;
     Ok(())
 }
 

@@ -47,6 +47,8 @@ ELSEWHERE = {
     "cargo bench --manifest-path bench/Cargo.toml -- --test": ".ci/run",
     "UPDATE_SAMPLES=1 cargo test -p hookgate samples": "tests/sixth_provider/follow_readme",
     "UPDATE_CONTRACT=1 cargo test -p hookgate --test contract": "tests/sixth_provider/follow_readme",
+    "UPDATE_SAMPLES=1 cargo test -p hookgate-functions consumers": "tests/sixth_provider/follow_readme",
+    "fuzz/run 1000": "tests/sixth_provider/follow_readme",
 }
 
 # What else makes the documents' sessions those of a reader.
@@ -70,7 +72,9 @@ hookgate() {
     *) "$HOOKGATE" "$@" ;;
   esac
 }
-curl() { command curl "${@//https:\/\/commerce.w3block.io/$PLATFORM}"; }
+# Platforms' own APIs.
+shopt -s extglob
+curl() { command curl "${@/#https:\/\/+([^\/])/$PLATFORM}"; }
 # In the project itself, for SAM cannot follow links; says yes to whatever it asks.
 sam() { (cd "$PROJECT" && command sam "$@" <<< $'y\ny'); }
 # Stays up in the reader's terminal; here in the background, in place of the one before.
@@ -229,18 +233,16 @@ def play(document, moto, platform):
     folder.mkdir(parents=True)
     for name in {Path(name).parts[0] for name in tracked()}:
         (folder / name).symlink_to(ROOT / name)
-    # What the reader writes by hand. The other platforms' come of commands.
-    for provider in ("elective", "shoppex"):
-        (folder / f"{provider}.json").write_text('{"default": ["chosen_by_the_reader"]}\n')
+    # What the reader writes by hand, where no command does.
+    for provider in PROVIDERS:
+        if not re.search(rf"(>|--secret-file) {provider}\.json", session):
+            (folder / f"{provider}.json").write_text('{"default": ["chosen_by_the_reader"]}\n')
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOOKGATE_"))} | {
         "PROJECT": str(ROOT),
         "HOOKGATE": os.environ.get("HOOKGATE", str(ROOT / "target/debug/hookgate")),
         "CARGO_MANIFEST_DIR": str(ROOT / "cli"),
         "AWS_ENDPOINT_URL": moto,
         "PLATFORM": platform,
-        "ETAILDEPOT_API_KEY": "key",
-        "W3BLOCK_TOKEN": "token",
-        "COMPANY_ID": "company",
         # Six binaries for another machine: as documented, but in three minutes and not in a quarter of an hour.
         "CARGO_PROFILE_RELEASE_LTO": "off",
         "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
@@ -252,6 +254,9 @@ def play(document, moto, platform):
         "AWS_PAGER": "",
         "SAM_CLI_TELEMETRY": "0",
     }
+    # What the steps of registering ask for.
+    asked = re.findall(r'key: "(\w+)"|\$([A-Z]\w+)', "".join(PROVIDERS.values()))
+    environment |= {name: "given" for names in asked for name in names if name}
     started = time.monotonic()
     intake = "start_intake --no-samples > /dev/null\n"
     process = subprocess.Popen(

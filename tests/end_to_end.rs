@@ -16,6 +16,8 @@ mod foreign;
 mod messages;
 #[path = "end_to_end/moto.rs"]
 mod moto;
+#[path = "end_to_end/one_place.rs"]
+mod one_place;
 #[path = "end_to_end/samples.rs"]
 mod samples;
 #[path = "end_to_end/startup.rs"]

@@ -58,7 +58,7 @@ def quoted_names(code):
 
 
 def setting(provider):
-    return set(re.findall(r'setting: "(\w+)"', PROVIDERS[provider]))
+    return set(re.findall(r'setting: Some\("(\w+)"\)', PROVIDERS[provider]))
 
 
 def test_every_provider_has_a_function_and_every_function_a_binary():

@@ -4,32 +4,33 @@
 
 use divan::{Bencher, black_box, counter::BytesCount};
 use hmac::{Hmac, KeyInit, Mac};
-use hookgate_bench::{SECRET, body, delivery, signed};
-use hookgate_verify::{Delivery, Provider, Scheme, Secrets, Verifier, providers};
+use hookgate_bench::{SECRET, body, delivery, plainest, signed};
+use hookgate_verify::{Delivery, Provider, Secrets, Verifier, providers};
 use sha2::{Sha256, Sha512};
 
 /// Bytes of a body: a usual one, a long one, and the longest that Lambda takes.
 const SIZES: [usize; 3] = [1024, 64 * 1024, 6_000_000];
 
-/// What verifies a body of each platform, one after the other.
-const SCHEMES: [&str; 6] = ["elective", "etaildepot", "opterius", "shoppex v1", "shoppex v2", "w3block"];
+/// What verifies a body of each platform: its name and the scheme's, for each scheme that is accepted by default.
+fn schemes() -> Vec<String> {
+    let schemes =
+        |provider: &&'static Provider| provider.default_schemes().iter().map(|scheme| (provider.name, scheme.name));
+    providers::ALL
+        .iter()
+        .flat_map(|provider| schemes(provider).map(|(name, scheme)| format!("{name} {scheme}")).collect::<Vec<_>>())
+        .collect()
+}
 
 fn main() {
     divan::main();
 }
 
-/// The platform, and the scheme that signs: the default one, or the one that is named.
-fn find(name: &str) -> (&'static Provider, &'static Scheme) {
-    let (provider, version) = name.split_once(' ').unwrap_or((name, ""));
-    let provider = Provider::named(provider).expect("a platform");
-    let (_, schemes) = provider.modes[0];
-    (provider, schemes.iter().find(|scheme| scheme.name == version).unwrap_or(&schemes[0]))
-}
-
 fn prepare(name: &str, size: usize) -> (Verifier, Secrets, Delivery) {
-    let (provider, scheme) = find(name);
+    let (provider, scheme) = name.split_once(' ').expect("a platform and a scheme");
+    let provider = Provider::named(provider).expect("a platform");
+    let scheme = provider.default_schemes().iter().find(|each| each.name == scheme).expect("a scheme");
     let verifier = Verifier::new(provider, |_| None).expect("the default setting");
-    let secrets = Secrets::parse(&format!(r#"["{SECRET}"]"#)).expect("one secret");
+    let secrets = Secrets::parse(&format!(r#"["{}"]"#, scheme.secret_of(SECRET))).expect("one secret");
     (verifier, secrets, delivery(signed(scheme, &body(provider, 1, size))))
 }
 
@@ -45,14 +46,14 @@ fn hmac_sha512(bencher: Bencher, size: usize) {
 }
 
 fn bare<M: Mac + KeyInit>(bencher: Bencher, size: usize) {
-    let body = body(&providers::elective::PROVIDER, 1, size);
+    let body = body(plainest(), 1, size);
     let mac = || <M as KeyInit>::new_from_slice(SECRET.as_bytes()).expect("a key").chain_update(body.as_bytes());
     let tag = mac().finalize().into_bytes();
     bencher.counter(BytesCount::new(size)).bench(|| black_box(mac()).verify_slice(&tag).is_ok());
 }
 
 /// From a delivery to the proof of who sent it.
-#[divan::bench(args = SCHEMES, consts = SIZES)]
+#[divan::bench(args = schemes(), consts = SIZES)]
 fn verify<const SIZE: usize>(bencher: Bencher, name: &str) {
     let (verifier, secrets, delivery) = prepare(name, SIZE);
     bencher
@@ -61,7 +62,7 @@ fn verify<const SIZE: usize>(bencher: Bencher, name: &str) {
 }
 
 /// From the proof to the event, its key and its content hash.
-#[divan::bench(args = SCHEMES, consts = SIZES)]
+#[divan::bench(args = schemes(), consts = SIZES)]
 fn read<const SIZE: usize>(bencher: Bencher, name: &str) {
     let (verifier, secrets, delivery) = prepare(name, SIZE);
     let proof = verifier.authenticate(&delivery, &secrets).expect("signed with that secret");
@@ -71,14 +72,15 @@ fn read<const SIZE: usize>(bencher: Bencher, name: &str) {
 /// What of reading is the content hash: SHA-256 over the body.
 #[divan::bench(args = SIZES)]
 fn sha256(bencher: Bencher, size: usize) {
-    let body = body(&providers::elective::PROVIDER, 1, size);
+    let body = body(plainest(), 1, size);
     bencher.counter(BytesCount::new(size)).bench(|| <Sha256 as sha2::Digest>::digest(black_box(body.as_bytes())));
 }
 
 /// From the event to the message's text.
 #[divan::bench(args = SIZES)]
 fn write(bencher: Bencher, size: usize) {
-    let (verifier, secrets, delivery) = prepare("elective", size);
+    let name = format!("{} {}", plainest().name, plainest().default_schemes()[0].name);
+    let (verifier, secrets, delivery) = prepare(&name, size);
     let reading = verifier.authenticate(&delivery, &secrets).expect("signed with that secret").read();
     let event = reading.expect("a usual event").event;
     bencher.counter(BytesCount::new(size)).bench(|| black_box(&event).to_json());

@@ -1,10 +1,9 @@
 //! What the benchmarks send: deliveries of any size, signed as the platforms sign them.
 
-use std::fmt::Write;
-
+use hookgate_event::{EventType, Unit};
 use hookgate_verify::{
-    Account, Delivery, Provider, Scheme,
-    sender::{Signed, sign},
+    Account, Delivery, Provider, Scheme, Signed,
+    providers::{self, Identity, TimeFormat},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
@@ -13,71 +12,106 @@ use time::OffsetDateTime;
 /// The secret that all functions here are given.
 pub const SECRET: &str = "whsec_test";
 
+/// The platform whose function is measured: the plainest, with one scheme that signs the body alone, and ids of its own.
+///
+/// # Panics
+/// Where there is no such platform.
+#[must_use]
+pub fn plainest() -> &'static Provider {
+    let is_plain = |provider: &&Provider| {
+        let plain = Scheme::header("").describe_signed();
+        matches!(provider.identity, Identity::Id(_))
+            && matches!(provider.default_schemes(), [only] if only.describe_signed() == plain && only.secret_of(SECRET) == SECRET)
+    };
+    providers::ALL.iter().copied().find(is_plain).expect("a plain platform")
+}
+
 /// The `number`th event of this platform, `size` bytes long (or as long as it must be), all of it signed.
 ///
 /// Its filling is what makes real events long: lines of an order.
-///
-/// # Panics
-/// For a platform that is not known here.
 #[must_use]
 pub fn body(provider: &Provider, number: usize, size: usize) -> String {
-    let (head, tail) = match provider.name {
-        "elective" => (
-            format!(
-                r#"{{"id":"evt_{number:08}","event":"order.paid","created_at":1736611200,"data":{{"orderId":"8f3e","total":5500,"currency":"USD","customer_id":"cust_123","#
-            ),
-            "}}",
-        ),
-        "etaildepot" => (
-            format!(
-                r#"{{"id":"evt_{number:08}","type":"payment.succeeded","created":1736611200,"request":{{"id":"req_1"}},"data":{{"object":{{"id":"pay_123","amount":5500,"currency":"usd","#
-            ),
-            "}}}",
-        ),
-        "opterius" => (
-            format!(
-                r#"{{"event":"invoice.paid","timestamp":"2026-04-15T14:22:30Z","data":{{"id":{number},"total":5500,"currency_code":"USD","client_id":42,"#
-            ),
-            "}}",
-        ),
-        "shoppex" => (
-            format!(
-                r#"{{"event":"order:paid","created_at":1736611200,"data":{{"uniqid":"inv_{number:08}","total":"49.99","currency":"USD","#
-            ),
-            "}}",
-        ),
-        "w3block" => (
-            format!(
-                r#"{{"event":"order.concluded","timestamp":1666201874688,"data":{{"id":"8c43ece8-99b0-4877-aed3-{number:012}","status":"concluded","currencyAmount":"10.00","#
-            ),
-            "}}",
-        ),
-        unknown => panic!("write down what {unknown} sends"),
+    let fields = &provider.fields;
+    let paid = provider.events.iter().find(|(_, event_type)| *event_type == EventType::OrderPaid);
+    let (name, _) = paid.unwrap_or(&provider.events[0]);
+    let id = format!(r#""evt_{number:08}""#);
+    let identity = match &provider.identity {
+        Identity::Id(path) => std::slice::from_ref(path),
+        Identity::Together(paths) => paths,
+        Identity::SignedHeader(_) | Identity::Content => &[],
     };
-    let mut body = head;
-    body.reserve(size);
-    body.push_str(r#""note":""#);
-    let (lines, end) = (r#"","lines":["#, "]");
+    let time = match fields.time_format {
+        TimeFormat::Unix => "1736611200",
+        TimeFormat::Rfc3339 => r#""2026-04-15T14:22:30Z""#,
+    };
+    let mut members: Vec<(String, String)> = Vec::new();
+    let mut put = |path: String, value: &str| {
+        // Two facts can stand at one place.
+        if members.iter().all(|(other, _)| *other != path) {
+            members.push((path, value.to_owned()));
+        }
+    };
+    for path in identity.iter().filter(|path| **path != fields.name && **path != fields.time) {
+        put((*path).to_owned(), &id);
+    }
+    put(fields.name.to_owned(), &format!(r#""{name}""#));
+    put(fields.time.to_owned(), time);
+    let resource = if identity.is_empty() { &*id } else { r#""8f3e""# };
+    let amount = if fields.unit == Unit::Minor { "5500" } else { r#""49.99""# };
+    for (paths, value) in [
+        (fields.resource_paths(provider.kind(name)), resource),
+        (fields.amount, amount),
+        (fields.currency, r#""USD""#),
+        (fields.customer, r#""cust_123""#),
+    ] {
+        if let Some(path) = paths.first() {
+            put(format!("{}.{path}", fields.object), value);
+        }
+    }
+
+    let filled = |note: &str, lines: &str| {
+        let filling = [("note", format!(r#""{note}""#)), ("lines", format!("[{lines}]"))];
+        let filling = filling.map(|(name, value)| (format!("{}.{name}", fields.object), value));
+        let members: Vec<_> = members.iter().chain(&filling).map(|(path, value)| (&**path, &**value)).collect();
+        object(&members)
+    };
     // A line is about this long; the note takes up the rest.
     let line =
         |n: usize| format!(r#"{{"sku":"S-{n:06}","name":"Shirt \"Ørsted\", size M","quantity":2,"price":1999}}"#);
-    let fixed = body.len() + lines.len() + end.len() + tail.len();
-    let count = size.saturating_sub(fixed) / (line(0).len() + 1);
-    let filling: usize = (0..count).map(|n| line(n).len() + 1).sum::<usize>().saturating_sub(1);
-    body.extend(std::iter::repeat_n('.', size.saturating_sub(fixed + filling)));
-    body.push_str(lines);
-    for n in 0..count {
-        let comma = if n == 0 { "" } else { "," };
-        let _ = write!(body, "{comma}{}", line(n));
+    let fixed = filled("", "").len();
+    let lines: Vec<_> = (0..size.saturating_sub(fixed) / (line(0).len() + 1)).map(line).collect();
+    let lines = lines.join(",");
+    filled(&".".repeat(size.saturating_sub(fixed + lines.len())), &lines)
+}
+
+/// The JSON object with these values at these dotted paths, in their order.
+fn object(members: &[(&str, &str)]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for (path, _) in members {
+        let name = path.split('.').next().unwrap_or_default();
+        if !names.contains(&name) {
+            names.push(name);
+        }
     }
-    body + end + tail
+    let member = |name: &str| {
+        let within: Vec<_> = members
+            .iter()
+            .filter_map(|(path, value)| Some((path.strip_prefix(name)?.strip_prefix('.')?, *value)))
+            .collect();
+        let value = members.iter().find(|(path, _)| *path == name).map(|(_, value)| (*value).to_owned());
+        format!(r#""{name}":{}"#, value.unwrap_or_else(|| object(&within)))
+    };
+    format!("{{{}}}", names.into_iter().map(member).collect::<Vec<_>>().join(","))
 }
 
 /// Signs it now, by the platform's default scheme or another one of its own.
+///
+/// # Panics
+/// Never: a [`body`] has a place for a signature.
 #[must_use]
 pub fn signed(scheme: &Scheme, body: &str) -> Signed {
-    let now = OffsetDateTime::now_utc().unix_timestamp();
-    sign(scheme, SECRET.as_bytes(), body.as_bytes(), ("whd_abc123", now.unsigned_abs()))
+    let now = OffsetDateTime::now_utc().unix_timestamp().unsigned_abs();
+    scheme.sign(scheme.secret_of(SECRET).as_bytes(), body.as_bytes(), "d_abc123", now).expect("a JSON object")
 }
 
 /// The delivery as the function sees it, once the invocation is unpacked.

@@ -3,6 +3,7 @@
 //! ```text
 //! table [COLD WARM [TEXT]]            cold starts and warm deliveries, a row each (those with TEXT in their name)
 //! curve [DELIVERIES]                  CPU per delivery over the size of its body
+//! platform                            the name of the platform whose function is measured
 //! count OUTCOME BYTES NUMBER COMMAND… sends deliveries to one process, says what they cost it
 //! ```
 
@@ -17,8 +18,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use flate2::{Compression, write::DeflateEncoder};
-use hookgate_bench::{SECRET, body, invocation, signed};
-use hookgate_verify::providers::elective;
+use hookgate_bench::{SECRET, body, invocation, plainest, signed};
+use hookgate_verify::providers::Identity;
 use hyper::body::Bytes;
 
 use aws::Aws;
@@ -30,6 +31,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 struct Subject {
     /// Where it runs, in the repository.
     folder: &'static str,
+    /// `{platform}` stands for the name of the platform whose function is measured.
     command: &'static [&'static str],
     environment: &'static [(&'static str, &'static str)],
     /// How to get it, where it is not there. In its folder.
@@ -38,12 +40,12 @@ struct Subject {
 
 const HOOKGATE: Subject = Subject {
     folder: ".",
-    command: &["target/release/elective"],
+    command: &["target/release/{platform}"],
     environment: &[("WEBHOOK_SECRETS", r#"["whsec_test"]"#)],
-    remedy: "cargo build --release --package hookgate-functions --bin elective",
+    remedy: "cargo build --release --package hookgate-functions --bin {platform}",
 };
 const HOOKGATE_WITH_SECRETS_MANAGER: Subject = Subject { environment: &[("SECRET_ID", "hookgate")], ..HOOKGATE };
-const HOOKGATE_GUIDED: Subject = Subject { command: &["target/pgo/elective"], remedy: "bench/pgo", ..HOOKGATE };
+const HOOKGATE_GUIDED: Subject = Subject { command: &["target/pgo/{platform}"], remedy: "bench/pgo", ..HOOKGATE };
 const HELLO: Subject = Subject {
     folder: "bench",
     command: &["target/function/floor-hello"],
@@ -101,6 +103,10 @@ async fn main() -> Result<()> {
         ["table", cold, warm, text] => table(cold.parse()?, warm.parse()?, text).await,
         ["curve"] => curve(200).await,
         ["curve", deliveries] => curve(deliveries.parse()?).await,
+        ["platform"] => {
+            println!("{}", plainest().name);
+            Ok(())
+        }
         ["count", outcome, size, number, ref command @ ..] => {
             let outcome = match outcome {
                 "queued" => Outcome::Queued,
@@ -111,7 +117,9 @@ async fn main() -> Result<()> {
             let command: Vec<String> = command.iter().map(ToString::to_string).collect();
             count(Sender::new(outcome, size.parse()?), number.parse()?, &command).await
         }
-        _ => bail!("usage: table [COLD WARM [TEXT]] | curve [DELIVERIES] | count OUTCOME BYTES NUMBER COMMAND…"),
+        _ => bail!(
+            "usage: table [COLD WARM [TEXT]] | curve [DELIVERIES] | platform | count OUTCOME BYTES NUMBER COMMAND…"
+        ),
     }
 }
 
@@ -125,7 +133,8 @@ async fn table(cold: usize, warm: usize, text: &str) -> Result<()> {
         if subject.program().exists() {
             println!("| {name} {}", row(subject, *outcome, *size, cold, warm).await.context(*name)?);
         } else {
-            eprintln!("{name}: not here. To have it: (cd {} && {})", subject.folder, subject.remedy);
+            let remedy = subject.remedy.replace("{platform}", plainest().name);
+            eprintln!("{name}: not here. To have it: (cd {} && {remedy})", subject.folder);
         }
     }
     Ok(())
@@ -133,7 +142,7 @@ async fn table(cold: usize, warm: usize, text: &str) -> Result<()> {
 
 impl Subject {
     fn program(&self) -> PathBuf {
-        Path::new(ROOT).join(self.folder).join(self.command[0])
+        Path::new(ROOT).join(self.folder).join(self.command[0].replace("{platform}", plainest().name))
     }
 
     async fn start(&self, aws: &Aws) -> Result<Sandbox> {
@@ -144,8 +153,18 @@ impl Subject {
     }
 
     fn environment(&self, aws: &Aws) -> Vec<(String, String)> {
-        let given = self.environment.iter().chain(&[("TABLE_NAME", "hookgate-claims")]);
-        let given = given.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let (provider, given) = (plainest(), self.environment.iter());
+        let Identity::Id(id) = provider.identity else { unreachable!("the plainest platform has ids") };
+        // What the peers have to know of the platform: they are written for any that is as plain.
+        let peers = [
+            ("TABLE_NAME", "hookgate-claims"),
+            ("SIGNATURE_HEADER", provider.default_schemes()[0].signature_header().unwrap_or_default()),
+            ("EVENT_ID", id),
+            ("EVENT_NAME", provider.fields.name),
+            ("EVENT_TIME", provider.fields.time),
+            ("EVENT_DATA", provider.fields.payload()),
+        ];
+        let given = given.chain(&peers).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         aws.environment.iter().cloned().chain(given).collect()
     }
 }
@@ -165,14 +184,14 @@ impl Sender {
     fn next(&mut self) -> String {
         self.sent += 1;
         let number = if self.outcome == Outcome::Duplicate { 1 } else { self.sent };
-        let (_, schemes) = elective::PROVIDER.modes[0];
-        let mut signed = signed(&schemes[0], &body(&elective::PROVIDER, number, self.size));
+        let scheme = &plainest().default_schemes()[0];
+        let mut signed = signed(scheme, &body(plainest(), number, self.size));
         if self.outcome == Outcome::Rejected {
             let (_, signature) = &mut signed.headers[0];
             let wrong = if signature.starts_with('0') { "1" } else { "0" };
             signature.replace_range(..1, wrong);
         }
-        invocation(&elective::PROVIDER, &signed)
+        invocation(plainest(), &signed)
     }
 
     /// That this was the answer that it ought to be.

@@ -35,13 +35,13 @@ enum Command {
 /// Reads and changes nothing.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = usage::examples("Examples:
   hookgate claims show evt_01j7x
-  hookgate claims show evt_01j7x --provider elective --account eu-shop
-  hookgate claims show 'elective#default#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+  hookgate claims show evt_01j7x --provider PLATFORM --account eu-shop
+  hookgate claims show 'PLATFORM#default#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
   hookgate claims show evt_01j7x --aws --profile prod --json
 
-Exit code: 0 there is a claim, 1 there is none, 2 it could not be done as asked.")]
+Exit code: 0 there is a claim, 1 there is none, 2 it could not be done as asked."))]
 struct Show {
     /// The event's id (`id` in the log, on the queue and in the answer), or the claim's key (`key` in the log).
     #[arg(value_name = "ID|KEY")]

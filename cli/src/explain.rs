@@ -6,17 +6,15 @@
 
 pub mod command;
 mod guesses;
+mod search;
 
 use std::fmt::Write;
 
 use hookgate_event::EventType;
-use hookgate_verify::{
-    Account, Delivery, Encoding, Hash, Layout, Provider, Rejection, Remainder, Scheme, Secrets, Verifier, sender,
-};
+use hookgate_verify::{Account, Delivery, Inspection, MAX_SIGNATURES, Provider, Rejection, Scheme, Secrets, Verifier};
 use http::HeaderName;
 use time::{Duration, OffsetDateTime};
 
-use self::guesses::{BODIES, Guess, SECRETS, Stamps, TEXTS, TextGuess};
 use crate::request::{Request, platform_of_header};
 
 /// What there is to say about one request.
@@ -71,9 +69,6 @@ pub struct Diagnosis {
     pub remedy: String,
 }
 
-/// Two guesses together take some hundred MACs: too long to wait for over more than this.
-const MOST_BYTES_FOR_PAIRS: usize = 1024 * 1024;
-
 /// Explains the request, as if it had been received at `now`. Takes milliseconds; two guesses together are tried on at most
 /// 1 MiB.
 #[must_use]
@@ -127,36 +122,14 @@ struct Case<'a> {
     delivery: &'a Delivery,
 }
 
-/// What a signature's text may stand for.
-struct Claim {
-    mac: Vec<u8>,
-    /// How it is spelled, where the scheme spells it otherwise.
-    spelling: Option<&'static str>,
-}
-
-/// A secret or a body to try: as it is, or as a guess makes it.
-struct Candidate {
-    bytes: Vec<u8>,
-    guess: Option<Diagnosis>,
-}
-
 impl Case<'_> {
     fn provider(&self) -> &'static Provider {
         self.verifier.provider()
     }
 
-    /// The scheme that decides: the first whose signature is there.
-    fn scheme(&self) -> Option<&'static Scheme> {
-        self.verifier.schemes().iter().find(|scheme| self.signature(scheme).is_some())
-    }
-
-    /// The signature's text as it stands, with all that its header or member holds.
-    fn signature(&self, scheme: &Scheme) -> Option<String> {
-        match scheme.layout {
-            Layout::Header(name) | Layout::StampedHeader { signature: name, .. } => self.header(name),
-            Layout::Member(name, remainder) => sender::member(name, remainder, &self.delivery.body)
-                .map(|(signature, _)| String::from_utf8_lossy(signature).into_owned()),
-        }
+    /// The scheme that decides, the first whose signature is there, and what there is of it.
+    fn scheme(&self) -> Option<(&'static Scheme, Inspection)> {
+        self.verifier.schemes().iter().find_map(|scheme| Some((scheme, scheme.inspect(self.delivery)?)))
     }
 
     fn header(&self, name: &str) -> Option<String> {
@@ -164,33 +137,18 @@ impl Case<'_> {
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
 
-    /// Under the older scheme too: a sender may put the newer one's signature into the older one's header.
-    fn stamps(&self) -> Stamps {
-        let mut schemes = self.provider().modes.iter().flat_map(|(_, schemes)| schemes.iter());
-        let stamped = schemes.find_map(|scheme| match scheme.layout {
-            Layout::StampedHeader { signature, delivery_id, timestamp, .. } => {
-                Some((signature, delivery_id, timestamp))
-            }
-            Layout::Header(_) | Layout::Member(..) => None,
-        });
-        let Some((signature, delivery_id, timestamp)) = stamped else { return Stamps::default() };
-        let inside = self.header(signature).and_then(|signature| {
-            signature.split(',').find_map(|part| part.trim().strip_prefix("t=").map(str::to_owned))
-        });
-        Stamps { delivery_id: self.header(delivery_id), header: self.header(timestamp), inside }
-    }
-
     fn signed(&self) -> Option<Signed> {
-        let scheme = self.scheme()?;
-        let text = (own_text(scheme).make)(&self.stamps(), &self.delivery.body)?;
-        let expected = self.secrets.current(self.account).map(|secret| start(&mac(scheme.hash, secret, &text)));
-        let claims = claims(&self.signature(scheme)?, scheme);
+        let (scheme, there) = self.scheme()?;
+        let text = search::own_text(scheme, &there, &self.delivery.body)?;
+        let secret = self.secrets.current(self.account);
+        let expected = secret.and_then(|secret| search::mac(scheme.hash, scheme.key, secret, &text));
+        let received = search::claims(scheme, &there);
         Some(Signed {
             scheme: describe(scheme),
-            what: format!("{}: {}", signed_text(scheme), shape(&text)),
+            what: format!("{}: {}", scheme.describe_signed(), shape(&text)),
             text,
-            expected,
-            received: claims.first().map(|claim| start(&claim.mac)),
+            expected: expected.map(|mac| start(&mac)),
+            received: received.first().map(|claim| start(&claim.mac)),
         })
     }
 
@@ -235,10 +193,10 @@ impl Case<'_> {
                 "During a rotation that is as it should be. Remove the older secret once deliveries use the current one.",
             ));
         }
-        let signature = self.scheme().and_then(|scheme| self.signature(scheme)).unwrap_or_default();
-        if signature.bytes().filter(u8::is_ascii_alphabetic).any(|byte| byte.is_ascii_uppercase())
-            && guesses::hex(mac_part(&signature).as_bytes()).is_some()
-        {
+        let upper = |signature: &String| {
+            guesses::hex(signature.as_bytes()).is_some() && signature.bytes().any(|byte| byte.is_ascii_uppercase())
+        };
+        if self.scheme().is_some_and(|(_, there)| there.signatures.iter().any(upper)) {
             said.push(hint(
                 "upper_case_hex",
                 "The signature is in upper-case hex. Hookgate takes it; code that compares text does not.",
@@ -272,41 +230,47 @@ impl Case<'_> {
             return other_setting;
         }
         match rejection {
-            Rejection::DynamicDelivery => return vec![self.dynamic_delivery()],
+            Rejection::NotAWebhook => return vec![self.not_a_webhook()],
             Rejection::UnknownAccount => said.push(self.unknown_account()),
             Rejection::Missing => said.extend(self.missing()),
             Rejection::Repeated => said.push(self.repeated()),
             Rejection::Malformed | Rejection::Mismatch | Rejection::Expired => {}
         }
         said.extend(self.older_signature());
-        let Some(scheme) = self.scheme() else {
-            if rejection == Rejection::Malformed
-                && let Some(Layout::Member(name, _)) = self.verifier.schemes().first().map(|scheme| scheme.layout)
-            {
-                said.extend(self.missing_member(name));
+        let Some((scheme, there)) = self.scheme() else {
+            if rejection == Rejection::Malformed {
+                said.extend(self.verifier.schemes().first().and_then(|scheme| self.missing_member(scheme)));
             }
             return said;
         };
-        said.extend(self.stamp_troubles(scheme, rejection));
+        said.extend(self.stamp_troubles(scheme, &there, rejection));
         if rejection == Rejection::Expired {
             return said;
         }
-        said.extend(self.search(scheme));
-        said.extend(self.signature_form(scheme));
+        said.extend(self.search(scheme, &there));
+        said.extend(signature_form(scheme, &there));
         if !said.iter().any(|diagnosis| diagnosis.certain) {
-            said.push(self.nothing_matches());
+            said.push(self.nothing_matches(scheme, &there));
         }
         said
     }
 
-    fn dynamic_delivery(&self) -> Diagnosis {
+    fn not_a_webhook(&self) -> Diagnosis {
+        let provider = self.provider();
+        let headers =
+            provider.deliveries.not_a_webhook.iter().filter(|name| self.delivery.headers.contains_key(**name));
+        let headers: Vec<_> = headers.copied().collect();
         certain(
-            "dynamic_delivery",
+            "not_a_webhook",
             format!(
-                "This is a dynamic delivery callback of {}: its answer becomes the buyer's goods.",
-                self.provider().name
+                "This is no webhook: by {} {} asks for something else, and does something with a 2xx.",
+                headers.join(", "),
+                provider.title
             ),
-            "Hookgate never answers it 200. Point the product's dynamic delivery at a service of your own.",
+            format!(
+                "Hookgate never answers it 2xx. Point what sends it at a service of your own: {} says what it is.",
+                provider.documentation
+            ),
         )
     }
 
@@ -320,11 +284,10 @@ impl Case<'_> {
     }
 
     fn repeated(&self) -> Diagnosis {
-        let in_body = matches!(self.verifier.schemes(), [Scheme { layout: Layout::Member(..), .. }, ..]);
-        if in_body {
+        if let Some(member) = self.verifier.schemes().first().and_then(Scheme::signature_member) {
             return certain(
                 "signature_repeated",
-                "The body has two top-level signature members: readers would disagree on which one counts.",
+                format!("The body has two top-level members {member}: readers would disagree on which one counts."),
                 "Remove one at the sender.",
             );
         }
@@ -339,12 +302,8 @@ impl Case<'_> {
     fn missing(&self) -> Vec<Diagnosis> {
         let mut said = Vec::new();
         for scheme in self.verifier.schemes() {
-            match scheme.layout {
-                Layout::Header(name) | Layout::StampedHeader { signature: name, .. } => {
-                    said.extend(self.near_misses(scheme, name));
-                }
-                Layout::Member(name, _) => said.extend(self.missing_member(name)),
-            }
+            said.extend(scheme.signature_header().into_iter().flat_map(|name| self.near_misses(scheme, name)));
+            said.extend(self.missing_member(scheme));
         }
         said.extend(self.another_platform());
         said.extend(self.refused_scheme());
@@ -362,15 +321,11 @@ impl Case<'_> {
 
     /// A signature that is there, of a scheme that the setting refuses.
     fn refused_scheme(&self) -> Option<Diagnosis> {
-        let mut schemes = self.provider().modes.iter().flat_map(|(_, schemes)| schemes.iter());
-        let there = schemes.find(|scheme| self.signature(scheme).is_some())?;
+        let setting = self.provider().setting?;
+        let there = self.provider().schemes().find(|scheme| scheme.inspect(self.delivery).is_some())?;
         Some(hint(
             "scheme_refused",
-            format!(
-                "Only the signature {} is there, which {} refuses as it is set.",
-                there.name,
-                self.provider().setting
-            ),
+            format!("Only the signature {} is there, which {setting} refuses as it is set.", there.name),
             format!("Wanted is {}: switch to it at the platform.", describe(self.verifier.schemes().first()?)),
         ))
     }
@@ -402,19 +357,22 @@ impl Case<'_> {
         said
     }
 
-    fn missing_member(&self, name: &str) -> Option<Diagnosis> {
+    fn missing_member(&self, scheme: &Scheme) -> Option<Diagnosis> {
+        let name = scheme.signature_member()?;
+        let payload = self.provider().fields.payload();
         let json = crate::json::Json::parse(&self.delivery.body);
         let (finding, remedy) = match &json {
-            None => {
-                ("The body is no JSON, so it cannot hold the signature.", "Send the body as the platform writes it.")
-            }
-            Some(json) if json.get("data").and_then(|data| data.get(name)).is_some() => (
-                "The signature stands inside data: only the top level counts.",
-                "Put the signature beside data, not into it.",
+            None => (
+                "The body is no JSON, so it cannot hold the signature.".to_owned(),
+                "Send the body as the platform writes it.".to_owned(),
+            ),
+            Some(json) if json.get(payload).and_then(|payload| payload.get(name)).is_some() => (
+                format!("The signature stands inside {payload}: only the top level counts."),
+                format!("Put the signature beside {payload}, not into it."),
             ),
             Some(json) if json.get(name).is_some() => (
-                "The signature member's name is written with escapes, or its value is no string.",
-                "Write the name plainly, and the value as a string: sha256=<hex>.",
+                "The signature member's name is written with escapes, or its value is no string.".to_owned(),
+                format!("Write the name plainly, and the value as a string: {}.", scheme.describe_form()),
             ),
             Some(_) => return None,
         };
@@ -459,7 +417,7 @@ impl Case<'_> {
             }
             let Ok(other) = Verifier::new(provider, |_| Some((*value).to_owned())) else { continue };
             if let Ok(proof) = other.authenticate(self.delivery, self.secrets) {
-                let setting = provider.setting;
+                let setting = provider.setting.unwrap_or_default();
                 said.push(certain(
                     "other_setting",
                     format!("It verifies with {setting}={value} (scheme {}), but not as it is set.", proof.scheme()),
@@ -475,10 +433,9 @@ impl Case<'_> {
 
     /// Where a newer signature decides and is wrong, and an older one beside it is right.
     fn older_signature(&self) -> Option<Diagnosis> {
-        let scheme = self.scheme()?;
-        let Layout::StampedHeader { signature, .. } = scheme.layout else { return None };
+        let (scheme, _) = self.scheme()?;
         let mut stripped = self.delivery.clone();
-        stripped.headers.remove(signature);
+        stripped.headers.remove(scheme.signature_header()?);
         let older = self.verifier.authenticate(&stripped, self.secrets).ok()?.scheme();
         Some(certain(
             "older_signature_right",
@@ -491,54 +448,59 @@ impl Case<'_> {
     }
 
     /// What is wrong with delivery id, timestamp, or the form around them.
-    fn stamp_troubles(&self, scheme: &Scheme, rejection: Rejection) -> Vec<Diagnosis> {
-        let Layout::StampedHeader { signature, delivery_id, timestamp, tolerance } = scheme.layout else {
-            return Vec::new();
-        };
-        let stamps = self.stamps();
+    fn stamp_troubles(&self, scheme: &Scheme, there: &Inspection, rejection: Rejection) -> Vec<Diagnosis> {
+        let place = scheme.signature_header().or(scheme.signature_member()).unwrap_or_default();
+        let time_header = scheme.time.and_then(|time| time.header);
         let mut said = Vec::new();
         for (header, value, meant) in
-            [(delivery_id, &stamps.delivery_id, "delivery id"), (timestamp, &stamps.header, "timestamp")]
+            [(scheme.id_header(), &there.id, "delivery id"), (time_header, &there.time_in_header, "timestamp")]
         {
-            if value.is_none() {
+            if let (Some(header), None) = (header, value) {
                 said.push(certain(
                     "stamp_missing",
                     format!("The header {header} is missing: the {meant} is part of what is signed."),
-                    format!("Pass {header} on unchanged; it comes together with {signature}."),
+                    format!("Pass {header} on unchanged; it comes together with {place}."),
                 ));
             }
         }
-        if !self.signature(scheme).is_some_and(|text| is_stamped(&text)) {
+        let is_number = |time: &String| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
+        if is_broken(scheme, there) || there.time.as_ref().is_some_and(|time| !is_number(time)) {
             said.push(certain(
                 "signature_form",
-                format!("{signature} is not of the form v1,t=<digits>,h=<64 hex digits>."),
-                "Pass the header on unchanged: no spaces, nothing cut at its commas.",
+                format!("{place} is not of the form {}.", scheme.describe_form()),
+                "Pass it on unchanged: no spaces, nothing cut at its separators.",
             ));
         }
-        let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if stamps.delivery_id.as_ref().is_some_and(|id| !(1..=128).contains(&id.len()) || !id.bytes().all(legal)) {
+        if there.id.as_ref().is_some_and(|id| !Scheme::is_legal_id(id)) {
             said.push(certain(
                 "delivery_id_form",
-                format!("{delivery_id} is not 1 to 128 letters, digits, _ or -."),
+                format!("{} is not 1 to 128 letters, digits, _ or -.", scheme.id_header().unwrap_or_default()),
                 "Pass the header on unchanged; a dot in it would make the signed text ambiguous.",
             ));
         }
-        if let (Some(header), Some(inside)) = (&stamps.header, &stamps.inside)
-            && header != inside
-        {
-            said.push(certain(
-                "timestamps_differ",
-                format!("The timestamp in {timestamp} is not the one in {signature}{}.", apart(header, inside)),
-                "Both must be the same text: whatever rewrites one of them has to leave it.",
-            ));
+        if let (Some(name), Some(time)) = (time_header, &there.time_in_header) {
+            match &there.time {
+                Some(inside) if inside != time => said.push(certain(
+                    "timestamps_differ",
+                    format!("The timestamp in {name} is not the one in {place}{}.", apart(time, inside)),
+                    "Both must be the same text: whatever rewrites one of them has to leave it.",
+                )),
+                None if !is_number(time) => said.push(certain(
+                    "timestamp_form",
+                    format!("The timestamp in {name} is no whole number of seconds."),
+                    "Pass the header on unchanged.",
+                )),
+                _ => {}
+            }
         }
-        said.extend(self.age(&stamps, tolerance, rejection));
+        said.extend(self.age(scheme, there, rejection));
         said
     }
 
     /// How far the timestamp is away from now, where that is too far.
-    fn age(&self, stamps: &Stamps, tolerance: u64, rejection: Rejection) -> Option<Diagnosis> {
-        let seconds: i64 = stamps.inside.as_deref().or(stamps.header.as_deref())?.parse().ok()?;
+    fn age(&self, scheme: &Scheme, there: &Inspection, rejection: Rejection) -> Option<Diagnosis> {
+        let tolerance = scheme.time?.tolerance;
+        let seconds: i64 = there.time.as_ref().or(there.time_in_header.as_ref())?.parse().ok()?;
         let age = self.delivery.received.unix_timestamp().saturating_sub(seconds);
         if age.unsigned_abs() <= tolerance {
             return None;
@@ -573,273 +535,46 @@ impl Case<'_> {
             )
         })
     }
+}
 
-    /// Tries the guesses: none, then each alone, then two together.
-    fn search(&self, scheme: &'static Scheme) -> Vec<Diagnosis> {
-        let Some(signature) = self.signature(scheme) else { return Vec::new() };
-        let claims = claims(&signature, scheme);
-        if claims.is_empty() {
-            return Vec::new();
-        }
-        let (secrets, bodies) = (self.secrets_to_try(), bodies_to_try(&self.delivery.body));
-        let (stamps, own) = (self.stamps(), own_text(scheme));
-        let most = if self.delivery.body.len() > MOST_BYTES_FOR_PAIRS { 1 } else { 2 };
-        for guessed in 0..=most {
-            for text in TEXTS {
-                for body in &bodies {
-                    let other_text = text.code != own.code;
-                    let so_far = usize::from(other_text) + usize::from(body.guess.is_some());
-                    if so_far > guessed || so_far + 1 < guessed {
-                        continue;
-                    }
-                    let Some(signed) = (text.make)(&stamps, &body.bytes) else { continue };
-                    for secret in &secrets {
-                        if so_far + usize::from(secret.guess.is_some()) != guessed {
-                            continue;
-                        }
-                        if let Some((claim, hash)) = matching(&claims, &secret.bytes, &signed) {
-                            let mut found: Vec<_> =
-                                [&secret.guess, &body.guess].into_iter().flatten().cloned().collect();
-                            if other_text {
-                                found.push(certain(text.code, text.finding, text.remedy));
-                            }
-                            found.extend(other_hash(scheme, hash));
-                            // A stamped header that is off has a diagnosis of its own.
-                            let stamped = matches!(scheme.layout, Layout::StampedHeader { .. });
-                            if !stamped || is_stamped(&signature) {
-                                found.extend(other_spelling(scheme, claim));
-                            }
-                            return found;
-                        }
-                    }
-                }
-            }
-        }
-        Vec::new()
+/// What is wrong with the signature's text itself.
+fn signature_form(scheme: &Scheme, there: &Inspection) -> Option<Diagnosis> {
+    if is_broken(scheme, there) {
+        return None;
     }
-
-    /// The account's secrets, what guesses make of them, and other accounts' secrets.
-    fn secrets_to_try(&self) -> Vec<Candidate> {
-        let own = self.secrets.of(self.account);
-        let mut candidates: Vec<_> =
-            own.iter().map(|secret| Candidate { bytes: secret.as_bytes().to_vec(), guess: None }).collect();
-        for secret in own {
-            candidates.extend(
-                SECRETS.iter().flat_map(|guess| guess.candidates(secret.as_bytes())).filter(|c| !c.bytes.is_empty()),
-            );
-        }
-        for account in self.secrets.accounts().filter(|account| *account != self.account) {
-            for secret in self.secrets.of(account) {
-                let guess = certain(
-                    "another_account",
-                    format!("It verifies with a secret of the account {account}, not of {}.", self.account),
-                    format!(
-                        "Its webhook belongs to /webhooks/{}/{account}; or give the account {} this secret.",
-                        self.provider().name,
-                        self.account
-                    ),
-                );
-                candidates.push(Candidate { bytes: secret.as_bytes().to_vec(), guess: Some(guess) });
-            }
-        }
-        candidates
+    let wanted = scheme.describe_form();
+    if there.written.trim().is_empty() {
+        return Some(certain(
+            "signature_empty",
+            format!("The signature is there, and empty. Wanted: {wanted}."),
+            "The sender has no secret, or failed to sign: set the secret at the platform.",
+        ));
     }
-
-    /// What is wrong with the signature's text itself.
-    fn signature_form(&self, scheme: &Scheme) -> Option<Diagnosis> {
-        let text = self.signature(scheme)?;
-        let stamped = matches!(scheme.layout, Layout::StampedHeader { .. });
-        if stamped && !is_stamped(&text) {
-            return None;
-        }
-        let mac = mac_part(&text);
-        let wanted = spelling_of(scheme);
-        if text.trim().is_empty() {
-            return Some(certain(
-                "signature_empty",
-                format!("The signature is there, and empty. Wanted: {wanted}."),
-                "The sender has no secret, or failed to sign: set the secret at the platform.",
-            ));
-        }
-        if !stamped && text.contains(',') {
-            return Some(certain(
-                "signature_repeated",
-                "The signature holds a comma: API Gateway joins a header that comes twice.",
-                "Find the proxy or the sender that adds it again, and let it replace instead.",
-            ));
-        }
-        claims(&text, scheme).is_empty().then(|| {
-            certain(
-                "signature_form",
-                format!("The signature is no MAC: {} characters, and wanted is {wanted}.", mac.chars().count()),
-                "It was cut off, or is something else: an API key, a token, a signature over another hash.",
-            )
-        })
+    if !scheme.has_fields() && there.written.contains(',') {
+        return Some(certain(
+            "signature_repeated",
+            "The signature holds a comma: API Gateway joins a header that comes twice.",
+            "Find the proxy or the sender that adds it again, and let it replace instead.",
+        ));
     }
-
-    fn nothing_matches(&self) -> Diagnosis {
-        let secrets = self.secrets.of(self.account).len();
-        hint(
-            "nothing_matches",
-            format!(
-                "No guess makes the signature match ({secrets} secret(s), {} guesses, one by one and two together).",
-                SECRETS.len() + BODIES.len() + TEXTS.len()
-            ),
-            "Most likely the secret is another one: copy it again from this very webhook at the platform. Else the body \
-             was changed in a way that cannot be undone, like 49.90 to 49.9: capture the raw bytes (--body FILE).",
-        )
-    }
-}
-
-impl Guess {
-    fn candidates(&self, bytes: &[u8]) -> Vec<Candidate> {
-        let made = (self.make)(bytes).into_iter().filter(|(_, made)| made != bytes);
-        let guess = |detail| certain(self.code, format!("{}{detail}", self.finding), self.remedy);
-        made.map(|(detail, bytes)| Candidate { bytes, guess: Some(guess(detail)) }).collect()
-    }
-}
-
-fn bodies_to_try(body: &[u8]) -> Vec<Candidate> {
-    let mut candidates = vec![Candidate { bytes: body.to_vec(), guess: None }];
-    candidates.extend(BODIES.iter().flat_map(|guess| guess.candidates(body)));
-    candidates
-}
-
-/// The text that this scheme signs.
-fn own_text(scheme: &Scheme) -> &'static TextGuess {
-    let code = match scheme.layout {
-        Layout::Header(_) => "signed_body_alone",
-        Layout::StampedHeader { .. } => "signed_stamped",
-        Layout::Member(_, Remainder::Without) => "signed_member_cut_out",
-        Layout::Member(_, Remainder::Emptied) => "signed_member_emptied",
-    };
-    TEXTS.iter().find(|text| text.code == code).unwrap_or(&TEXTS[0])
-}
-
-/// The HMAC, by the one routine that signs.
-fn mac(hash: Hash, secret: &[u8], text: &[u8]) -> Vec<u8> {
-    let scheme = Scheme { name: "", hash, encoding: Encoding::Hex, layout: Layout::Header("") };
-    let signed = sender::sign(&scheme, secret, text, ("", 0));
-    signed.headers.first().and_then(|(_, hex)| guesses::hex(hex.as_bytes())).unwrap_or_default()
-}
-
-fn matching<'c>(claims: &'c [Claim], secret: &[u8], text: &[u8]) -> Option<(&'c Claim, Hash)> {
-    [(Hash::Sha256, 32), (Hash::Sha512, 64)].into_iter().find_map(|(hash, length)| {
-        let mut of_length = claims.iter().filter(|claim| claim.mac.len() == length).peekable();
-        of_length.peek()?;
-        let mac = mac(hash, secret, text);
-        of_length.find(|claim| claim.mac == mac).map(|claim| (claim, hash))
-    })
-}
-
-/// All MACs that the signature's text can be read as.
-fn claims(text: &str, scheme: &Scheme) -> Vec<Claim> {
-    let (prefix, base64_too) = match scheme.encoding {
-        Encoding::Hex => ("", false),
-        Encoding::PrefixedHex(prefix) => (prefix, false),
-        Encoding::HexOrBase64 => ("", true),
-    };
-    // In a stamped header the MAC is one part of the text.
-    let whole = match scheme.layout {
-        Layout::StampedHeader { .. } => mac_part(text),
-        Layout::Header(_) | Layout::Member(..) => text,
-    };
-    let bare = mac_part(whole);
-    let own = if prefix.is_empty() { Some(whole) } else { whole.strip_prefix(prefix) };
-    let misplaced = (own != Some(bare)).then_some("with something in front of it or around it that does not belong");
-    let missing = own.is_none() && bare == whole.trim();
-    let misplaced = if missing { Some("without its prefix") } else { misplaced };
-    let mut claims = Vec::new();
-    if let Some(mac) = guesses::hex(bare.as_bytes()) {
-        claims.push(Claim { mac, spelling: misplaced });
-    }
-    if let Some(decoded) = guesses::base64(bare.as_bytes()) {
-        if let Some(mac) = guesses::hex(&decoded) {
-            claims.push(Claim { mac, spelling: Some("as base64 of hex") });
-        }
-        let plain = base64_too && misplaced.is_none() && !bare.contains(['-', '_']) && bare.len().is_multiple_of(4);
-        claims.push(Claim { mac: decoded, spelling: (!plain).then_some("in base64") });
-    }
-    claims.retain(|claim| matches!(claim.mac.len(), 32 | 64));
-    claims
-}
-
-/// The part of a signature that should be the MAC: without white space, quotes, and whatever stands before its `=`.
-fn mac_part(text: &str) -> &str {
-    let text = text.rsplit_once(",h=").map_or(text, |(_, mac)| mac);
-    let text = text.trim_matches([' ', '\t', '\r', '\n', '"', '\'']);
-    match text.split_once('=') {
-        // Base64 ends with its equals signs.
-        Some((label, rest)) if !rest.trim_start_matches('=').is_empty() && label.len() <= 16 => rest,
-        _ => text,
-    }
-}
-
-/// Whether it is of the form `v1,t=<digits>,h=<MAC>`.
-fn is_stamped(signature: &str) -> bool {
-    let parts = signature.strip_prefix("v1,t=").and_then(|rest| rest.split_once(",h="));
-    parts.is_some_and(|(seconds, _)| !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-fn other_hash(scheme: &Scheme, hash: Hash) -> Option<Diagnosis> {
-    (hash != scheme.hash).then(|| {
+    search::claims(scheme, there).is_empty().then(|| {
+        let characters = there.signatures.first().map_or(0, |signature| signature.chars().count());
         certain(
-            "other_hash",
-            format!("The signature is an HMAC-{}; scheme {} is HMAC-{}.", name(hash), scheme.name, name(scheme.hash)),
-            format!(
-                "Sign with HMAC-{}. If the platform signs so, its newer signature may be in another header.",
-                name(scheme.hash)
-            ),
+            "signature_form",
+            format!("The signature is no MAC: {characters} characters, and wanted is {wanted}."),
+            "It was cut off, or is something else: an API key, a token, a signature over another hash.",
         )
     })
 }
 
-fn other_spelling(scheme: &Scheme, claim: &Claim) -> Option<Diagnosis> {
-    claim.spelling.map(|spelling| {
-        certain(
-            "signature_spelling",
-            format!("The signature is right, but spelled {spelling}; wanted is {}.", spelling_of(scheme)),
-            "Spell it as the platform does, or find what rewrites the header on its way.",
-        )
-    })
+/// Whether there are no such fields as the scheme has.
+fn is_broken(scheme: &Scheme, there: &Inspection) -> bool {
+    scheme.has_fields() && (!there.well_formed || there.signatures.len() > MAX_SIGNATURES)
 }
 
-fn name(hash: Hash) -> &'static str {
-    match hash {
-        Hash::Sha256 => "SHA256",
-        Hash::Sha512 => "SHA512",
-    }
-}
-
-fn spelling_of(scheme: &Scheme) -> String {
-    let digits = match scheme.hash {
-        Hash::Sha256 => 64,
-        Hash::Sha512 => 128,
-    };
-    match scheme.encoding {
-        Encoding::Hex => format!("{digits} hex digits"),
-        Encoding::PrefixedHex(prefix) => format!("{prefix}<{digits} hex digits>"),
-        Encoding::HexOrBase64 => format!("{digits} hex digits, or base64"),
-    }
-}
-
-/// The scheme in words.
+/// The scheme in words, with its name.
 fn describe(scheme: &Scheme) -> String {
-    let place = match scheme.layout {
-        Layout::Header(name) => format!("in the header {name}"),
-        Layout::StampedHeader { signature, .. } => format!("in the header {signature}, as v1,t=<timestamp>,h=<MAC>"),
-        Layout::Member(name, _) => format!("in the body's top-level member {name}"),
-    };
-    format!("{}: HMAC-{}, {} {place}", scheme.name, name(scheme.hash), spelling_of(scheme))
-}
-
-fn signed_text(scheme: &Scheme) -> &'static str {
-    match scheme.layout {
-        Layout::Header(_) => "the raw body",
-        Layout::StampedHeader { .. } => "<delivery id>.<timestamp>.<raw body>",
-        Layout::Member(_, Remainder::Without) => "the raw body without its signature member and one comma",
-        Layout::Member(_, Remainder::Emptied) => "the raw body with \"\" for its signature",
-    }
+    format!("{}: {}", scheme.name, scheme.describe())
 }
 
 /// A text described so that two can be told apart, without showing either.

@@ -36,7 +36,7 @@ const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 /// The functions' time-out, as in the template.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The signing secrets of every provider, from a file of the form `{"shoppex": {"default": ["…"]}, …}`.
+/// The signing secrets of every provider, from a file of the form `{"PLATFORM": {"default": ["…"]}, …}`.
 #[derive(Debug, Clone)]
 pub struct SecretsFile(pub(crate) Vec<(&'static Provider, String)>);
 
@@ -66,7 +66,7 @@ impl SecretsFile {
             // The error's text could quote a secret: only its place is told.
             let (line, column) = (error.line(), error.column());
             LocalError(format!(
-                r#"{shown}:{line}:{column} is not of the form {{"shoppex": {{"default": ["secret"]}}}}: correct it there"#
+                r#"{shown}:{line}:{column} is not of the form {{"PLATFORM": {{"default": ["secret"]}}}}: correct it there"#
             ))
         })?;
         let secrets = file.into_iter().map(|(name, secrets)| {

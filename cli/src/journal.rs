@@ -202,7 +202,7 @@ mod tests {
         Taken {
             number: 0,
             method: Method::POST,
-            target: Uri::from_static("/webhooks/elective"),
+            target: Uri::from_static("/webhooks/platform"),
             headers: HeaderMap::new(),
             body: vec![b' '; bytes],
             body_bytes: bytes,
@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(journal.get(4).unwrap().number, 4);
 
         // Every part of a request counts: 1 MiB each.
-        let (method, target) = ("M".repeat(1000), format!("/webhooks/elective?{}", "q".repeat(60_000)));
+        let (method, target) = ("M".repeat(1000), format!("/webhooks/platform?{}", "q".repeat(60_000)));
         let (name, value) = ("x-long", "v".repeat(100_000));
         for _ in 0..70 {
             let rest = method.len() + target.len() + name.len() + value.len();

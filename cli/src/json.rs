@@ -74,10 +74,11 @@ impl Json {
         members.iter().rev().find(|(token, _)| decoded(token) == name).map(|(_, value)| value)
     }
 
-    /// The member of this name, to change it.
-    pub fn get_mut(&mut self, name: &str) -> Option<&mut Json> {
-        let Json::Object(members) = self else { return None };
-        members.iter_mut().rev().find(|(token, _)| decoded(token) == name).map(|(_, value)| value)
+    /// What the dotted `path` leads to, where that is there and not null.
+    #[must_use]
+    pub fn at(&self, path: &str) -> Option<&Json> {
+        let found = path.split('.').try_fold(self, Json::get)?;
+        (*found != Json::Token("null".to_owned())).then_some(found)
     }
 
     /// The string that this is.

@@ -15,7 +15,7 @@ use hookgate::{
     explain,
     local::{Local, OnDelivery, SecretsFile},
     messages, quarantine, redrive, register, samples, send, tail,
-    usage::UsageError,
+    usage::{self, UsageError},
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -27,15 +27,15 @@ use tokio::sync::mpsc;
 #[command(
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Examples:
+    after_help = usage::examples("Examples:
   hookgate                     start, send the samples, stay until Ctrl-C; the page is at http://127.0.0.1:9000/
   hookgate --once              start, send the samples, end; non-zero if anything was unexpected
   hookgate --no-samples --secrets my-secrets.json
-  hookgate send shoppex order:paid
-  hookgate explain shoppex request.txt --secrets my-secrets.json
+  hookgate send PLATFORM EVENT
+  hookgate explain PLATFORM request.txt --secrets my-secrets.json
   hookgate tail --type 'order.*'
   hookgate quarantine list
-  hookgate doctor"
+  hookgate doctor")
 )]
 struct Arguments {
     #[command(subcommand)]

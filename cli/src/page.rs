@@ -41,6 +41,7 @@ use crate::{
         outgoing::{Tamper, Template},
         plan::{self, Plan},
     },
+    usage,
 };
 
 /// The most messages of a queue that are shown.
@@ -327,6 +328,7 @@ async fn catalogue(State(page): State<Arc<Page>>) -> Response {
     let platforms = page.platforms.values().map(|Platform { verifier, secrets }| {
         json!({
             "name": verifier.provider().name,
+            "member": usage::member(verifier.provider()),
             "events": Template::events(verifier.provider()),
             "accounts": secrets.accounts().map(Account::as_str).collect::<Vec<_>>(),
             "schemes": verifier.schemes().iter().map(|scheme| scheme.name).collect::<Vec<_>>(),
@@ -342,7 +344,7 @@ struct Wish {
     event: String,
     account: Option<String>,
     scheme: Option<String>,
-    /// Lines like `data.total=100`.
+    /// Lines like `path.to.member=100`.
     #[serde(default)]
     set: Vec<String>,
     /// The sample as it is, with its own ids and times.

@@ -53,12 +53,12 @@ struct Where {
 
 /// List what is in quarantine, and leave it there: reason, platform, account, when it came, bytes, id. No bodies.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = usage::examples("Examples:
   hookgate quarantine list
-  hookgate quarantine list --reason not_json --provider opterius
+  hookgate quarantine list --reason not_json --provider PLATFORM
   hookgate quarantine list --aws --profile prod --json
 
-Exit code: 0 there is something, 1 there is nothing, 2 it could not be done as asked.")]
+Exit code: 0 there is something, 1 there is nothing, 2 it could not be done as asked."))]
 struct List {
     #[command(flatten)]
     only: Only,
@@ -69,12 +69,12 @@ struct List {
 /// Show one delivery: why it is in quarantine and what to do about it, its headers, and its whole body.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = usage::examples("Examples:
   hookgate quarantine show 3f1c2a90
   hookgate quarantine show 3f1c2a90 --json | jq -r .body
 
 The body may hold personal data. Headers are without signatures, cookies and authorization: the quarantine keeps none.
-Exit code: 0 shown, 1 there is none of this id, 2 it could not be done as asked.")]
+Exit code: 0 shown, 1 there is none of this id, 2 it could not be done as asked."))]
 struct Show {
     /// The id of its message, as list shows it (message_id in the log), or its first 8 characters or more.
     #[arg(value_name = "ID")]
@@ -98,15 +98,15 @@ struct Show {
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = usage::examples("Examples:
   hookgate quarantine release 3f1c2a90 --dry-run
   hookgate quarantine release 3f1c2a90
-  hookgate quarantine release --all --reason event_name --provider opterius
+  hookgate quarantine release --all --reason event_name --provider PLATFORM
   hookgate quarantine release --all --aws --profile prod --yes
   hookgate quarantine release 3f1c2a90 --new-id
 
-OPTERIUS_SIGNED must be in the environment as the function has it, where it is set there.
-Exit code: 0 all were released, 1 some stayed or there were none, 2 it could not be done as asked.")]
+A platform's own setting must be in the environment as its function has it, where it is set there.
+Exit code: 0 all were released, 1 some stayed or there were none, 2 it could not be done as asked."))]
 struct ReleaseArguments {
     /// The ids of their messages, as list shows them, or their first 8 characters or more.
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]

@@ -2,6 +2,7 @@
 //! where to click.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File, OpenOptions},
     io::Write as _,
     path::{Path, PathBuf},
@@ -9,7 +10,10 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use hookgate_verify::{Account, Provider};
+use hookgate_verify::{
+    Account, Provider,
+    providers::{self, Call},
+};
 use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
@@ -19,25 +23,7 @@ use crate::{
     usage::{self, UsageError},
 };
 
-#[allow(missing_docs)]
-mod embedded {
-    include!(concat!(env!("OUT_DIR"), "/pages.rs"));
-}
-
-/// A platform whose documentation describes how its API creates an endpoint.
-struct Api {
-    provider: &'static str,
-    /// Where it is created.
-    url: &'static str,
-    /// The environment variable that holds the API key.
-    key: &'static str,
-}
-
-/// Etail Depot's: <https://etaildepot.com/Pages/docs/webhooks>. What it answers is not documented.
-const APIS: &[Api] =
-    &[Api { provider: "etaildepot", url: "https://api.etaildepot.com/v2/webhooks", key: "ETAILDEPOT_API_KEY" }];
-
-/// What the pages under docs/providers say where the address belongs, followed by `/webhooks/{provider}`.
+/// What stands for the address until it is known.
 const EXAMPLE: &str = "https://hooks.example.com";
 
 /// The most of a platform's own words that is shown.
@@ -45,20 +31,11 @@ const MOST_WORDS: usize = 200;
 
 /// Make your endpoint known to a platform.
 ///
-/// For Etail Depot this is one call of its API, with the API key from the environment variable ETAILDEPOT_API_KEY. For
-/// the others it prints the steps of their documentation, with your address filled in.
+/// Where the platform documents a call of its API for it, this makes that call, with the API key from the environment. For
+/// every other platform it prints the steps of its documentation, with your address filled in.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  hookgate register shoppex --url https://a1b2.execute-api.us-east-1.amazonaws.com
-  hookgate register etaildepot --url https://hooks.example.com --dry-run
-  hookgate register etaildepot --url https://hooks.example.com --secret-file etaildepot.json
-  hookgate register etaildepot --url https://hooks.example.com/webhooks/etaildepot/eu-shop \\
-    --event payment.succeeded --event payment.refunded --secret-file etaildepot.json
-
-The signing secret in the answer is written to the file, in the form that Hookgate's secrets have, and never shown.
-Exit code: 0 the endpoint is created and its secret is in the file (or the steps are printed); 1 it is not, or nobody can
-say; 2 the command line cannot be used.")]
+#[command(after_help = examples())]
 pub struct Arguments {
     /// The platform.
     #[arg(value_parser = usage::provider())]
@@ -95,6 +72,30 @@ pub struct Arguments {
     json: bool,
 }
 
+fn examples() -> String {
+    let mut text = usage::examples(
+        "Examples:
+  hookgate register PLATFORM --url https://a1b2.execute-api.us-east-1.amazonaws.com
+",
+    );
+    if let Some((provider, call)) = providers::ALL.iter().find_map(|p| Some((*p, p.registration.call.as_ref()?))) {
+        let (name, event) = (provider.name, provider.events.first().map_or("", |(name, _)| name));
+        let _ = write!(
+            text,
+            "  hookgate register {name} --url https://hooks.example.com --dry-run
+  hookgate register {name} --url https://hooks.example.com --secret-file {name}.json
+  hookgate register {name} --url https://hooks.example.com/webhooks/{name}/eu-shop --event {event} --secret-file {name}.json
+
+The last three make a call, with the API key in {}. The signing secret in the answer is written to the file, in the form
+that Hookgate's secrets have, and never shown.",
+            call.key
+        );
+    }
+    text + "
+Exit code: 0 the endpoint is created and its secret is in the file (or the steps are printed); 1 it is not, or nobody can
+say; 2 the command line cannot be used."
+}
+
 /// Whether the endpoint is created and its secret is at hand; or the steps are printed.
 ///
 /// # Errors
@@ -102,7 +103,7 @@ pub struct Arguments {
 pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
     let provider = arguments.provider;
     let place = Place::of(&arguments)?;
-    let Some(api) = APIS.iter().find(|api| api.provider == provider.name) else {
+    let Some(api) = &provider.registration.call else {
         let for_calls = [
             ("--event", !arguments.event.is_empty()),
             ("--description", arguments.description.is_some()),
@@ -111,13 +112,14 @@ pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
             ("--api-url", arguments.api_url.is_some()),
             ("--timeout", arguments.timeout.is_some()),
         ];
-        return match for_calls.iter().find(|(_, given)| *given) {
-            Some((option, _)) => Err(UsageError(format!(
+        if let Some((option, _)) = for_calls.iter().find(|(_, given)| *given) {
+            return Err(UsageError(format!(
                 "{} is not registered by a call of this command: leave {option} out to see the steps",
                 provider.name
-            ))),
-            None => steps(provider, &place, arguments.json),
-        };
+            )));
+        }
+        steps(provider, &place, arguments.json);
+        return Ok(true);
     };
     let request = Registration::new(api, &arguments, &place)?;
     if arguments.dry_run {
@@ -191,41 +193,67 @@ fn secret_id(id: &str) -> Result<String, String> {
     is_right.then(|| id.to_owned()).ok_or_else(|| "a name or an ARN has letters, digits and /_+=.@-: only".to_owned())
 }
 
-/// Prints the steps of the platform's page.
-fn steps(provider: &Provider, place: &Place, json: bool) -> Result<bool, UsageError> {
-    let page = embedded::PAGES.iter().find(|(name, _)| *name == provider.name).map(|(_, page)| *page);
-    let section = page.and_then(|page| page.split_once("\n## Set up\n")).map(|(_, rest)| rest);
-    let section = section.ok_or_else(|| {
-        UsageError(format!("docs/providers/{}.md has no section \"Set up\": write it", provider.name))
-    })?;
-    let section = section.split("\n## ").next().unwrap_or_default().trim();
-    // Behind the language of a block stands what only the test of the documents reads.
-    let lines = section.lines().map(|line| match line.split_once("```sh ") {
-        Some((indent, _)) => format!("{indent}```sh"),
-        None => line.to_owned(),
+/// Every step up to where deliveries can be verified, in Markdown. Also the section of the platform's page.
+#[must_use]
+pub fn set_up(provider: &Provider, url: &str, account: &Account, secret_id: Option<&str>) -> String {
+    let events: Vec<_> = provider.events.iter().map(|(name, _)| format!("`{name}`")).collect();
+    let file = format!("{}.json", provider.name);
+    let stand_in = stand_in(provider);
+    let stands_for = match secret_id {
+        Some(_) => String::new(),
+        None => format!(" `{stand_in}` stands for the stack's output `{}`.", output(provider)),
+    };
+    let store = format!(
+        "Write the secret to `{file}`, a file that only you can read, as `{{\"{account}\": [\"…\"]}}`, unless it is there \
+         already, and store it.{stands_for}\n\n```sh\naws secretsmanager put-secret-value --secret-id {} --secret-string \
+         file://{file}\n```\n\nThe file replaces everything in the entry: a further account's secret goes beside the first \
+         one, under its own name. Then delete the file.",
+        secret_id.unwrap_or(&stand_in)
+    );
+    let steps = provider
+        .registration
+        .steps
+        .iter()
+        .map(|step| step.replace("{url}", url).replace("{events}", &events.join(", ")));
+    let steps = steps.chain([store]).enumerate().map(|(number, step)| {
+        let number = format!("{}. ", number + 1);
+        let indented = step.lines().enumerate().map(|(line, text)| match (line, text) {
+            (0, text) => format!("{number}{text}\n"),
+            (_, "") => "\n".to_owned(),
+            (_, text) => format!("{}{text}\n", " ".repeat(number.len())),
+        });
+        indented.collect::<String>()
     });
-    let text = lines.collect::<Vec<_>>().join("\n");
-    let mut text = text.replace(&stand_in(provider), &place.secret_id);
-    if let Some(url) = &place.url {
-        text = text.replace(&format!("{EXAMPLE}/webhooks/{}", provider.name), &url.to_string());
-    }
-    text = text.replace(r#"{"default": ["#, &format!(r#"{{"{}": ["#, place.account));
+    steps.collect()
+}
+
+/// Prints the steps.
+fn steps(provider: &Provider, place: &Place, json: bool) {
+    let url = place.url.as_ref().map(ToString::to_string);
+    let shown = url.clone().unwrap_or_else(|| example(provider));
+    let given = place.output.is_none().then_some(&*place.secret_id);
+    let text = set_up(provider, &shown, &place.account, given);
     if json {
-        let url = place.url.as_ref().map(ToString::to_string);
         anstream::println!("{:#}", json!({"provider": provider.name, "url": url, "steps": text}));
-        return Ok(true);
+        return;
     }
     let bold = Style::new().bold();
-    anstream::println!("{bold}{}: how to set up the endpoint{bold:#}\n\n{text}", provider.name);
-    if place.url.is_none() {
-        anstream::println!("\n{EXAMPLE} stands for your address: --url fills it in.");
+    anstream::println!("{bold}{}: how to set up the endpoint{bold:#}\n\n{text}", provider.title);
+    if url.is_none() {
+        anstream::println!("{EXAMPLE} stands for your address: --url fills it in.");
     }
-    Ok(true)
+}
+
+/// What stands for the platform's address until it is known.
+#[must_use]
+pub fn example(provider: &Provider) -> String {
+    format!("{EXAMPLE}/webhooks/{}", provider.name)
 }
 
 /// The request that creates an endpoint.
 struct Registration {
-    api: &'static Api,
+    provider: &'static Provider,
+    api: &'static Call,
     url: Uri,
     body: Value,
     secret_file: Option<PathBuf>,
@@ -233,7 +261,7 @@ struct Registration {
 }
 
 impl Registration {
-    fn new(api: &'static Api, arguments: &Arguments, place: &Place) -> Result<Self, UsageError> {
+    fn new(api: &'static Call, arguments: &Arguments, place: &Place) -> Result<Self, UsageError> {
         let provider = arguments.provider;
         let place = place.url.as_ref().ok_or_else(|| {
             UsageError("say where deliveries are to go: --url https://…, the stack's output".to_owned())
@@ -252,6 +280,7 @@ impl Registration {
         }
         let chosen = |name: &&str| arguments.event.is_empty() || arguments.event.iter().any(|event| event == name);
         Ok(Registration {
+            provider,
             api,
             url,
             body: json!({
@@ -289,7 +318,10 @@ impl Registration {
             )));
         }
         let path = self.secret_file.as_deref().ok_or_else(|| {
-            UsageError("say where the signing secret is to be written: --secret-file etaildepot.json".to_owned())
+            UsageError(format!(
+                "say where the signing secret is to be written: --secret-file {}.json",
+                self.provider.name
+            ))
         })?;
         let poster = Poster::new(self.url.clone())?;
         // Before the call: a secret that is shown once must have a place to go.

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use hookgate_verify::{Account, Delivery, Provider, providers};
+use hookgate_verify::{Account, Delivery, Provider, Scheme, providers};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -91,13 +91,9 @@ impl Request {
 
     /// Whether it carries something that only this provider sends.
     pub(crate) fn is_of(&self, provider: &'static Provider) -> bool {
-        let mut schemes = provider.modes.iter().flat_map(|(_, schemes)| schemes.iter());
+        let mut headers = provider.schemes().filter_map(Scheme::signature_header);
         self.provider().is_some_and(|named| named.name == provider.name)
-            || schemes.any(|scheme| match scheme.layout {
-                hookgate_verify::Layout::Header(name)
-                | hookgate_verify::Layout::StampedHeader { signature: name, .. } => self.headers.contains_key(name),
-                hookgate_verify::Layout::Member(..) => false,
-            })
+            || headers.any(|name| self.headers.contains_key(name))
     }
 
     /// What an intake would make of it.
@@ -504,17 +500,12 @@ pub fn choose(
     }
 }
 
-/// Whether any platform keeps something of its signature in a header of this name.
+/// The platform that keeps its signature in a header of this name.
 pub(crate) fn platform_of_header(name: &str) -> Option<&'static Provider> {
-    let header = |layout: &hookgate_verify::Layout| match layout {
-        hookgate_verify::Layout::Header(signature) | hookgate_verify::Layout::StampedHeader { signature, .. } => {
-            *signature == name
-        }
-        hookgate_verify::Layout::Member(..) => false,
-    };
-    providers::ALL.iter().copied().find(|provider| {
-        provider.modes.iter().flat_map(|(_, schemes)| schemes.iter()).any(|scheme| header(&scheme.layout))
-    })
+    providers::ALL
+        .iter()
+        .copied()
+        .find(|provider| provider.schemes().any(|scheme| scheme.signature_header() == Some(name)))
 }
 
 impl fmt::Display for Unparseable {
@@ -537,41 +528,44 @@ mod tests {
 
     #[test]
     fn every_form_is_recognised() {
+        let platform = providers::ALL[0].name;
+        let path = format!("/webhooks/{platform}/eu-shop");
         let json = |text: &str| serde_json::Value::from(text).to_string();
         let har = format!(
-            r#"{{"request":{{"method":"POST","url":"https://host/webhooks/shoppex/eu-shop?x=1","headers":[{{"name":":path","value":"x"}},{{"name":"X-A","value":"1"}}],"postData":{{"text":{}}}}},"startedDateTime":"2026-03-14T16:00:01.5Z"}}"#,
+            r#"{{"request":{{"method":"POST","url":"https://host/webhooks/PLATFORM/eu-shop?x=1","headers":[{{"name":":path","value":"x"}},{{"name":"X-A","value":"1"}}],"postData":{{"text":{}}}}},"startedDateTime":"2026-03-14T16:00:01.5Z"}}"#,
             json(BODY)
         );
         let event = format!(
-            r#"{{"rawPath":"/webhooks/shoppex/eu-shop","headers":{{"x-a":"1"}},"body":{},"isBase64Encoded":false,"requestContext":{{"http":{{"method":"POST"}},"timeEpoch":1773504001500}}}}"#,
+            r#"{{"rawPath":"/webhooks/PLATFORM/eu-shop","headers":{{"x-a":"1"}},"body":{},"isBase64Encoded":false,"requestContext":{{"http":{{"method":"POST"}},"timeEpoch":1773504001500}}}}"#,
             json(BODY)
         );
         let quoted = BODY.replace('\'', r"'\''");
         for (form, capture) in [
-            (Form::Http, format!("POST /webhooks/shoppex/eu-shop HTTP/1.1\r\nX-A: 1\r\n\r\n{BODY}")),
-            (Form::Http, format!("\n\nPOST /webhooks/shoppex/eu-shop HTTP/2\nx-a:1\n\n{BODY}")),
+            (Form::Http, format!("POST /webhooks/PLATFORM/eu-shop HTTP/1.1\r\nX-A: 1\r\n\r\n{BODY}")),
+            (Form::Http, format!("\n\nPOST /webhooks/PLATFORM/eu-shop HTTP/2\nx-a:1\n\n{BODY}")),
             (Form::Har, har.clone()),
             (Form::Har, format!(r#"{{"log":{{"entries":[{har}]}}}}"#)),
             (Form::Har, serde_json::from_str::<Value>(&har).unwrap()["request"].to_string()),
             (Form::ApiGateway, event),
-            (Form::Curl, format!("curl 'https://host/webhooks/shoppex/eu-shop' -H 'X-A: 1' --data-raw '{quoted}'")),
-            (Form::Curl, format!("$ curl -sSi -XPOST --url http://host/webhooks/shoppex/eu-shop \\\n -HX-A:1 -d '{quoted}'")),
+            (Form::Curl, format!("curl 'https://host/webhooks/PLATFORM/eu-shop' -H 'X-A: 1' --data-raw '{quoted}'")),
+            (Form::Curl, format!("$ curl -sSi -XPOST --url http://host/webhooks/PLATFORM/eu-shop \\\n -HX-A:1 -d '{quoted}'")),
             (
                 Form::Curl,
-                r#"curl --compressed -o out "http://host/webhooks/shoppex/eu-shop" --header "x-a: 1" --data-binary "{\"a\":\"it's é\"}" | jq"#
+                r#"curl --compressed -o out "http://host/webhooks/PLATFORM/eu-shop" --header "x-a: 1" --data-binary "{\"a\":\"it's é\"}" | jq"#
                     .to_owned(),
             ),
             (
                 Form::Curl,
-                r#"curl http://host/webhooks/shoppex/eu-shop -H 'x-a: 1' --data-raw $'{"a":"it\'s \u00e9"}'"#.to_owned(),
+                r#"curl http://host/webhooks/PLATFORM/eu-shop -H 'x-a: 1' --data-raw $'{"a":"it\'s \u00e9"}'"#.to_owned(),
             ),
         ] {
+            let capture = capture.replace("PLATFORM", platform);
             let request = one(&capture);
             assert_eq!(request.form, form, "{capture}");
-            assert_eq!((&request.method[..], &request.path[..]), ("POST", "/webhooks/shoppex/eu-shop"), "{capture}");
+            assert_eq!((&request.method[..], &request.path[..]), ("POST", &path[..]), "{capture}");
             assert_eq!(String::from_utf8_lossy(&request.body), BODY, "{capture}");
             assert_eq!(request.headers["x-a"], "1", "{capture}");
-            assert_eq!(request.provider().unwrap().name, "shoppex");
+            assert_eq!(request.provider().unwrap().name, platform);
             assert_eq!(request.account().unwrap().as_str(), "eu-shop");
             let received = matches!(form, Form::Har | Form::ApiGateway) && !capture.starts_with(r#"{"headers"#);
             assert_eq!(request.received.map(OffsetDateTime::unix_timestamp), received.then_some(1_773_504_001), "{capture}");

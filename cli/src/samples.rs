@@ -9,10 +9,11 @@ use std::{
 use aws_sdk_sqs::types::Message;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate_event::Event;
-use hookgate_verify::Provider;
+use hookgate_verify::{Account, Provider};
 use serde_json::Value;
+use time::OffsetDateTime;
 
-use crate::local::LocalError;
+use crate::{local::LocalError, send::outgoing::sample_secret};
 
 /// One sample invocation: an API Gateway event of payload format 2.0, as in a file under `events/{provider}/`.
 #[derive(Debug, Clone)]
@@ -102,6 +103,23 @@ fn name_of(path: &Path) -> String {
 }
 
 impl Sample {
+    /// The sample as it would be sent at `now`: signed again where the signature holds for a while only, else as it is.
+    #[must_use]
+    pub fn signed_at(&self, now: OffsetDateTime) -> Self {
+        self.signed_again(now).unwrap_or_else(|| self.clone())
+    }
+
+    fn signed_again(&self, now: OffsetDateTime) -> Option<Self> {
+        let scheme = self.provider.default_schemes().last().filter(|scheme| scheme.time.is_some())?;
+        let account = self.path.split('/').nth(3).map_or_else(|| Some(Account::default()), Account::parse)?;
+        let id = scheme.id_header().and_then(|name| self.headers.get(name)).map_or("", String::as_str);
+        let seconds = u64::try_from(now.unix_timestamp()).ok()?;
+        let signed = scheme.sign(&sample_secret(self.provider, &account)?, &self.body, id, seconds)?;
+        let mut sample = Sample { body: signed.body, ..self.clone() };
+        sample.headers.extend(signed.headers.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        Some(sample)
+    }
+
     /// Sends the sample's request to an intake at `url`.
     ///
     /// # Errors
@@ -131,13 +149,14 @@ impl Sample {
     /// # Errors
     /// No answer came back.
     pub async fn send_thrice(&self, client: &reqwest::Client, url: &str) -> Result<Sent, LocalError> {
-        let fresh = self.send(client, url, self.body.clone()).await?;
-        let again = self.send(client, url, self.body.clone()).await?;
+        let sample = self.signed_at(OffsetDateTime::now_utc());
+        let fresh = sample.send(client, url, sample.body.clone()).await?;
+        let again = sample.send(client, url, sample.body.clone()).await?;
         // The same JSON, but not the same bytes: even that must not pass.
-        let mut changed = self.body.clone();
+        let mut changed = sample.body.clone();
         let end = changed.iter().rposition(|&byte| byte == b'}').unwrap_or(0);
         changed.insert(end, b' ');
-        let tampered = self.send(client, url, changed).await?;
+        let tampered = sample.send(client, url, changed).await?;
         let as_expected = (fresh.status, &*fresh.outcome) == (200, "queued")
             && (again.status, &*again.outcome) == (200, "duplicate")
             && again.id == fresh.id

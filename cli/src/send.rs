@@ -5,7 +5,7 @@ pub(crate) mod plan;
 mod scenario;
 mod sending;
 
-use std::{path::PathBuf, time::Instant};
+use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 use hookgate_verify::{Account, Provider, Scheme};
 use serde_json::json;
@@ -28,14 +28,14 @@ use crate::{
 /// Every delivery is a new event, with new ids and the present time, unless --id, --same or --data say otherwise.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  hookgate send elective order.paid
-  hookgate send shoppex order:paid --v2 --set data.total=100 --set data.currency=EUR
-  hookgate send opterius invoice.paid --tamper body
-  hookgate send w3block order.created --repeat 1000 --concurrency 20
-  hookgate send etaildepot payment.succeeded --print curl
-  hookgate send shoppex order:paid --scenario duplicates
-  HOOKGATE_SECRET=$(pass shop) hookgate send elective order.paid --url https://a1b2.execute-api.us-east-1.amazonaws.com
+#[command(after_help = usage::examples("Examples:
+  hookgate send PLATFORM EVENT
+  hookgate send PLATFORM EVENT --set MEMBER=100
+  hookgate send PLATFORM EVENT --tamper body
+  hookgate send PLATFORM EVENT --repeat 1000 --concurrency 20
+  hookgate send PLATFORM EVENT --print curl
+  hookgate send PLATFORM EVENT --scenario duplicates
+  HOOKGATE_SECRET=$(pass shop) hookgate send PLATFORM EVENT --url https://a1b2.execute-api.us-east-1.amazonaws.com
 
 Scenarios say what should happen and check it against the answers, and against the queue of the local intake:
   duplicates    one event many times at once: queued once, and known from then on
@@ -44,7 +44,7 @@ Scenarios say what should happen and check it against the answers, and against t
                 other's event twice, under one source and id (the local intake only; takes some 10 s)
   flood         many events at once: each is queued once
 
-Exit code: 0 all answers were 2xx (with --tamper: rejections), 1 not all, 2 the command line cannot be used.")]
+Exit code: 0 all answers were 2xx (with --tamper: rejections), 1 not all, 2 the command line cannot be used."))]
 pub struct Arguments {
     /// The platform.
     #[arg(value_parser = usage::provider())]
@@ -72,13 +72,9 @@ pub struct Arguments {
     /// The sample as it is, with its own ids and times.
     #[arg(long, conflicts_with = "id")]
     same: bool,
-    /// Sign by the scheme v2, where the platform has it (Shoppex).
-    #[arg(long, conflicts_with = "signed")]
-    v2: bool,
-    /// What is signed, where the platform leaves that open (Opterius): the body without its signature, or with an empty
-    /// one.
-    #[arg(long, value_name = "without|empty")]
-    signed: Option<String>,
+    /// How to sign, where the platform has several ways [default: the oldest that is accepted by default].
+    #[arg(long, value_name = "NAME")]
+    scheme: Option<String>,
     /// How many deliveries.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     repeat: Option<u64>,
@@ -181,19 +177,16 @@ fn plan(arguments: &Arguments) -> Result<Plan, UsageError> {
     plan.checked()
 }
 
-/// How to sign: the platform's oldest scheme under its default setting, unless asked for another.
+/// How to sign: the oldest of the schemes that are accepted by default, unless asked for another.
 fn scheme(arguments: &Arguments) -> Result<&'static Scheme, UsageError> {
     let provider = arguments.provider;
-    let mut schemes = provider.modes.iter().flat_map(|(_, schemes)| schemes.iter());
-    match if arguments.v2 { Some("v2") } else { arguments.signed.as_deref() } {
-        Some(name) => schemes.find(|scheme| scheme.name == name).ok_or_else(|| {
-            let names: Vec<_> = provider.modes.iter().flat_map(|(_, schemes)| *schemes).map(|s| s.name).collect();
-            UsageError(format!("{} does not sign by {name}: it knows {}", provider.name, names.join(", ")))
-        }),
-        None => provider
-            .modes
-            .first()
-            .and_then(|(_, schemes)| schemes.last())
-            .ok_or_else(|| UsageError(format!("{} has no scheme", provider.name))),
-    }
+    let Some(name) = &arguments.scheme else {
+        let oldest = provider.default_schemes().last();
+        return oldest.ok_or_else(|| UsageError(format!("{} has no scheme", provider.name)));
+    };
+    provider.schemes().find(|scheme| scheme.name == name).ok_or_else(|| {
+        let names: BTreeSet<_> = provider.schemes().map(|scheme| scheme.name).collect();
+        let names: Vec<_> = names.into_iter().collect();
+        UsageError(format!("{} does not sign by {name}: it knows {}", provider.name, names.join(", ")))
+    })
 }

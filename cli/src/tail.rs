@@ -24,15 +24,15 @@ const WAIT: Duration = Duration::from_secs(2);
 /// watching, one without dead letters (docs/consume.md, "Several consumers"), or say --disturb-consumers.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = usage::examples("Examples:
   hookgate tail
-  hookgate tail --type 'order.*' --provider shoppex
+  hookgate tail --type 'order.*' --provider PLATFORM
   hookgate tail --once --json | jq .data.amount
   hookgate tail --max 1 --type order.paid && echo paid
   hookgate tail --aws --queue watch-events --profile prod
 
 --json prints whole events, the platform's payload and the personal data in it included; the other form prints no payload.
-Exit code: 0 events were shown, or Ctrl-C ended it; 1 --once and there were none; 2 it could not be done as asked.")]
+Exit code: 0 events were shown, or Ctrl-C ended it; 1 --once and there were none; 2 it could not be done as asked."))]
 pub struct Arguments {
     /// The queue, by name or URL [default: the installation's events].
     #[arg(long, value_name = "QUEUE")]

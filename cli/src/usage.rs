@@ -21,6 +21,22 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
+/// A help text with examples of the first platform: its name for PLATFORM, its first event's for EVENT, a member of the body
+/// for MEMBER.
+#[must_use]
+pub fn examples(text: &str) -> String {
+    let Some(provider) = providers::ALL.first() else { return text.to_owned() };
+    let event = provider.events.first().map_or("", |(name, _)| name);
+    text.replace("PLATFORM", provider.name).replace("EVENT", event).replace("MEMBER", &member(provider))
+}
+
+/// Where a member of the platform's bodies stands that one may want to change: an amount, or else an id.
+pub(crate) fn member(provider: &Provider) -> String {
+    let fields = &provider.fields;
+    let path = fields.amount.first().or(fields.resource_paths("").first()).unwrap_or(&"");
+    format!("{}.{path}", fields.object)
+}
+
 /// Reads a provider's name.
 pub(crate) fn provider() -> impl TypedValueParser<Value = &'static Provider> {
     PossibleValuesParser::new(providers::ALL.iter().map(|provider| provider.name))

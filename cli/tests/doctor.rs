@@ -24,14 +24,25 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hookgate::engines::{Engines, create_table};
-use hookgate_verify::providers;
+use hookgate_verify::{Provider, providers};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
+
+mod support;
 
 /// What no output may show.
 const SECRET: &str = "whsec_fedcba9876543210";
 /// As `GenerateSecretString` draws one.
 const GENERATED: &str = "kQ3vN8xTz1LbYwR5uHc7JmPd0GsAe6fVoX2iZtB9nKqWyE4rUhMjCgDlSaFpT1v8";
+
+/// The platforms of the stack: two that answer a wrong signature differently, if there are.
+fn one() -> &'static Provider {
+    support::first()
+}
+
+fn two() -> &'static Provider {
+    support::find(|provider| provider.rejected_status != one().rejected_status).unwrap_or(support::another(one()))
+}
 
 struct Ran {
     code: Option<i32>,
@@ -95,7 +106,7 @@ struct Stack {
 }
 
 impl Stack {
-    /// A stack without a fault, with Elective and Etail Depot.
+    /// A stack without a fault, with two platforms.
     async fn new() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let engines = Engines::start(any, any).await.unwrap();
@@ -116,7 +127,7 @@ impl Stack {
         stack.said.lock().unwrap().sqs = stack.engines.sqs_url();
         let router = Router::new().fallback(answer).with_state(stack.said.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        for (provider, status) in [("elective", 401), ("etaildepot", 400)] {
+        for (provider, status) in [one(), two()].map(|provider| (provider.name, provider.rejected_status)) {
             let mut said = stack.said.lock().unwrap();
             said.functions.insert(format!("hookgate-{provider}"), (200, stack.configuration(provider)));
             said.secrets.insert(format!("{provider}-secret"), (200, json!({"SecretString": SECRET}), 2));
@@ -275,16 +286,16 @@ async fn a_stack_without_a_fault_is_well() {
             "queues: quarantine, encryption",
             "queues: events, redrive",
             "queues: dead letters, retention",
-            "functions: elective, lease",
-            "functions: elective, settings",
-            "functions: elective, replays",
-            "functions: etaildepot, lease",
-            "functions: etaildepot, settings",
-            "functions: etaildepot, replays",
-            "secrets: elective",
-            "secrets: etaildepot",
-            "endpoints: elective",
-            "endpoints: etaildepot",
+            &format!("functions: {}, lease", one().name),
+            &format!("functions: {}, settings", one().name),
+            &format!("functions: {}, replays", one().name),
+            &format!("functions: {}, lease", two().name),
+            &format!("functions: {}, settings", two().name),
+            &format!("functions: {}, replays", two().name),
+            &format!("secrets: {}", one().name),
+            &format!("secrets: {}", two().name),
+            &format!("endpoints: {}", one().name),
+            &format!("endpoints: {}", two().name),
             "clock: clock",
         ]
     );
@@ -372,7 +383,8 @@ async fn what_is_wrong_with_a_queue_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_function_is_named() {
     let stack = Stack::new().await;
-    let right = stack.configuration("elective");
+    let right = stack.configuration(one().name);
+    let [lease, settings, replays] = ["lease", "settings", "replays"].map(|check| format!("{}, {check}", one().name));
     let with = |name: &str, value: Value| {
         let mut configuration = right.clone();
         configuration["Environment"]["Variables"][name] = value;
@@ -382,30 +394,20 @@ async fn what_is_wrong_with_a_function_is_named() {
     slow["Timeout"] = json!(58);
     let denied = json!({"Message": "User is not authorized to perform: lambda:GetFunctionConfiguration"});
     for (said, what, status, words) in [
-        ((200, slow), "elective, lease", "problem", ["a claim's lease is 60 s", "Timeout to 8 s"]),
+        ((200, slow), &lease[..], "problem", ["a claim's lease is 60 s", "Timeout to 8 s"]),
         (
             with("QUEUE_URL", json!("https://other")),
-            "elective, settings",
+            &settings,
             "problem",
             ["QUEUE_URL is https://other, not", "--queue"],
         ),
-        (with("TABLE_NAME", Value::Null), "elective, settings", "problem", ["TABLE_NAME is not set", "template.yaml"]),
-        (
-            with("WEBHOOK_SECRETS", json!(SECRET)),
-            "elective, settings",
-            "problem",
-            ["sees the signing secrets", "SECRET_ID"],
-        ),
-        (
-            with("MAX_EVENT_AGE_DAYS", json!("30")),
-            "elective, replays",
-            "problem",
-            ["30 is not below CLAIM_TTL_DAYS 30", "lower"],
-        ),
-        (with("MAX_EVENT_AGE_DAYS", json!("")), "elective, replays", "problem", ["is not set", "older than 30 days"]),
-        ((403, denied), "elective", "unknown", ["Lambda answers 403: User is not authorized", "allow lambda:"]),
+        (with("TABLE_NAME", Value::Null), &settings, "problem", ["TABLE_NAME is not set", "template.yaml"]),
+        (with("WEBHOOK_SECRETS", json!(SECRET)), &settings, "problem", ["sees the signing secrets", "SECRET_ID"]),
+        (with("MAX_EVENT_AGE_DAYS", json!("30")), &replays, "problem", ["30 is not below CLAIM_TTL_DAYS 30", "lower"]),
+        (with("MAX_EVENT_AGE_DAYS", json!("")), &replays, "problem", ["is not set", "older than 30 days"]),
+        ((403, denied), one().name, "unknown", ["Lambda answers 403: User is not authorized", "allow lambda:"]),
     ] {
-        stack.say(|all| _ = all.functions.insert("hookgate-elective".to_owned(), said));
+        stack.say(|all| _ = all.functions.insert(format!("hookgate-{}", one().name), said));
         stack.finds(&["--only", "functions"], what, status, &words);
     }
     stack.say(|all| all.functions.clear());
@@ -417,14 +419,14 @@ async fn what_is_wrong_with_a_secret_is_named_without_it() {
     let stack = Stack::new().await;
     let samples = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/secrets.json")).unwrap();
     let samples: Value = serde_json::from_str(&samples).unwrap();
-    let sample = samples["elective"]["default"][0].as_str().unwrap();
+    let sample = samples[one().name]["default"][0].as_str().unwrap();
     let text = |text: &str| json!({"SecretString": text});
     let denied = json!({"__type": "AccessDeniedException", "Message": "not authorized"});
     for (said, status, words) in [
         (
             (200, text(GENERATED), 1),
             "problem",
-            ["still the random value", "put-secret-value --secret-id elective-secret"],
+            ["still the random value", &format!("put-secret-value --secret-id {}-secret", one().name)],
         ),
         ((200, text(sample), 2), "problem", ["published samples", "only the platform's own"]),
         (
@@ -437,57 +439,64 @@ async fn what_is_wrong_with_a_secret_is_named_without_it() {
             "problem",
             ["white space", "put-secret-value"],
         ),
-        ((200, text("{\"default\": [\"\"]}"), 2), "problem", ["has an empty secret", "hookgate register elective"]),
+        (
+            (200, text("{\"default\": [\"\"]}"), 2),
+            "problem",
+            ["has an empty secret", &format!("hookgate register {}", one().name)],
+        ),
         ((200, text(&format!("{{\"default\": \"{SECRET}\"")), 2), "problem", ["not of the form", "put-secret-value"]),
         ((200, json!({"SecretBinary": "AAAA"}), 2), "problem", ["binary", "put-secret-value"]),
         (
             (400, json!({"__type": "ResourceNotFoundException"}), 0),
             "problem",
-            ["there is no elective-secret", "deploy"],
+            [&format!("there is no {}-secret", one().name), "deploy"],
         ),
         ((400, denied, 0), "unknown", ["AccessDeniedException: not authorized", "allow secretsmanager:GetSecretValue"]),
     ] {
-        stack.say(|all| _ = all.secrets.insert("elective-secret".to_owned(), said));
-        stack.finds(&["--only", "secrets"], "elective", status, &words);
+        stack.say(|all| _ = all.secrets.insert(format!("{}-secret", one().name), said));
+        stack.finds(&["--only", "secrets"], one().name, status, &words);
     }
     for (said, finding) in [
         // A platform's own may look like a random one.
         ((200, text(GENERATED), 2), "1 secret of 1 account"),
         ((200, text(&json!({"default": [SECRET], "eu-shop": ["a", "b"]}).to_string()), 2), "3 secrets of 2 accounts"),
     ] {
-        stack.say(|all| _ = all.secrets.insert("elective-secret".to_owned(), said));
+        stack.say(|all| _ = all.secrets.insert(format!("{}-secret", one().name), said));
         let ran = stack.doctor(&["--only", "secrets"]);
         assert_eq!((ran.code, &ran.checks()[0]["finding"]), (Some(0), &json!(finding)), "{}", ran.err);
     }
-    stack.say(|all| all.functions.get_mut("hookgate-elective").unwrap().1["Environment"] = json!({}));
-    stack.finds(&["--only", "secrets"], "elective", "unknown", &["names none in SECRET_ID"]);
+    stack.say(|all| all.functions.get_mut(&format!("hookgate-{}", one().name)).unwrap().1["Environment"] = json!({}));
+    stack.finds(&["--only", "secrets"], one().name, "unknown", &["names none in SECRET_ID"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_endpoint_should_not_answer_is_named() {
     let stack = Stack::new().await;
     let outcome = |outcome: &str| json!({"outcome": outcome}).to_string();
+    let right = one().rejected_status;
+    let wrong = if right == 400 { 401 } else { 400 };
+    let with = |words: &str| format!("{words}, not with {right}");
     for (status, body, words) in [
-        (200, outcome("queued"), ["HTTP 200, queued, not with 401", "must never be accepted"]),
-        (400, outcome("rejected"), ["HTTP 400, rejected, not with 401", "something else than Hookgate"]),
-        (401, "{}".to_owned(), ["HTTP 401, not with 401", "something else than Hookgate"]),
-        (403, json!({"Message": "Forbidden"}).to_string(), ["HTTP 403", "AuthType must be NONE"]),
-        (404, "{}".to_owned(), ["HTTP 404", "Include parameter"]),
-        (429, "{}".to_owned(), ["HTTP 429", "ThrottlingRate"]),
-        (500, "{}".to_owned(), ["HTTP 500", "function's log"]),
-        (503, outcome("unavailable"), ["HTTP 503, unavailable", "cannot read its secrets"]),
+        (200, outcome("queued"), (with("HTTP 200, queued"), "must never be accepted")),
+        (wrong, outcome("rejected"), (with(&format!("HTTP {wrong}, rejected")), "something else than Hookgate")),
+        (right, "{}".to_owned(), (with(&format!("HTTP {right}")), "something else than Hookgate")),
+        (403, json!({"Message": "Forbidden"}).to_string(), ("HTTP 403".to_owned(), "AuthType must be NONE")),
+        (404, "{}".to_owned(), ("HTTP 404".to_owned(), "Include parameter")),
+        (429, "{}".to_owned(), ("HTTP 429".to_owned(), "ThrottlingRate")),
+        (500, "{}".to_owned(), ("HTTP 500".to_owned(), "function's log")),
+        (503, outcome("unavailable"), ("HTTP 503, unavailable".to_owned(), "cannot read its secrets")),
     ] {
-        stack.say(|all| _ = all.endpoints.insert("/webhooks/elective".to_owned(), (status, body)));
-        stack.finds(&["--only", "endpoints"], "elective", "problem", &words);
+        stack.say(|all| _ = all.endpoints.insert(format!("/webhooks/{}", one().name), (status, body)));
+        stack.finds(&["--only", "endpoints"], one().name, "problem", &[&words.0, words.1]);
     }
 
     // Each platform's own address, as with Function URLs, goes before the one for all; those in use can be named.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let own = format!("http://{nobody}/webhooks/etaildepot");
-    let used = ["--only", "endpoints", "--provider", "etaildepot"];
+    let own = format!("http://{nobody}/webhooks/{}", two().name);
+    let used = ["--only", "endpoints", "--provider", two().name];
     stack.finds(
         &[&used[..], &["--url", &own]].concat(),
-        "etaildepot",
+        two().name,
         "problem",
         &[&own, "does not answer", "check --url"],
     );
@@ -504,7 +513,8 @@ async fn what_an_endpoint_should_not_answer_is_named() {
 /// A stack's address need not be on this machine: without --aws it is all that is looked at.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_looked_at_follows_from_what_is_given() {
-    let ran = Ran::of(doctor().args(["--url", "http://hooks.invalid", "--provider", "shoppex", "--json"]));
+    let ran =
+        Ran::of(doctor().args(["--url", "http://hooks.invalid", "--provider", support::another(one()).name, "--json"]));
     let checks = ran.checks();
     let sections: Vec<_> = checks.iter().map(|check| check["section"].as_str().unwrap()).collect();
     assert_eq!((sections, ran.code), (vec!["endpoints", "clock"], Some(1)), "{}", ran.out);
@@ -527,7 +537,7 @@ async fn what_is_looked_at_follows_from_what_is_given() {
         ("AWS_ENDPOINT_URL_LAMBDA", &stack.url),
     ]));
     assert_eq!(ran.code, Some(2));
-    assert!(ran.out.contains("could not check  elective: its address is not known"), "{}", ran.out);
+    assert!(ran.out.contains(&format!("could not check  {}: its address is not known", one().name)), "{}", ran.out);
     assert!(ran.err.contains("2 of 2 checks could not be made"), "{}", ran.err);
 
     let mut nobody = doctor();

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::{Command, Output, Stdio},
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -19,19 +19,34 @@ use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
     engines::{Engines, Resources, provision},
+    json::{Escapes, Json, Space, Style},
     local::{Local, SecretsFile},
 };
-use hookgate_event::Event;
+use hookgate_event::{Event, Unit};
 use hookgate_intake::{Quarantined, claim::partition_key};
-use hookgate_verify::{Provider, sender};
+use hookgate_verify::{
+    Provider,
+    providers::{self, Identity},
+};
 use serde_json::{Value, json};
+
+mod support;
+
+use support::{another, event_type, signed, subject};
 
 /// The order below is of 2025: no claim of 30 days could tell it from a replay.
 const LATE: [&str; 2] = ["--claim-ttl-days", "3650"];
 
-const ORDER: &str = r#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{"orderId":"8f3e","total":5500,"currency":"USD","note":"s3cr3t-payload"}}"#;
+static ORDER: LazyLock<String> = LazyLock::new(|| support::order("evt_1"));
+
+/// Whose order it is.
+static PLATFORM: LazyLock<&Provider> = LazyLock::new(support::with_ids);
 
 const SECRETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../events/secrets.json");
+
+fn now() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
+}
 
 /// A local intake, with the command beside it.
 struct World {
@@ -92,7 +107,7 @@ impl World {
 
     /// What the intake answers to a delivery that the provider signed.
     async fn deliver(&self, provider: &Provider, body: &[u8]) -> Value {
-        let signed = signed(provider, body);
+        let signed = signed(provider, body, now());
         let mut request = reqwest::Client::new().post(format!("{}/webhooks/{}", self.local.url(), provider.name));
         for (name, value) in signed.headers {
             request = request.header(name, value);
@@ -166,25 +181,14 @@ async fn sqs_before(
     url
 }
 
-/// As the provider signs.
-fn signed(provider: &Provider, body: &[u8]) -> sender::Signed {
-    let secrets: Value = serde_json::from_str(&std::fs::read_to_string(SECRETS).unwrap()).unwrap();
-    let secret = secrets[provider.name]["default"][0].as_str().unwrap().as_bytes();
-    sender::sign(provider.modes[0].1.last().unwrap(), secret, body, ("", 0))
-}
-
-fn provider(name: &str) -> &'static Provider {
-    Provider::named(name).unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_released_delivery_is_queued_once_as_if_it_had_just_been_read() {
     let world = World::new().await;
-    let id = world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
+    let id = world.quarantine("event_name", PLATFORM.name, ORDER.as_bytes()).await;
 
     let ran = world.run(&["quarantine", "release", &id, "--dry-run", "--json"]).await;
     assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
-    let key = partition_key("elective", "default", "evt_1");
+    let key = partition_key(PLATFORM.name, "default", "evt_1");
     let foretold = &ran.json()[0];
     assert_eq!((&foretold["outcome"], &foretold["dry_run"]), (&json!("queued"), &json!(true)));
     assert_eq!((&foretold["id"], &foretold["key"]), (&json!("evt_1"), &json!(key)));
@@ -193,23 +197,23 @@ async fn a_released_delivery_is_queued_once_as_if_it_had_just_been_read() {
     let ran = world.run(&["quarantine", "release", &id]).await;
     assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
     assert!(
-        ran.out.starts_with(&format!("queued       {id}  commerce.order.paid  order/8f3e  evt_1  message ")),
+        ran.out.starts_with(&format!("queued       {id}  {}  {}  evt_1  message ", event_type(), subject())),
         "{}",
         ran.out
     );
     assert_eq!(world.in_quarantine().await, 0);
     let [event] = &world.events().await[..] else { panic!("one event") };
-    assert_eq!((&*event.id, &*event.source), ("evt_1", "/webhooks/elective/default"));
+    assert_eq!((&*event.id, &*event.source), ("evt_1", &*format!("/webhooks/{}/default", PLATFORM.name)));
     assert_eq!(event.received_time, "2025-01-11T16:00:01.250Z");
-    assert_eq!(event.payload::<Value>().unwrap()["note"], "s3cr3t-payload");
+    assert!(event.payload::<Value>().unwrap().to_string().contains("\"note\":\"s3cr3t-payload\""));
 
     // The claim is that of any other delivery.
     let shown = world.run(&["claims", "show", &key, "--json"]).await.json();
     assert_eq!((&shown[0]["meaning"], &shown[0]["id"]), (&json!("queued"), &json!("evt_1")));
-    assert_eq!(world.deliver(provider("elective"), ORDER.as_bytes()).await["outcome"], "duplicate");
+    assert_eq!(world.deliver(&PLATFORM, ORDER.as_bytes()).await["outcome"], "duplicate");
 
     // As after a crash between queue and quarantine.
-    let id = world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
+    let id = world.quarantine("event_name", PLATFORM.name, ORDER.as_bytes()).await;
     let ran = world.run(&["quarantine", "release", &id, "--dry-run"]).await;
     assert!(ran.out.contains("it is on the queue already; it would be deleted"), "{}", ran.out);
     let ran = world.run(&["quarantine", "release", &id, "--json"]).await;
@@ -220,38 +224,64 @@ async fn a_released_delivery_is_queued_once_as_if_it_had_just_been_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_released_delivery_has_the_key_that_its_signature_gave_it() {
     let world = World::new().await;
-    // Without an id, what is signed is the key: for Opterius that is the body without its signature.
-    let body = br#"{"event":"invoice.paid","timestamp":"2026-04-15T14:22:30Z","signature":"","data":{"total":1}}"#;
-    let opterius = provider("opterius");
-    let answer = world.deliver(opterius, body).await;
-    assert_eq!(answer["outcome"], "queued");
-    let signed = signed(opterius, body).body;
-    world.quarantine("payload", "opterius", &signed).await;
-    let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1], "--json"]).await;
-    assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
-    assert_eq!((&ran.json()[0]["outcome"], &ran.json()[0]["id"]), (&json!("duplicate"), &answer["id"]));
+    // Without an id, what is signed is the key: where the signature stands in the body, that is the body without it.
+    let mut released = 0;
+    for provider in providers::ALL {
+        let name = provider.fields.name;
+        let body = json!({"x": 1, provider.fields.payload(): {}}).to_string();
+        let mut body = Json::parse(body.as_bytes()).unwrap();
+        body.set(name, Json::text(support::event(provider))).unwrap();
+        body.set(&support::in_object(provider, "y"), Json::text("z")).unwrap();
+        let body = body.write(Style { space: Space::None, escapes: Escapes::Kept, sorted: false });
+        if matches!(provider.identity, Identity::SignedHeader(_)) {
+            continue;
+        }
+        let answer = world.deliver(provider, body.as_bytes()).await;
+        assert_eq!(answer["outcome"], "queued", "{}", provider.name);
+        let signed = signed(provider, body.as_bytes(), now()).body;
+        let id = world.quarantine("payload", provider.name, &signed).await;
+        let ran = world.run(&["quarantine", "release", &id, "--json"]).await;
+        assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
+        assert_eq!((&ran.json()[0]["outcome"], &ran.json()[0]["id"]), (&json!("duplicate"), &answer["id"]));
+        released += 1;
+    }
+    assert!(released > 1, "{released}");
+}
+
+/// Another platform whose signature takes any body.
+fn silent_about_the_body() -> &'static Provider {
+    support::find(|provider| provider.name != PLATFORM.name && support::scheme(provider).signature_member().is_none())
+        .unwrap()
+}
+
+/// One of which nothing has come.
+fn third() -> &'static Provider {
+    support::find(|provider| provider.name != PLATFORM.name && provider.name != silent_about_the_body().name).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_is_listed_shown_and_stays() {
     let world = World::new().await;
     let body = "{\"id\":\"evt_1\",\tö \u{1b}[31m}";
-    assert_eq!(world.deliver(provider("elective"), body.as_bytes()).await["outcome"], "quarantined");
-    world.deliver(provider("etaildepot"), b"\xff\xfe").await;
+    assert_eq!(world.deliver(&PLATFORM, body.as_bytes()).await["outcome"], "quarantined");
+    world.deliver(silent_about_the_body(), b"\xff\xfe").await;
 
     let listed = world.run(&["quarantine", "list", "--json", "--reason", "not_json"]).await;
     assert_eq!(listed.code, Some(0), "{}", listed.err);
     let listed = listed.json();
     let [entry] = &listed.as_array().unwrap()[..] else { panic!("one: {listed}") };
     let id = entry["quarantine_id"].as_str().unwrap();
-    assert_eq!((&entry["provider"], &entry["account"]), (&json!("elective"), &json!("default")));
+    assert_eq!((&entry["provider"], &entry["account"]), (&json!(PLATFORM.name), &json!("default")));
     assert_eq!(entry["bytes"], body.len());
 
     let listed = world.run(&["quarantine", "list"]).await.out;
     let line = listed.lines().find(|line| line.contains(id)).unwrap();
-    assert!(line.contains("not_json") && line.contains("elective/default") && line.contains("24 B"), "{line}");
+    assert!(
+        line.contains("not_json") && line.contains(&format!("{}/default", PLATFORM.name)) && line.contains("24 B"),
+        "{line}"
+    );
     assert!(listed.contains("not_utf8") && !listed.contains("evt_1"), "{listed}");
-    assert_eq!(world.run(&["quarantine", "list", "--provider", "shoppex"]).await.code, Some(1));
+    assert_eq!(world.run(&["quarantine", "list", "--provider", third().name]).await.code, Some(1));
 
     let shown = world.run(&["quarantine", "show", &id[..8]]).await;
     assert_eq!(shown.code, Some(0), "{}", shown.err);
@@ -275,8 +305,8 @@ async fn what_cannot_be_read_is_listed_shown_and_stays() {
 async fn one_id_for_two_contents_is_not_decided_unasked() {
     let world = World::new().await;
     let other = ORDER.replace("5500", "6600");
-    assert_eq!(world.deliver(provider("elective"), ORDER.as_bytes()).await["outcome"], "queued");
-    assert_eq!(world.deliver(provider("elective"), other.as_bytes()).await["outcome"], "quarantined");
+    assert_eq!(world.deliver(&PLATFORM, ORDER.as_bytes()).await["outcome"], "queued");
+    assert_eq!(world.deliver(&PLATFORM, other.as_bytes()).await["outcome"], "quarantined");
     let listed = world.run(&["quarantine", "list", "--json"]).await.json();
     let (claimed, received) = (&listed[0]["content_claimed"], &listed[0]["content_received"]);
     assert!(claimed.is_string() && claimed != received, "{listed}");
@@ -305,11 +335,11 @@ async fn one_id_for_two_contents_is_not_decided_unasked() {
     assert_eq!((events.len(), &json!(events[1].id)), (2, received));
     assert_eq!(events[1].data.amount.as_ref().unwrap().value, "6600");
     // An option for conflicts: whatever has none keeps its id.
-    world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
+    world.quarantine("event_name", PLATFORM.name, ORDER.as_bytes()).await;
     let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1], "--new-id", "--json"]).await;
     assert_eq!((&ran.json()[0]["outcome"], &ran.json()[0]["id"]), (&json!("duplicate"), &json!("evt_1")));
     // And once only.
-    world.quarantine("key_conflict", "elective", other.as_bytes()).await;
+    world.quarantine("key_conflict", PLATFORM.name, other.as_bytes()).await;
     let ran = world.run(&["quarantine", "release", "--all", LATE[0], LATE[1], "--new-id", "--json"]).await;
     assert_eq!(ran.json()[0]["outcome"], "duplicate");
 }
@@ -317,7 +347,7 @@ async fn one_id_for_two_contents_is_not_decided_unasked() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_be_a_replay_is_asked_for_by_name() {
     let world = World::new().await;
-    world.quarantine("too_old", "elective", ORDER.as_bytes()).await;
+    world.quarantine("too_old", PLATFORM.name, ORDER.as_bytes()).await;
     let ran = world.run(&["quarantine", "release", "--all"]).await;
     assert_eq!(ran.code, Some(1), "{}", ran.err);
     assert!(ran.out.starts_with("too_old      ") && ran.out.contains("--reason too_old"), "{}", ran.out);
@@ -330,7 +360,7 @@ async fn what_may_be_a_replay_is_asked_for_by_name() {
 
     // Older than any claim, whatever it is in quarantine for.
     let older = ORDER.replace("evt_1", "evt_2");
-    let id = world.quarantine("event_name", "elective", older.as_bytes()).await;
+    let id = world.quarantine("event_name", PLATFORM.name, older.as_bytes()).await;
     let ran = world.run(&["quarantine", "release", "--all", "--json"]).await;
     assert_eq!((ran.code, &ran.json()[0]["outcome"]), (Some(1), &json!("too_old")));
     let ran = world.run(&["quarantine", "release", &id, "--json"]).await;
@@ -341,7 +371,7 @@ async fn what_may_be_a_replay_is_asked_for_by_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_aws_the_stack_is_found_and_much_is_asked_for_twice() {
     let world = World::new().await;
-    world.quarantine("event_name", "elective", ORDER.as_bytes()).await;
+    world.quarantine("event_name", PLATFORM.name, ORDER.as_bytes()).await;
     let ran = world.run(&["quarantine", "release", "--all", "--aws"]).await;
     assert_eq!(ran.code, Some(2), "{} {}", ran.out, ran.err);
     assert!(ran.err.contains("no queue QuarantineQueue of a stack hookgate in us-east-1"), "{}", ran.err);
@@ -369,32 +399,37 @@ async fn on_aws_the_stack_is_found_and_much_is_asked_for_twice() {
 async fn tail_shows_what_comes_and_disturbs_nobody() {
     let world = World::new().await;
     assert_eq!(world.run(&["tail", "--once"]).await.code, Some(1));
-    world.deliver(provider("elective"), ORDER.as_bytes()).await;
-    let pretty =
-        ORDER.replace("evt_1", "evt_2").replace("order.paid", "order.cancelled").replace(",\"note", ",\n \"note");
-    world.deliver(provider("elective"), pretty.as_bytes()).await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
+    let pretty = ORDER
+        .replace("evt_1", "evt_2")
+        .replace(support::event(&PLATFORM), "order.lost")
+        .replace(",\"note", ",\n \"note");
+    world.deliver(&PLATFORM, pretty.as_bytes()).await;
 
     let ran = world.run(&["tail", "--once"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     let lines: Vec<_> = ran.out.lines().collect();
     assert_eq!(
         lines[0],
-        "2025-01-11T16:00:00Z  commerce.order.paid  elective/default  order/8f3e  5500 USD (minor units)  evt_1"
+        format!(
+            "2025-01-11T16:00:00Z  {}  {}/default  {}  5500 USD{}  evt_1",
+            event_type(),
+            PLATFORM.name,
+            subject(),
+            if PLATFORM.fields.unit == Unit::Minor { " (minor units)" } else { "" }
+        )
     );
-    assert!(
-        lines[1].contains("commerce.unrecognized (order.cancelled)") && lines[1].ends_with("  evt_2"),
-        "{}",
-        lines[1]
-    );
+    assert!(lines[1].contains("commerce.unrecognized (order.lost)") && lines[1].ends_with("  evt_2"), "{}", lines[1]);
     assert!(!ran.out.contains("s3cr3t-payload"), "{}", ran.out);
 
+    let of_kind = format!("commerce.{}.*", PLATFORM.kind(support::event(&PLATFORM)));
     for (filter, count) in [
-        (&["--type", "order.paid"][..], 1),
-        (&["--type", "commerce.order.*"], 1),
-        (&["--type", "order.created"], 0),
-        (&["--type", "order.created", "--type", "unrecognized"], 1),
-        (&["--provider", "elective"], 2),
-        (&["--provider", "shoppex"], 0),
+        (&["--type", event_type().strip_prefix("commerce.").unwrap()][..], 1),
+        (&["--type", &of_kind], 1),
+        (&["--type", "order.lost"], 0),
+        (&["--type", "order.lost", "--type", "unrecognized"], 1),
+        (&["--provider", PLATFORM.name], 2),
+        (&["--provider", another(&PLATFORM).name], 0),
         (&["--account", "default"], 2),
         (&["--account", "eu-shop"], 0),
         (&["--max", "1"], 1),
@@ -418,7 +453,7 @@ async fn tail_shows_what_comes_and_disturbs_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tail_opens_compressed_payloads() {
     let world = World::new().await;
-    let text = world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    let text = world.deliver(&PLATFORM, ORDER.as_bytes()).await;
     assert_eq!(text["outcome"], "queued");
     let body = world.visible(&world.resources.events_url).await[0].body().unwrap().to_owned();
     let gzip = Event::from_json(&body).unwrap().to_json_gzip();
@@ -432,7 +467,7 @@ async fn tail_opens_compressed_payloads() {
 async fn tail_follows_until_ctrl_c_and_gives_back_what_it_holds() {
     let world = World::new().await;
     let (events, quarantine) = (&world.resources.events_url, &world.resources.quarantine_url);
-    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
     let body = world.visible(events).await[0].body().unwrap().to_owned();
 
     // The local intake's events; then, as of a queue of an account that is for watching only, received ones.
@@ -535,7 +570,7 @@ async fn an_sqs_that_answers_no_more_does_not_keep_ctrl_c_from_ending_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tail_refuses_where_looking_counts_as_failing() {
     let world = World::new().await;
-    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
     let arguments = ["tail", "--once", "--aws", "--queue", "hookgate-events"];
     let ran = world.run(&arguments).await;
     assert_eq!((ran.code, &*ran.out), (Some(2), ""));
@@ -556,7 +591,7 @@ async fn tail_refuses_where_looking_counts_as_failing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_quarantine_is_no_queue_whose_consumers_would_be_disturbed() {
     let world = World::new().await;
-    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
     let received = async || {
         let seen = world.visible(&world.resources.events_url).await;
         seen[0].attributes().unwrap()[&MessageSystemAttributeName::ApproximateReceiveCount].clone()
@@ -582,8 +617,8 @@ async fn dead_letters_go_back_to_their_queue() {
     let ran = world.run(&["redrive"]).await;
     assert_eq!((ran.code, &*ran.out), (Some(0), "No dead letters in hookgate-dead-letters.\n"), "{}", ran.err);
 
-    world.deliver(provider("elective"), ORDER.as_bytes()).await;
-    world.deliver(provider("elective"), ORDER.replace("evt_1", "evt_2").as_bytes()).await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
+    world.deliver(&PLATFORM, ORDER.replace("evt_1", "evt_2").as_bytes()).await;
     for _ in 0..6 {
         world.visible(events).await;
     }
@@ -600,7 +635,7 @@ async fn dead_letters_go_back_to_their_queue() {
     assert_eq!(back.len(), 2);
     let attributes = back[0].attributes().unwrap();
     assert_eq!(attributes[&MessageSystemAttributeName::ApproximateReceiveCount], "1");
-    assert_eq!(attributes[&MessageSystemAttributeName::MessageGroupId], "elective/default");
+    assert_eq!(attributes[&MessageSystemAttributeName::MessageGroupId], format!("{}/default", PLATFORM.name));
     assert_eq!(world.run(&["tail", "--once"]).await.out.lines().count(), 4, "each was sent twice");
 
     let ran = world.run(&["redrive", "--aws", "--queue", "hookgate-dead-letters", "--max-per-second", "5"]).await;
@@ -617,7 +652,7 @@ async fn redrive_follows_its_own_task() {
     let world = World::new().await;
     let (events, dead) = (&world.resources.events_url, &world.resources.dead_letters_url);
     assert_eq!(world.run(&["redrive"]).await.code, Some(0));
-    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
     for _ in 0..6 {
         world.visible(events).await;
     }
@@ -674,17 +709,17 @@ async fn a_claim_is_told_in_words() {
     assert!(none.out.starts_with("No claim of evt_1 in hookgate-claims"), "{}", none.out);
     assert_eq!(world.run(&["claims", "show", "evt_1", "--json"]).await.json(), json!([]));
 
-    world.deliver(provider("elective"), ORDER.as_bytes()).await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
     let message_id = world.visible(&world.resources.events_url).await[0].message_id.clone().unwrap();
     let ran = world.run(&["claims", "show", "evt_1"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.err);
     assert!(ran.out.starts_with(&format!("queued: its message {message_id} went to the queue\n")), "{}", ran.out);
     assert!(ran.out.contains("expires  in 29 d 23 h"), "{}", ran.out);
-    for arguments in [&["--account", "eu-shop"][..], &["--provider", "shoppex"]] {
+    for arguments in [&["--account", "eu-shop"][..], &["--provider", another(&PLATFORM).name]] {
         assert_eq!(world.run(&[&["claims", "show", "evt_1"], arguments].concat()).await.code, Some(1));
     }
 
-    let key = partition_key("elective", "default", "evt_1");
+    let key = partition_key(PLATFORM.name, "default", "evt_1");
     let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     for (lease, expires_in, meaning, words) in [
         (now + 10_000, 900, "claimed", "at work on it; its lease ends in "),

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
+    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -12,9 +13,13 @@ use hookgate::{
     engines, journal, samples,
     send::outgoing::{Template, sample_secret, sign},
 };
-use hookgate_verify::{Account, Provider, sender};
+use hookgate_verify::{Account, Provider, Scheme, providers};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
+
+mod support;
+
+use support::{event, event_type, in_object, order, subject, with_ids};
 
 /// A local intake of its own on free ports, gone when dropped.
 struct Intake {
@@ -86,11 +91,9 @@ impl Intake {
     }
 
     /// Sends a body, signed as the platform does, and gives the delivery as the page shows it.
-    fn signed(&self, provider: &str, body: &[u8]) -> Value {
-        let provider = Provider::named(provider).unwrap();
-        let scheme = provider.modes[0].1.last().unwrap();
-        let secret = sample_secret(provider, &Account::default()).unwrap();
-        let signed = sender::sign(scheme, &secret, body, ("", 0));
+    fn signed(&self, provider: &Provider, body: &[u8]) -> Value {
+        let now = OffsetDateTime::now_utc().unix_timestamp().cast_unsigned();
+        let signed = support::signed(provider, body, now);
         let headers: Vec<_> = signed.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         self.deliver(&format!("/webhooks/{}", provider.name), &headers, &signed.body);
         self.latest()
@@ -136,22 +139,21 @@ fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
     assert_eq!(stream.next("snapshot")["deliveries"], json!([]));
     assert_eq!(stream.next("queues"), json!({"events": [0, 0], "quarantine": [0, 0], "dead_letters": [0, 0]}));
 
-    intake.signed(
-        "elective",
-        br#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{"orderId":"8f3e"}}"#,
-    );
+    let platform = with_ids().name;
+    let rejected = with_ids().rejected_status;
+    intake.signed(with_ids(), order("evt_1").as_bytes());
     let news = stream.next("delivery");
     let delivery = &news["delivery"];
     assert_eq!(
         (&delivery["number"], &delivery["outcome"], &delivery["status"]),
         (&json!(1), &json!("queued"), &json!(200))
     );
-    assert_eq!((&delivery["provider"], &delivery["type"]), (&json!("elective"), &json!("commerce.order.paid")));
-    assert_eq!((&delivery["id"], &delivery["subject"]), (&json!("evt_1"), &json!("order/8f3e")));
+    assert_eq!((&delivery["provider"], &delivery["type"]), (&json!(platform), &json!(event_type())));
+    assert_eq!((&delivery["id"], &delivery["subject"]), (&json!("evt_1"), &json!(subject())));
     assert!(delivery["TotalMs"].as_f64().unwrap() > 0.0);
     assert_eq!(stream.next("queues")["events"], json!([1, 0]));
 
-    assert_eq!(intake.deliver("/webhooks/elective", &[], b"{}"), 401);
+    assert_eq!(intake.deliver(&format!("/webhooks/{platform}"), &[], b"{}"), rejected);
     let counts = &stream.next("delivery")["counts"];
     let expected = json!({"received": 2, "queued": 1, "duplicate": 0, "quarantined": 0, "rejected": 1, "too_large": 0,
         "busy": 0, "unavailable": 0, "died": 0});
@@ -180,11 +182,14 @@ fn the_samples_are_on_the_page() {
 #[tokio::test]
 async fn what_is_shown_is_what_happened() {
     let intake = Intake::start(&["--no-samples"]);
-    let body = br#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{"orderId":"8f3e","total":5.50}}"#;
-    let shown = intake.signed("elective", body);
-    assert_eq!(shown["body"], String::from_utf8_lossy(body).as_ref());
+    let body = order("evt_1");
+    let shown = intake.signed(with_ids(), body.as_bytes());
+    assert_eq!(shown["body"], body);
     assert_eq!(shown["explanation"]["verifies"], true);
-    assert_eq!((&shown["explanation"]["scheme"], &shown["explanation"]["secret"]), (&json!("v1"), &json!(0)));
+    assert_eq!(
+        (&shown["explanation"]["scheme"], &shown["explanation"]["secret"]),
+        (&json!(support::scheme(with_ids()).name), &json!(0))
+    );
     assert_eq!(shown["words"], "Authentic and new: its event is on the queue.");
 
     let claim = intake.get("/api/deliveries/1/claim");
@@ -205,11 +210,11 @@ async fn what_is_shown_is_what_happened() {
     assert_eq!(intake.get("/api/deliveries/1/claim")["message"], Value::Null);
 
     // The same id with other content.
-    let shown = intake.signed("elective", br#"{"id":"evt_1","event":"order.paid","created_at":1736611200,"data":{}}"#);
+    let shown = intake.signed(with_ids(), body.replace("5500", "6600").as_bytes());
     assert_eq!(shown["summary"]["reason"], "key_conflict");
     assert_eq!(intake.get("/api/queues")["quarantine"]["messages"][0]["reason"], "key_conflict");
     // No JSON at all.
-    let shown = intake.signed("elective", b"<script>alert(1)</script>");
+    let shown = intake.signed(with_ids(), b"<script>alert(1)</script>");
     assert_eq!((&shown["summary"]["outcome"], &shown["event"]), (&json!("quarantined"), &Value::Null));
     assert_eq!(intake.get("/api/queues")["quarantine"]["messages"][0]["text"], "<script>alert(1)</script>");
     assert_eq!(intake.get("/api/search?text=%3CSCRIPT")["numbers"], json!([3]));
@@ -231,15 +236,17 @@ fn samples_are_sent_twice_tampered_with_and_again() {
     }
     assert_eq!(intake.get("/api/deliveries")["counts"]["received"], sent);
 
-    let (_, first) = intake.post(
-        "/api/send",
-        &json!({"provider": "shoppex", "event": "order:paid", "account": "eu-shop", "set": ["data.total=100"]}),
-    );
+    let shop = samples::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")).unwrap();
+    let shop = shop.into_iter().find(|sample| sample.path.ends_with("/eu-shop")).unwrap().provider;
+    let (name, sold) = (shop.name, event(shop));
+    let change = format!("{}=100", in_object(shop, shop.fields.amount[0]));
+    let wish = json!({"provider": name, "event": sold, "account": "eu-shop", "set": [change]});
+    let (_, first) = intake.post("/api/send", &wish);
     assert_eq!(first["number"], sent + 1);
     let shown = intake.latest();
     assert_eq!(
         (&shown["target"], &shown["summary"]["account"]),
-        (&json!("/webhooks/shoppex/eu-shop"), &json!("eu-shop"))
+        (&json!(format!("/webhooks/{name}/eu-shop")), &json!("eu-shop"))
     );
     assert!(shown["event"].as_str().unwrap().contains(r#""amount":{"value":"100""#), "{shown}");
     let replay = format!("/api/deliveries/{}/replay", sent + 1);
@@ -249,26 +256,26 @@ fn samples_are_sent_twice_tampered_with_and_again() {
     assert_eq!(explained["code"], "body_reencoded");
 
     // As the sample is: the second is known.
-    let same = json!({"provider": "shoppex", "event": "product:stock", "same": true});
-    assert_eq!(intake.post("/api/send", &same).1["outcome"], "queued");
-    assert_eq!(intake.post("/api/send", &same).1["outcome"], "duplicate");
+    for provider in providers::ALL {
+        let same = json!({"provider": provider.name, "event": provider.events[0].0, "same": true});
+        assert_eq!(intake.post("/api/send", &same).1["outcome"], "queued");
+        assert_eq!(intake.post("/api/send", &same).1["outcome"], "duplicate");
+    }
 
+    let misspelled = format!("{}x", &sold[..sold.len() - 1]);
     for (wish, why) in [
         (
-            json!({"provider": "shoppex", "event": "order:payed"}),
-            "shoppex has no event of this name (did you mean order:paid?)",
+            json!({"provider": name, "event": misspelled}),
+            format!("{name} has no event of this name (did you mean {sold}?)"),
         ),
-        (json!({"provider": "nobody", "event": "order:paid"}), "there are no secrets for this platform"),
-        (json!({"provider": "shoppex", "event": "order:paid", "account": "other"}), "this account has no secret"),
-        (json!({"provider": "shoppex", "event": "order:paid", "set": ["total"]}), "write it like data.total=100"),
-        (
-            json!({"provider": "shoppex", "event": "order:paid", "scheme": "v9"}),
-            "this intake does not take this scheme",
-        ),
+        (json!({"provider": "nobody", "event": sold}), "there are no secrets for this platform".to_owned()),
+        (json!({"provider": name, "event": sold, "account": "other"}), "this account has no secret".to_owned()),
+        (json!({"provider": name, "event": sold, "set": ["x"]}), "write it like path.to.member=100".to_owned()),
+        (json!({"provider": name, "event": sold, "scheme": "v9"}), "this intake does not take this scheme".to_owned()),
     ] {
         let (status, answer) = intake.post("/api/send", &wish);
         assert_eq!(status, 400, "{wish}");
-        assert!(answer["error"].as_str().unwrap().starts_with(why), "{answer}");
+        assert!(answer["error"].as_str().unwrap().starts_with(&why), "{answer}");
     }
     assert_eq!(intake.post("/api/deliveries/9999/replay", &json!({})).0, 404);
 }
@@ -304,7 +311,9 @@ fn other_sites_are_refused() {
     }
 
     let json = ("content-type", "application/json");
-    let body = br#"{"provider":"elective","event":"order.paid"}"#;
+    let (platform, rejected) = (with_ids().name, with_ids().rejected_status);
+    let body = json!({"provider": platform, "event": event(with_ids())}).to_string();
+    let body = body.as_bytes();
     let origin = format!("http://localhost:{port}");
     for (name, value) in [
         ("origin", "http://evil.example"),
@@ -329,7 +338,7 @@ fn other_sites_are_refused() {
         403
     );
     // No function dies for another site, or for what a tunnel passes on.
-    let crash = "POST /api/crash/claimed/webhooks/elective";
+    let crash = &format!("POST /api/crash/claimed/webhooks/{platform}")[..];
     for (name, value) in [("origin", "http://evil.example"), ("x-forwarded-for", "203.0.113.9")] {
         assert_eq!(intake.request(crash, &[("host", &intake.host), (name, value)], b"{}").0, 403, "{name}");
     }
@@ -337,8 +346,9 @@ fn other_sites_are_refused() {
     assert_eq!(intake.get("/api/deliveries")["counts"]["received"], 0);
     // For this machine it takes a delivery as it was sent.
     let sent = format!("{crash}/%65u?shop=1");
-    assert_eq!(intake.request(&sent, &[("host", &intake.host)], b"{}").0, 401);
-    assert!(intake.latest()["target"].as_str().unwrap().starts_with("/webhooks/elective/%65u?shop="));
+    assert_eq!(intake.request(&sent, &[("host", &intake.host)], b"{}").0, rejected);
+    let target = format!("/webhooks/{platform}/%65u?shop=");
+    assert!(intake.latest()["target"].as_str().unwrap().starts_with(&target));
     // A link from elsewhere leads here.
     let link = [("host", &*intake.host), ("sec-fetch-site", "cross-site")];
     assert_eq!(intake.request("GET /", &link, b"").0, 200);
@@ -347,8 +357,8 @@ fn other_sites_are_refused() {
 
     // Platforms come under any name, as ever.
     let headers = [("host", "hooks.example"), ("origin", "http://evil.example"), ("sec-fetch-site", "cross-site")];
-    let (status, head, answer) = intake.request("POST /webhooks/elective", &headers, b"{}");
-    assert_eq!((status, &*answer), (401, &br#"{"outcome":"rejected"}"#[..]));
+    let (status, head, answer) = intake.request(&format!("POST /webhooks/{platform}"), &headers, b"{}");
+    assert_eq!((status, &*answer), (rejected, &br#"{"outcome":"rejected"}"#[..]));
     assert!(!head.contains("content-security-policy"), "{head}");
 }
 
@@ -365,7 +375,7 @@ fn signatures_and_credentials_are_masked() {
             accounts.values().flat_map(|list| list.as_array().unwrap()).map(|s| s.as_str().unwrap().to_owned()),
         );
         let provider = Provider::named(name).unwrap();
-        for scheme in provider.modes.iter().flat_map(|(_, schemes)| *schemes) {
+        for scheme in provider.schemes() {
             let template = Template::of(provider, provider.events[0].0).unwrap();
             let secret = sample_secret(provider, &Account::default()).unwrap();
             let signed =
@@ -375,9 +385,15 @@ fn signatures_and_credentials_are_masked() {
             headers.push(("cookie".into(), "session=s3cr3t-cookie".into()));
             intake.deliver(&format!("/webhooks/{name}?token=s3cr3t-of-the-query"), &headers, &signed.body);
             // To the wrong address, and with the secret in the signature's place.
-            intake.deliver("/webhooks/shoppex", &signed.headers, &signed.body);
+            let another = support::another(provider).name;
+            intake.deliver(&format!("/webhooks/{another}"), &signed.headers, &signed.body);
             let secret = String::from_utf8(secret).unwrap();
-            intake.deliver("/webhooks/etaildepot", &[("etail-signature".into(), secret)], b"{}");
+            for (other, header) in providers::ALL
+                .iter()
+                .flat_map(|p| p.schemes().filter_map(Scheme::signature_header).map(move |h| (p, h)))
+            {
+                intake.deliver(&format!("/webhooks/{}", other.name), &[(header.into(), secret.clone())], b"{}");
+            }
             let digits = |text: &str| {
                 let mut words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '+' && c != '/');
                 words.find(|word| word.len() >= 43).map(str::to_owned)
@@ -389,10 +405,14 @@ fn signatures_and_credentials_are_masked() {
             }
         }
     }
-    // One that is quarantined, with its signature in its body.
-    let quarantined = intake.signed("opterius", br#"{"event":1}"#);
-    assert_eq!(quarantined["summary"]["outcome"], "quarantined");
-    assert!(quarantined["body"].as_str().unwrap().contains("\"signature\":\"sha256="), "{quarantined}");
+    // Those that are quarantined, with their signature in the body where it is there.
+    for provider in providers::ALL {
+        let quarantined = intake.signed(provider, br#"{"event":1}"#);
+        assert_eq!(quarantined["summary"]["outcome"], "quarantined");
+        if let Some(name) = support::scheme(provider).signature_member() {
+            assert!(quarantined["body"].as_str().unwrap().contains(&format!("\"{name}\":")), "{quarantined}");
+        }
+    }
     hidden.extend(["s3cr3t".into(), BASE64_STANDARD.encode("{\"event\":1")]);
 
     let mut told = vec![intake.get("/api/deliveries"), intake.get("/api/queues"), intake.get("/api/catalogue")];
@@ -414,8 +434,9 @@ fn signatures_and_credentials_are_masked() {
 fn memory_is_bounded() {
     let intake = Intake::start(&["--no-samples"]);
     // More than is kept of a body.
+    let (path, rejected) = (format!("/webhooks/{}", with_ids().name), with_ids().rejected_status);
     let large = vec![b' '; journal::MOST_BODY_BYTES + 1];
-    assert_eq!(intake.deliver("/webhooks/elective", &[], &large), 401);
+    assert_eq!(intake.deliver(&path, &[], &large), rejected);
     let shown = intake.latest();
     assert_eq!(shown["summary"]["body_bytes"], journal::MOST_BODY_BYTES + 1);
     assert_eq!(shown["body_kept"], journal::MOST_BODY_BYTES);
@@ -425,7 +446,7 @@ fn memory_is_bounded() {
     assert!(answer["error"].as_str().unwrap().starts_with("its body is too large to be kept whole"));
 
     for _ in 0..journal::MOST_DELIVERIES {
-        assert_eq!(intake.deliver("/webhooks/elective", &[], b"{}"), 401);
+        assert_eq!(intake.deliver(&path, &[], b"{}"), rejected);
     }
     let all = intake.get("/api/deliveries");
     assert_eq!(all["deliveries"].as_array().unwrap().len(), journal::MOST_DELIVERIES);
@@ -438,8 +459,7 @@ fn memory_is_bounded() {
 #[test]
 fn a_caller_that_hangs_up_is_counted() {
     let intake = Intake::start(&["--no-samples"]);
-    let provider = Provider::named("elective").unwrap();
-    let secret = sample_secret(provider, &Account::default()).unwrap();
+    let platform = with_ids().name;
     let counts = || intake.get("/api/deliveries")["counts"].clone();
     let becomes = |name: &str, count: u64| {
         let start = std::time::Instant::now();
@@ -448,12 +468,12 @@ fn a_caller_that_hangs_up_is_counted() {
         }
     };
     for number in 0..10 {
-        let body = format!(r#"{{"id":"evt_{number}","event":"order.paid","created_at":1736611200,"data":{{}}}}"#);
-        let signed = sender::sign(&provider.modes[0].1[0], &secret, body.as_bytes(), ("", 0));
+        let body = order(&format!("evt_{number}"));
+        let signed = support::signed(with_ids(), body.as_bytes(), 0);
         let (name, value) = &signed.headers[0];
         let mut caller = intake.connect();
         let head = format!(
-            "POST /webhooks/elective HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n{name}: {value}\r\n\r\n",
+            "POST /webhooks/{platform} HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n{name}: {value}\r\n\r\n",
             body.len()
         );
         caller.write_all(&[head.as_bytes(), &signed.body].concat()).unwrap();

@@ -10,12 +10,33 @@ use std::{
     time::Duration,
 };
 
-use hookgate_verify::{Provider, providers};
+use hookgate_verify::{
+    Account, Provider,
+    providers::{self, Call},
+};
 use serde_json::{Value, json};
 
 const KEY: &str = "sk_live_0123456789abcdef";
 const SECRET: &str = "whsec_fedcba9876543210";
-const HOOK: &str = "https://hooks.example.com/webhooks/etaildepot";
+
+mod support;
+
+/// A platform whose endpoints are created by a call. What follows is about the command, and holds for each of them.
+fn called() -> (&'static Provider, &'static Call) {
+    let mut called =
+        providers::ALL.iter().filter_map(|provider| Some((*provider, provider.registration.call.as_ref()?)));
+    called.next().expect("a platform with a call")
+}
+
+/// Its address.
+fn hook() -> String {
+    format!("https://hooks.example.com/webhooks/{}", called().0.name)
+}
+
+/// One whose endpoints are made by hand.
+fn by_hand() -> impl Iterator<Item = &'static Provider> {
+    providers::ALL.iter().copied().filter(|provider| provider.registration.call.is_none())
+}
 
 /// Answers one request, and hands it over: its head's lines and its body.
 fn api(answer: String) -> (String, mpsc::Receiver<(Vec<String>, Value)>) {
@@ -58,13 +79,23 @@ fn response(status: &str, body: &str) -> String {
 /// The command's exit code, output and errors. The key is in none of it, nor a secret.
 fn register(key: Option<&str>, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    command.arg("register").args(arguments).env_remove("ETAILDEPOT_API_KEY");
-    let Output { status, stdout, stderr } = command.envs(key.map(|key| ("ETAILDEPOT_API_KEY", key))).output().unwrap();
+    command.arg("register").args(arguments).env_remove(called().1.key);
+    let Output { status, stdout, stderr } = command.envs(key.map(|key| (called().1.key, key))).output().unwrap();
     let [out, err] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     for hidden in [KEY, SECRET] {
         assert!(!out.contains(hidden) && !err.contains(hidden), "{out}\n{err}");
     }
     (status.code(), out, err)
+}
+
+/// What stands for the entry of Secrets Manager.
+fn stand_in(provider: &Provider) -> String {
+    format!("{}_SECRET", provider.name.to_uppercase())
+}
+
+/// The stack's output that names it.
+fn output(provider: &Provider) -> String {
+    format!("{}{}Secret", provider.name[..1].to_uppercase(), &provider.name[1..])
 }
 
 /// A path where nothing is.
@@ -76,11 +107,11 @@ fn fresh(name: &str) -> PathBuf {
 
 #[test]
 fn the_endpoint_is_created_by_the_documented_call() {
-    let answer = json!({"id": "wh_1", "url": HOOK, "signing_secret": SECRET}).to_string();
+    let answer = json!({"id": "wh_1", "url": hook(), "signing_secret": SECRET}).to_string();
     let (url, requests) = api(response("201 Created", &answer));
     let file = fresh("created");
     let path = file.to_str().unwrap();
-    let call = ["etaildepot", "--url", "https://hooks.example.com", "--api-url", &url, "--secret-file", path];
+    let call = [called().0.name, "--url", "https://hooks.example.com", "--api-url", &url, "--secret-file", path];
     let (code, out, err) = register(Some(KEY), &call);
     assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
 
@@ -88,18 +119,8 @@ fn the_endpoint_is_created_by_the_documented_call() {
     assert_eq!(head[0], "POST /v2/webhooks HTTP/1.1");
     assert!(head.contains(&format!("authorization: Bearer {KEY}")), "{head:?}");
     assert!(head.contains(&"content-type: application/json".to_owned()), "{head:?}");
-    let events = [
-        "payment.succeeded",
-        "payment.failed",
-        "payment.refunded",
-        "order.created",
-        "order.fulfilled",
-        "order.cancelled",
-        "account.updated",
-        "card.issued",
-        "transaction.created",
-    ];
-    assert_eq!(body, json!({"url": HOOK, "events": events, "description": "Hookgate"}));
+    let events: Vec<_> = called().0.events.iter().map(|(name, _)| *name).collect();
+    assert_eq!(body, json!({"url": hook(), "events": events, "description": "Hookgate"}));
 
     assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{{\"default\":[\"{SECRET}\"]}}\n"));
     #[cfg(unix)]
@@ -107,10 +128,12 @@ fn the_endpoint_is_created_by_the_documented_call() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
-    assert!(out.starts_with(&format!("created (wh_1): deliveries go to {HOOK}\n")), "{out}");
-    let store =
-        format!("secretsmanager put-secret-value --secret-id ETAILDEPOT_SECRET --secret-string 'file://{path}'\n");
-    assert!(out.contains(&store) && out.contains("output EtaildepotSecret"), "{out}");
+    assert!(out.starts_with(&format!("created (wh_1): deliveries go to {}\n", hook())), "{out}");
+    let store = format!(
+        "secretsmanager put-secret-value --secret-id {} --secret-string 'file://{path}'\n",
+        stand_in(called().0)
+    );
+    assert!(out.contains(&store) && out.contains(&format!("output {}", output(called().0))), "{out}");
 
     // The file stays as it is, and the platform is not asked.
     let (code, _, err) = register(Some(KEY), &call);
@@ -122,14 +145,15 @@ fn the_endpoint_is_created_by_the_documented_call() {
 fn events_account_and_description_are_as_asked_for() {
     let answer = json!({"data": {"secret": SECRET}}).to_string();
     let (url, requests) = api(response("200 OK", &answer));
-    let (file, hook) = (fresh("account"), format!("{HOOK}/eu-shop"));
-    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:EtaildepotSecret-abc-x1Y2z3";
-    let call = ["etaildepot", "--url", &hook, "--api-url", &url, "--secret-file", file.to_str().unwrap()];
-    let more =
-        ["--event", "card.issued", "--event", "payment.failed", "--description", "EU", "--secret-id", arn, "--json"];
+    let (file, hook) = (fresh("account"), format!("{}/eu-shop", hook()));
+    let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:PlatformSecret-abc-x1Y2z3";
+    let call = [called().0.name, "--url", &hook, "--api-url", &url, "--secret-file", file.to_str().unwrap()];
+    let known = called().0.events;
+    let (second, last) = (known[1].0, known[known.len() - 1].0);
+    let more = ["--event", last, "--event", second, "--description", "EU", "--secret-id", arn, "--json"];
     let (code, out, err) = register(Some(KEY), &[&call[..], &more].concat());
     assert_eq!(code, Some(0), "{out} {err}");
-    let events = ["payment.failed", "card.issued"];
+    let events = [second, last];
     assert_eq!(requests.try_recv().unwrap().1, json!({"url": hook, "events": events, "description": "EU"}));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{{\"eu-shop\":[\"{SECRET}\"]}}\n"));
     let told: Value = serde_json::from_str(&out).unwrap();
@@ -149,7 +173,7 @@ fn an_answer_without_one_whole_secret_is_kept() {
     ] {
         let (url, _requests) = api(response("201 Created", &answer));
         let file = fresh(name);
-        let call = ["etaildepot", "--url", HOOK, "--api-url", &url, "--secret-file", file.to_str().unwrap()];
+        let call = [called().0.name, "--url", &hook(), "--api-url", &url, "--secret-file", file.to_str().unwrap()];
         let (code, out, _) = register(Some(KEY), &call);
         assert_eq!(code, Some(1), "{name}: {out}");
         assert!(out.starts_with("created") && out.contains("No signing secret was recognised"), "{name}: {out}");
@@ -162,9 +186,11 @@ fn an_answer_without_one_whole_secret_is_kept() {
 #[test]
 fn every_refusal_has_a_remedy_and_leaves_no_file() {
     let said = json!({"error": {"message": format!("no such key {KEY}\u{1b}[2J")}}).to_string();
+    let check = format!("check {}", called().1.key);
+    let check_more = format!("{check}, and what the key may do (it says: no such key …[2J)");
     for (status, body, expected) in [
-        ("401 Unauthorized", &*said, "check ETAILDEPOT_API_KEY, and what the key may do (it says: no such key …[2J)"),
-        ("403 Forbidden", "{}", "check ETAILDEPOT_API_KEY"),
+        ("401 Unauthorized", &*said, &check_more[..]),
+        ("403 Forbidden", "{}", &check[..]),
         ("404 Not Found", "", "check --api-url"),
         ("409 Conflict", "", "there is such an endpoint already"),
         (
@@ -179,7 +205,7 @@ fn every_refusal_has_a_remedy_and_leaves_no_file() {
     ] {
         let (url, requests) = api(response(status, body));
         let file = fresh("refused");
-        let call = ["etaildepot", "--url", HOOK, "--api-url", &url, "--secret-file", file.to_str().unwrap()];
+        let call = [called().0.name, "--url", &hook(), "--api-url", &url, "--secret-file", file.to_str().unwrap()];
         let (code, out, err) = register(Some(KEY), &call);
         assert_eq!((code, out.as_str()), (Some(1), ""), "{status}: {err}");
         assert!(err.starts_with(&format!("hookgate: HTTP {}: ", &status[..3])), "{status}: {err}");
@@ -195,7 +221,7 @@ fn silence_and_a_closed_port_are_told_apart() {
     let (url, _requests) = api(String::new());
     let file = fresh("silence");
     let path = file.to_str().unwrap();
-    let call = ["etaildepot", "--url", HOOK, "--api-url", &url, "--secret-file", path, "--timeout", "1"];
+    let call = [called().0.name, "--url", &hook(), "--api-url", &url, "--secret-file", path, "--timeout", "1"];
     let (code, _, err) = register(Some(KEY), &call);
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("no answer within 1 s: whether the endpoint now exists is unknown"), "{err}");
@@ -203,7 +229,7 @@ fn silence_and_a_closed_port_are_told_apart() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{closed}/v2/webhooks");
     let (code, out, err) =
-        register(Some(KEY), &["etaildepot", "--url", HOOK, "--api-url", &url, "--secret-file", path, "--json"]);
+        register(Some(KEY), &[called().0.name, "--url", &hook(), "--api-url", &url, "--secret-file", path, "--json"]);
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("cannot be reached") && err.contains("Nothing was created"), "{err}");
     assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["created"], false);
@@ -213,13 +239,15 @@ fn silence_and_a_closed_port_are_told_apart() {
 #[test]
 fn a_dry_run_shows_the_request_and_sends_nothing() {
     let (url, requests) = api(response("201 Created", "{}"));
+    let (event, hook) = (support::event(called().0), hook());
+    let hidden = format!("the value of {}, not shown", called().1.key);
     for (key, wanted) in [(None, "text"), (Some(KEY), "text"), (Some(KEY), "json")] {
-        let call = ["etaildepot", "--url", HOOK, "--dry-run", "--api-url", &url, "--event", "card.issued"];
+        let call = [called().0.name, "--url", &hook, "--dry-run", "--api-url", &url, "--event", event];
         let json = if wanted == "json" { &["--json"][..] } else { &[] };
         let (code, out, err) = register(key, &[&call[..], json].concat());
         assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
-        assert!(out.contains(&url) && out.contains("the value of ETAILDEPOT_API_KEY, not shown"), "{out}");
-        let body = json!({"url": HOOK, "events": ["card.issued"], "description": "Hookgate"});
+        assert!(out.contains(&url) && out.contains(&hidden), "{out}");
+        let body = json!({"url": hook, "events": [event], "description": "Hookgate"});
         if wanted == "json" {
             assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["request"]["body"], body);
         } else {
@@ -229,8 +257,8 @@ fn a_dry_run_shows_the_request_and_sends_nothing() {
     thread::sleep(Duration::from_millis(50));
     assert!(requests.try_recv().is_err());
     // Where it would go, unless told otherwise.
-    let (_, out, _) = register(None, &["etaildepot", "--url", HOOK, "--dry-run"]);
-    assert!(out.contains("POST https://api.etaildepot.com/v2/webhooks\n"), "{out}");
+    let (_, out, _) = register(None, &[called().0.name, "--url", &hook, "--dry-run"]);
+    assert!(out.contains(&format!("POST {}\n", called().1.url)), "{out}");
 }
 
 #[test]
@@ -238,70 +266,83 @@ fn what_cannot_be_used_is_said_before_anything_is_sent() {
     let (url, requests) = api(response("201 Created", "{}"));
     let file = fresh("unusable");
     let file = file.to_str().unwrap();
-    let with = |more: &[&'static str]| {
-        let mut call = vec!["etaildepot", "--secret-file", file];
+    let with = |more: &[&str]| {
+        let mut call = vec![called().0.name, "--secret-file", file];
         call.extend(more);
         if !more.contains(&"--api-url") {
             call.extend(["--api-url", &url]);
         }
         register(Some(KEY), &call)
     };
+    let (name, event) = (called().0.name, support::event(called().0));
+    let other = format!("https://hooks.example.com/webhooks/{}", support::another(called().0).name);
+    let (hook, elsewhere) = (hook(), format!("does not end in /webhooks/{name}"));
+    let misspelled = &event[1..];
+    let unknown = format!("no event {misspelled}: it has {event}");
+    let plain = called().1.url.replace("https", "http");
+    let [upper, deep, asked] = ["/EU", "/a/b", "?a=b"].map(|rest| format!("{hook}{rest}"));
     for (arguments, expected) in [
         (&[][..], "--url"),
         (&["--url", "http://hooks.example.com"], "platforms deliver to https only"),
         (&["--url", "hooks.example.com"], "is no address"),
-        (&["--url", "https://hooks.example.com/webhooks/shoppex"], "does not end in /webhooks/etaildepot"),
-        (&["--url", "https://hooks.example.com/webhooks/etaildepot/EU"], "does not end in /webhooks/etaildepot"),
-        (&["--url", "https://hooks.example.com/webhooks/etaildepot/a/b"], "does not end in /webhooks/etaildepot"),
-        (&["--url", "https://hooks.example.com/webhooks/etaildepot?a=b"], "question mark"),
-        (
-            &["--url", "https://hooks.example.com/webhooks/etaildepot", "--account", "eu"],
-            "not the address of account eu",
-        ),
-        (&["--url", HOOK, "--event", "payment.suceeded"], "no event payment.suceeded: it has payment.succeeded, "),
-        (&["--url", HOOK, "--api-url", "http://api.etaildepot.com/v2/webhooks"], "over https only"),
-        (&["--url", HOOK, "--secret-id", "a b"], "letters, digits"),
+        (&["--url", &other], &elsewhere),
+        (&["--url", &upper], &elsewhere),
+        (&["--url", &deep], &elsewhere),
+        (&["--url", &asked], "question mark"),
+        (&["--url", &hook, "--account", "eu"], "not the address of account eu"),
+        (&["--url", &hook, "--event", misspelled], &unknown),
+        (&["--url", &hook, "--api-url", &plain], "over https only"),
+        (&["--url", &hook, "--secret-id", "a b"], "letters, digits"),
     ] {
         let (code, _, err) = with(arguments);
         assert_eq!(code, Some(2), "{arguments:?}: {err}");
         assert!(err.contains(expected), "{arguments:?}: {err}");
     }
     for (key, expected) in [(None, "no API key"), (Some(" \n"), "no API key"), (Some("a b"), "is no API key")] {
-        let (code, _, err) = register(key, &["etaildepot", "--url", HOOK, "--api-url", &url, "--secret-file", file]);
+        let (code, _, err) =
+            register(key, &[called().0.name, "--url", &hook, "--api-url", &url, "--secret-file", file]);
         assert_eq!((code, err.contains(expected)), (Some(2), true), "{err}");
     }
-    let (code, _, err) = register(Some(KEY), &["etaildepot", "--url", HOOK, "--api-url", &url]);
-    assert_eq!((code, err.contains("--secret-file etaildepot.json")), (Some(2), true), "{err}");
-    let (code, _, err) = register(None, &["shoppex", "--url", "https://hooks.example.com", "--dry-run"]);
+    let (code, _, err) = register(Some(KEY), &[called().0.name, "--url", &hook, "--api-url", &url]);
+    assert_eq!((code, err.contains(&format!("--secret-file {name}.json"))), (Some(2), true), "{err}");
+    let (code, _, err) =
+        register(None, &[by_hand().next().unwrap().name, "--url", "https://hooks.example.com", "--dry-run"]);
     assert_eq!((code, err.contains("leave --dry-run out")), (Some(2), true), "{err}");
     assert!(requests.try_recv().is_err());
     assert!(!Path::new(file).exists());
 }
 
-/// The page that the command prints from: every event is named, every place to fill in is there.
+/// Every event is named, every place to fill in is there; for those that are called too, whose page has the steps.
 #[test]
-fn every_platforms_page_has_steps_to_print() {
+fn every_platform_has_steps() {
     for provider in providers::ALL {
-        let page = format!("{}/../docs/providers/{}.md", env!("CARGO_MANIFEST_DIR"), provider.name);
-        let page = std::fs::read_to_string(page).unwrap();
-        let section = page.split_once("\n## Set up\n").unwrap().1.split("\n## ").next().unwrap();
-        for (event, _) in provider.events {
-            assert!(section.contains(&format!("`{event}`")), "{}: {event}", provider.name);
-        }
+        let account = Account::parse("eu-shop").unwrap();
+        let steps = hookgate::register::set_up(provider, "https://h.example/x", &account, None);
         for needed in [
-            format!("https://hooks.example.com/webhooks/{}", provider.name),
-            format!("--secret-id {}_SECRET ", provider.name.to_uppercase()),
-            r#"{"default": ["#.to_owned(),
-            "documentation: <https://".to_owned(),
+            "https://h.example/x",
+            r#"{"eu-shop": ["#,
+            &format!("--secret-id {} ", stand_in(provider)),
+            &output(provider),
         ] {
-            assert!(section.contains(&needed), "{}: {needed}", provider.name);
+            assert!(steps.contains(needed), "{}: {needed}: {steps}", provider.name);
         }
+        for (event, _) in provider.events {
+            assert!(steps.contains(&format!("`{event}`")), "{}: {event}", provider.name);
+        }
+        assert!(!steps.contains("{url}") && !steps.contains("{events}"), "{steps}");
+        // A numbered list: every line that begins no item is indented.
+        let mut number = 0;
+        for line in steps.lines().filter(|line| !line.is_empty() && !line.starts_with("   ")) {
+            number += 1;
+            assert!(line.starts_with(&format!("{number}. ")), "{line}");
+        }
+        assert_eq!(number, provider.registration.steps.len() + 1);
     }
 }
 
 #[test]
 fn steps_are_printed_with_the_address_filled_in() {
-    for provider in providers::ALL.iter().filter(|provider| provider.name != "etaildepot") {
+    for provider in by_hand() {
         let Provider { name, .. } = provider;
         let url = format!("https://a1b2.execute-api.eu-west-1.amazonaws.com/webhooks/{name}/eu-shop");
         let arn = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:x-AbCdEf";
@@ -310,9 +351,7 @@ fn steps_are_printed_with_the_address_filled_in() {
         for filled in [&url, arn, r#"{"eu-shop": ["#] {
             assert!(out.contains(filled), "{name}: {filled}: {out}");
         }
-        for open in
-            ["hooks.example.com", &format!("{}_SECRET", name.to_uppercase()), r#"{"default""#, "\n## ", "```sh "]
-        {
+        for open in ["hooks.example.com", &stand_in(provider), r#"{"default""#, "\n## ", "```sh "] {
             assert!(!out.contains(open), "{name}: {open}: {out}");
         }
         let (_, out, _) = register(None, &[name]);
@@ -340,10 +379,18 @@ fn completions_are_there_for_every_shell() {
     let mut bash = Command::new("bash").args(["-n", "/dev/stdin"]).stdin(Stdio::piped()).spawn().unwrap();
     bash.stdin.take().unwrap().write_all(completions("bash").as_bytes()).unwrap();
     assert!(bash.wait().unwrap().success());
-    // As a person would: what comes after `hookgate register sh`?
-    let asked =
-        "COMP_WORDS=(hookgate register sh); COMP_CWORD=2; _hookgate hookgate sh register; echo \"${COMPREPLY[@]}\"";
+    // As a person would: what comes after the first letters of a platform's name?
+    let begun = &support::first().name[..2];
+    let asked = format!(
+        "COMP_WORDS=(hookgate register {begun}); COMP_CWORD=2; _hookgate hookgate {begun} register; echo \"${{COMPREPLY[@]}}\""
+    );
+    let names: Vec<_> = providers::ALL.iter().map(|other| other.name).filter(|name| name.starts_with(begun)).collect();
     let script = format!("{}\n{asked}", completions("bash"));
     let ran = Command::new("bash").args(["-c", &script]).output().unwrap();
-    assert_eq!(String::from_utf8(ran.stdout).unwrap(), "shoppex\n", "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(
+        String::from_utf8(ran.stdout).unwrap(),
+        format!("{}\n", names.join(" ")),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }

@@ -10,8 +10,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hookgate::{engines, samples, send::outgoing::Template};
-use hookgate_verify::{Provider, providers};
+use hookgate::{
+    engines,
+    json::{Escapes, Json, Space, Style},
+    samples,
+    send::outgoing::{Template, sample_secret},
+};
+use hookgate_verify::{
+    Account, Provider,
+    providers::{self, Identity},
+};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     crypto::ring,
@@ -19,6 +27,10 @@ use rustls::{
 };
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+mod support;
+
+use support::{another, event, find, first, in_object, scheme, with_ids};
 
 /// A local intake of its own, gone when dropped.
 struct Intake {
@@ -113,37 +125,52 @@ async fn every_event_of_every_platform_can_be_sent() {
 /// What has no sample of its own takes after the one that comes nearest.
 #[test]
 fn derived_events_are_plausible() {
-    let body = |provider: &str, event: &str| {
-        let template = Template::of(Provider::named(provider).unwrap(), event).unwrap();
-        serde_json::from_slice::<Value>(&template.text()).unwrap()
-    };
-    let product = body("shoppex", "order:created:product");
-    assert_eq!(product["event"], "order:created:product");
-    assert_eq!((&product["data"]["status"], product["data"]["products"].is_array()), (&"PENDING".into(), true));
-    assert_eq!(body("shoppex", "order:cancelled:product")["data"]["status"], "VOIDED");
-    let updated = body("shoppex", "order:updated");
-    assert_eq!((&updated["data"]["status"], &updated["data"]["products"]), (&"PENDING".into(), &Value::Null));
-    let card = body("etaildepot", "card.issued");
-    assert_eq!(card["type"], "card.issued");
-    assert!(card["data"]["object"]["id"].as_str().unwrap().starts_with("card_"));
+    let mut derived = 0;
     for provider in providers::ALL {
+        let fields = &provider.fields;
+        let sampled: BTreeSet<_> = samples::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../events"))
+            .unwrap()
+            .iter()
+            .filter(|sample| sample.provider.name == provider.name)
+            .filter_map(|sample| Json::parse(&sample.body)?.at(fields.name)?.as_text())
+            .collect();
         for event in Template::events(provider) {
             let template = Template::of(provider, &event).unwrap();
-            assert!(template.headers.iter().all(|(name, value)| name != "x-shoppex-event" || *value == event));
+            derived += usize::from(!sampled.contains(&event));
+            let body = Json::parse(&template.text()).unwrap();
+            assert_eq!(body.at(fields.name).unwrap().as_text().unwrap(), event);
+            // A header that names the event names this one.
+            assert!(template.headers.iter().all(|(_, value)| *value == event || !sampled.contains(value)), "{event}");
+            let Some((id, kind)) = template.resource_id().and_then(|id| Some((id.as_text()?, provider.kind(&event))))
+            else {
+                continue;
+            };
+            // Its id is of its own kind, where ids say what they are of.
+            let others = provider.events.iter().map(|(name, _)| provider.kind(name)).filter(|other| *other != kind);
+            assert!(!others.clone().any(|other| id.starts_with(&format!("{other}_"))), "{event}: {id}");
+            // An event with its products is in the state of the one without.
+            let status =
+                |body: &Json| fields.status.iter().find_map(|path| body.at(&in_object(provider, path)).cloned());
+            let whole = event.rsplit_once([':', '.', '/']).and_then(|(whole, _)| Template::of(provider, whole));
+            if let Some(whole) = whole.filter(|_| !sampled.contains(&event)) {
+                assert_eq!(status(&body), status(&whole.body), "{event}");
+            }
         }
     }
+    assert!(derived > 10, "{derived}");
 }
 
 #[test]
 fn an_event_can_be_sent_again() {
     let intake = Intake::start(&[]);
-    for same in [&["--same"][..], &["--id", "evt_42"]] {
-        for event in [["elective", "order.paid"], ["shoppex", "order:paid"], ["opterius", "invoice.paid"]] {
-            let sent = intake.send(&[&event[..], same, &["--repeat", "3", "--json"]].concat());
+    for provider in providers::ALL {
+        for same in [&["--same"][..], &["--id", "evt_42"]] {
+            let sent = intake.send(&[&[provider.name, event(provider)], same, &["--repeat", "3", "--json"]].concat());
             assert_eq!((sent.code, &sent.json()["outcomes"]["duplicate"]), (Some(0), &2.into()), "{}", sent.out);
         }
     }
-    let sent = intake.send(&["elective", "order.fulfilled", "--id", "evt_43"]);
+    let name = with_ids().name;
+    let sent = intake.send(&[name, with_ids().events[1].0, "--id", "evt_43"]);
     assert!(sent.out.contains("200 queued  evt_43"), "{}", sent.out);
 }
 
@@ -157,43 +184,84 @@ fn what_is_tampered_with_is_rejected() {
             assert_eq!((sent.code, &sent.json()["outcomes"]["rejected"]), (Some(0), &2.into()), "{}", sent.out);
         }
     }
-    let v2 = |tamper| intake.send(&["shoppex", "order:paid", "--v2", "--tamper", tamper]).code;
-    assert_eq!(["body", "signature", "secret", "timestamp"].map(v2), [Some(0); 4]);
+    for (provider, scheme) in providers::ALL.iter().flat_map(|p| p.default_schemes().iter().map(move |s| (p, s))) {
+        let tampers: &[&str] = match scheme.time {
+            Some(_) => &["body", "signature", "secret", "timestamp"],
+            None => &["body", "signature", "secret"],
+        };
+        for tamper in tampers {
+            let call = [provider.name, event(provider), "--scheme", scheme.name, "--tamper", tamper, "--json"];
+            let sent = intake.send(&call);
+            assert_eq!(
+                (sent.code, &sent.json()["outcomes"]["rejected"]),
+                (Some(0), &1.into()),
+                "{call:?} {}",
+                sent.out
+            );
+            assert_eq!(sent.json()["answer"]["status"], provider.rejected_status, "{call:?}");
+        }
+    }
     // And what is not tampered with but rejected all the same is a failure that says what to do.
-    let sent = intake.send(&["elective", "order.paid", "--secret", "another"]);
+    let name = with_ids().name;
+    let sent = intake.send(&[name, event(with_ids()), "--secret", "another"]);
     assert_eq!(sent.code, Some(1));
-    assert!(sent.out.contains("401 rejected") && sent.out.contains("hookgate explain elective"), "{}", sent.out);
+    let expected = [format!("{} rejected", with_ids().rejected_status), format!("hookgate explain {name}")];
+    assert!(expected.iter().all(|expected| sent.out.contains(expected)), "{}", sent.out);
     assert!(!sent.out.contains("another"), "{}", sent.out);
 }
 
+/// Under every value of every setting the schemes that it accepts are taken, and the others are not.
 #[test]
 fn a_platforms_other_signatures_are_options() {
-    let strict = Intake::start(&[("SHOPPEX_REQUIRE_V2", "true"), ("OPTERIUS_SIGNED", "empty")]);
-    assert_eq!(strict.send(&["shoppex", "order:paid", "--v2"]).code, Some(0));
-    assert_eq!(strict.send(&["shoppex", "order:paid"]).code, Some(1));
-    assert_eq!(strict.send(&["opterius", "invoice.paid", "--signed", "empty"]).code, Some(0));
-    assert_eq!(strict.send(&["opterius", "invoice.paid"]).code, Some(1));
-    assert_eq!(strict.send(&["shoppex", "order:paid", "--v2", "--account", "eu-shop"]).code, Some(0));
+    for provider in providers::ALL {
+        let Some(setting) = provider.setting else { continue };
+        for (value, accepted) in provider.modes {
+            let intake = Intake::start(&[(setting, value)]);
+            for scheme in provider.schemes() {
+                let call = [provider.name, event(provider), "--scheme", scheme.name];
+                let is_accepted = accepted.iter().any(|accepted| accepted.name == scheme.name);
+                let sent = intake.send(&call);
+                assert_eq!(sent.code, Some(i32::from(!is_accepted)), "{setting}={value} {call:?} {}", sent.out);
+            }
+        }
+    }
+    // The account's own secret is used.
+    let account = Account::parse("eu-shop").unwrap();
+    let intake = Intake::start(&[]);
+    for provider in providers::ALL.iter().filter(|provider| sample_secret(provider, &account).is_some()) {
+        for scheme in provider.default_schemes() {
+            let sent = intake.send(&[provider.name, event(provider), "--scheme", scheme.name, "--account", "eu-shop"]);
+            assert_eq!(sent.code, Some(0), "{} {}", sent.out, sent.err);
+        }
+    }
 }
 
 #[test]
 fn values_can_be_set() {
-    let set = ["--set", "data.total=100", "--set", "data.note=it's \"new\"", "--set", "data.items=[{\"n\":1.10}]"];
-    let printed = ran(&[&["elective", "order.paid", "--print", "curl"], &set[..]].concat());
-    let expected = r#","total":100,"#;
-    assert!(printed.out.contains(expected), "{}", printed.out);
-    assert!(printed.out.contains(r#""note":"it'\''s \"new\"","items":[{"n":1.10}]"#), "{}", printed.out);
+    for provider in providers::ALL.iter().filter(|provider| !provider.fields.amount.is_empty()) {
+        let [amount, note, items] = [
+            format!("{}=100", in_object(provider, provider.fields.amount[0])),
+            format!("{}=it's \"new\"", in_object(provider, "note")),
+            format!("{}=[{{\"n\":1.10}}]", in_object(provider, "items")),
+        ];
+        let call =
+            [provider.name, event(provider), "--print", "curl", "--set", &amount, "--set", &note, "--set", &items];
+        let printed = ran(&call);
+        let name = provider.fields.amount[0].rsplit('.').next().unwrap();
+        assert!(printed.out.contains(&format!("\"{name}\":100")), "{}", printed.out);
+        assert!(printed.out.contains(r#""note":"it'\''s \"new\"""#), "{}", printed.out);
+        assert!(printed.out.contains(r#""items":[{"n":1.10}]"#), "{}", printed.out);
+    }
 }
 
 /// The command that is printed is run by a shell, with curl.
 #[test]
 fn the_printed_command_works() {
     let intake = Intake::start(&[]);
-    for arguments in [
-        &["elective", "customer.created", "--set", "data.note=it's $HOME `x` \\ \"y\""][..],
-        &["shoppex", "order:paid", "--v2", "--account", "eu-shop"],
-        &["opterius", "service.activated"],
-    ] {
+    let note = "it's $HOME `x` \\ \"y\"";
+    for (provider, scheme) in providers::ALL.iter().flat_map(|p| p.default_schemes().iter().map(move |s| (p, s))) {
+        let note = format!("{}={note}", in_object(provider, "note"));
+        let arguments = &[provider.name, event(provider), "--scheme", scheme.name, "--set", &note][..];
         let printed = intake.send(&[arguments, &["--print", "curl"]].concat());
         assert_eq!(printed.code, Some(0), "{}", printed.err);
         let answer = of(&Command::new("sh").args(["-c", &printed.out]).output().unwrap());
@@ -216,25 +284,37 @@ fn a_file_is_sent_as_it_is() {
     };
     // Authentic, and nothing that can be read: quarantined, which is a 2xx.
     let bytes = file("bytes", b"\xff\xfe no JSON\n");
-    let sent = intake.send(&["elective", "order.paid", "--data", &bytes, "--json"]);
-    assert_eq!((sent.code, &sent.json()["answer"]["outcome"]), (Some(0), &"quarantined".into()));
-    let sent = intake.send(&["opterius", "invoice.paid", "--data", &bytes]);
-    assert_eq!(sent.code, Some(2));
-    assert!(sent.err.contains("must be a JSON object"), "{}", sent.err);
-    let printed = intake.send(&["elective", "order.paid", "--data", &bytes, "--print", "curl"]);
-    assert_eq!(printed.code, Some(2));
-    let spaced =
-        file("spaced", br#"{ "event" : "invoice.paid", "timestamp":"2026-04-15T14:22:30Z", "data" : {"id":1} }"#);
-    assert_eq!(intake.send(&["opterius", "invoice.paid", "--data", &spaced]).code, Some(0));
+    for provider in providers::ALL {
+        let fields = &provider.fields;
+        let call = [provider.name, event(provider), "--data", &bytes];
+        let sent = intake.send(&[&call[..], &["--json"]].concat());
+        if scheme(provider).signature_member().is_some() {
+            assert_eq!(sent.code, Some(2));
+            assert!(sent.err.contains("must be a JSON object"), "{}", sent.err);
+        } else {
+            assert_eq!((sent.code, &sent.json()["answer"]["outcome"]), (Some(0), &"quarantined".into()));
+        }
+        assert_eq!(intake.send(&[&call[..], &["--print", "curl"]].concat()).code, Some(2));
+        let mut spaced = Json::parse(b"{}").unwrap();
+        spaced.set(fields.name, Json::text(event(provider))).unwrap();
+        spaced.set(&in_object(provider, "x"), Json::text("y")).unwrap();
+        let style = Style { space: Space::Lines(3), escapes: Escapes::Kept, sorted: false };
+        let spaced = file(provider.name, spaced.write(style).as_bytes());
+        let sent = intake.send(&[provider.name, event(provider), "--data", &spaced, "--json"]);
+        assert_eq!((sent.code, &sent.json()["answer"]["status"]), (Some(0), &200.into()), "{}", sent.out);
+    }
 }
 
 #[test]
 fn scenarios_come_out_as_they_should() {
     let intake = Intake::start(&[]);
+    let (name, event) = (with_ids().name, event(with_ids()));
+    let story = find(|provider| told(provider).is_some()).unwrap();
+    let last = *providers::ALL.last().unwrap();
     for arguments in [
-        &["elective", "order.paid", "--scenario", "duplicates"][..],
-        &["shoppex", "order:paid", "--scenario", "out-of-order"],
-        &["etaildepot", "order.created", "--scenario", "flood", "--repeat", "50"],
+        &[name, event, "--scenario", "duplicates"][..],
+        &[story.name, told(story).unwrap(), "--scenario", "out-of-order"],
+        &[last.name, support::event(last), "--scenario", "flood", "--repeat", "50"],
     ] {
         let played = intake.send(&[arguments, &["--sqs", &intake.sqs, "--json"]].concat());
         assert_eq!((played.code, played.json()["checks"].as_array().unwrap().len()), (Some(0), 4), "{}", played.out);
@@ -242,26 +322,35 @@ fn scenarios_come_out_as_they_should() {
         let played = intake.send(&[arguments, &["--json"]].concat());
         assert_eq!((played.code, played.json()["checks"].as_array().unwrap().len()), (Some(0), 3), "{}", played.out);
     }
-    let played = intake.send(&["elective", "order.paid", "--scenario", "duplicates"]);
+    let played = intake.send(&[name, event, "--scenario", "duplicates"]);
     assert!(played.out.contains("✓ 1 queued: 1") && played.out.contains("is not looked at"), "{}", played.out);
-    let played = intake.send(&["elective", "order.paid", "--scenario", "flood", "--repeat", "2", "--secret", "x"]);
+    let played = intake.send(&[name, event, "--scenario", "flood", "--repeat", "2", "--secret", "x"]);
     assert_eq!(played.code, Some(1));
     assert!(played.out.contains("✗ 2 queued: 0"), "{}", played.out);
     // The queue of another intake does not grow.
     let other = Intake::start(&[]);
-    let played = intake.send(&["elective", "order.paid", "--scenario", "flood", "--repeat", "2", "--sqs", &other.sqs]);
+    let played = intake.send(&[name, event, "--scenario", "flood", "--repeat", "2", "--sqs", &other.sqs]);
     assert_eq!(played.code, Some(1));
     assert!(played.out.contains("✗ the queue grows by 2"), "{}", played.out);
+}
+
+/// An event of a kind of which there are several.
+fn told(provider: &Provider) -> Option<&'static str> {
+    let of_kind = |kind: &str| provider.events.iter().filter(|(name, _)| provider.kind(name) == kind).count();
+    provider.events.iter().map(|(name, _)| *name).find(|name| of_kind(provider.kind(name)) > 1)
 }
 
 /// What the scenario says of itself is true on the queue; and whoever delivers meanwhile notices nothing.
 #[tokio::test]
 async fn a_function_dies_in_the_middle_of_a_delivery() {
     let intake = Intake::start(&[]);
-    let crash = ["shoppex", "order:paid", "--v2", "--scenario", "crash"];
+    // One that signs a time too, where there is one: it is signed anew each time.
+    let crashed = find(|provider| provider.default_schemes()[0].time.is_some()).unwrap_or(another(with_ids()));
+    let crash = [crashed.name, event(crashed), "--scheme", crashed.default_schemes()[0].name, "--scenario", "crash"];
     let (crashing, meanwhile) = std::thread::scope(|scope| {
         let crashing = scope.spawn(|| intake.send(&[&crash[..], &["--sqs", &intake.sqs, "--json"]].concat()));
-        let meanwhile = intake.send(&["elective", "order.paid", "--repeat", "300", "--concurrency", "5", "--json"]);
+        let meanwhile =
+            intake.send(&[with_ids().name, event(with_ids()), "--repeat", "300", "--concurrency", "5", "--json"]);
         (crashing.join().unwrap(), meanwhile)
     });
     assert_eq!(meanwhile.json()["outcomes"], json!({"queued": 300}));
@@ -282,7 +371,7 @@ async fn a_function_dies_in_the_middle_of_a_delivery() {
     let mut copies = BTreeMap::<_, usize>::new();
     for message in samples::peek(&sqs, &queue).await.unwrap() {
         let event = samples::event(&message).unwrap();
-        if event.provider == "shoppex" {
+        if event.provider == crashed.name {
             *copies.entry((event.source, event.id)).or_default() += 1;
         }
     }
@@ -306,53 +395,99 @@ fn only_the_local_intake_can_let_a_function_die() {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}").unwrap();
         }
     });
+    let (name, event) = (with_ids().name, event(with_ids()));
+    let unimportant = format!("{}=1", in_object(with_ids(), "note"));
     // A value that tells no event from another may be set.
-    let played = ran(&["elective", "order.paid", "--scenario", "crash", "--set", "created_at=1", "--url", &url]);
+    let played = ran(&[name, event, "--scenario", "crash", "--set", &unimportant, "--url", &url]);
     assert_eq!((played.code, &*played.out), (Some(2), ""));
-    let expected = format!("no local intake answers at {url}/webhooks/elective: ");
+    let expected = format!("no local intake answers at {url}/webhooks/{name}: ");
     assert!(played.err.contains(&expected) && played.err.contains("Start it with hookgate"), "{}", played.err);
     let requests: Vec<_> = requests.try_iter().collect();
     assert!(matches!(&requests[..], [one] if one.starts_with("GET /api/catalogue ")), "{requests:?}");
 
     // Where there is one, a delivery that comes to an end is answered as ever.
     let intake = Intake::start(&[]);
-    let played = intake.send(&["elective", "order.paid", "--scenario", "crash", "--secret", "x", "--json"]);
+    let played = intake.send(&[name, event, "--scenario", "crash", "--secret", "x", "--json"]);
     assert_eq!((played.code, &played.json()["outcomes"]), (Some(1), &json!({"rejected": 8})), "{}", played.err);
-    let played = intake.send(&["elective", "order.paid", "--scenario", "crash", "--secret", "x"]);
+    let played = intake.send(&[name, event, "--scenario", "crash", "--secret", "x"]);
     assert!(played.out.contains("✗ dead once claimed: no 2xx: rejected\n"), "{}", played.out);
 }
 
 #[test]
 fn what_cannot_be_done_is_one_line_with_a_remedy() {
-    for (arguments, expected) in [
-        (&["elective"][..], "say which event of elective: order.created, order.paid,"),
-        (&["elective", "order.pade"], "did you mean order.paid?"),
-        (&["elective", "order.paid", "--v2"], "elective does not sign by v2: it knows v1"),
-        (&["opterius", "invoice.paid", "--signed", "data"], "it knows without, empty"),
-        (&["elective", "order.paid", "--tamper", "timestamp"], "like shoppex --v2"),
-        (&["elective", "order.paid", "--account", "eu-shop"], "give one with --secret or HOOKGATE_SECRET"),
-        (&["elective", "order.paid", "--secret", " "], "the secret is empty"),
-        (&["elective", "order.paid", "--set", "event.x=1"], "there is nothing to hold x"),
-        (&["elective", "order.paid", "--set", "total"], "write it like data.total=100"),
-        (&["elective", "order.paid", "--url", "localhost:9000"], "--url localhost:9000 is no address"),
-        (&["elective", "order.paid", "--data", "/no/such"], "cannot read /no/such"),
-        (&["elective", "customer.created", "--scenario", "out-of-order"], "a story needs two"),
-        (&["elective", "order.paid", "--scenario", "crash", "--repeat", "5"], "leave out --repeat and --concurrency"),
-        (&["elective", "order.paid", "--scenario", "crash", "--set", "id=x"], "leave out the --set of the id"),
-        (&["w3block", "order.created", "--scenario", "crash", "--set", "data.id=x"], "is set (data.id) makes them one"),
-        (&["elective", "order.paid", "--concurrency", "0"], "0 is not in 1..=256"),
-        (&["shopify", "order.paid"], "possible values: elective, etaildepot"),
-    ] {
-        let sent = ran(arguments);
+    let (provider, event) = (with_ids(), event(with_ids()));
+    let name = provider.name;
+    let events: Vec<_> = provider.events.iter().map(|(name, _)| *name).collect();
+    let misspelled = format!("{}x", &event[..event.len() - 1]);
+    let beyond_text = format!("{}.x=1", provider.fields.name);
+    let mut cases = vec![
+        (vec![name], format!("say which event of {name}: {}", events.join(", "))),
+        (vec![name, &misspelled], format!("did you mean {event}?")),
+        (vec![name, event, "--scheme", "v0"], format!("{name} does not sign by v0: it knows ")),
+        (vec![name, event, "--tamper", "timestamp"], format!("{name} signs no timestamp under ")),
+        (vec![name, event, "--account", "no-shop"], "give one with --secret or HOOKGATE_SECRET".to_owned()),
+        (vec![name, event, "--secret", " "], "the secret is empty".to_owned()),
+        (vec![name, event, "--set", &beyond_text], "there is nothing to hold x".to_owned()),
+        (vec![name, event, "--set", "x"], "write it like path.to.member=100".to_owned()),
+        (vec![name, event, "--url", "localhost:9000"], "--url localhost:9000 is no address".to_owned()),
+        (vec![name, event, "--data", "/no/such"], "cannot read /no/such".to_owned()),
+        (vec![name, event, "--scenario", "crash", "--repeat", "5"], "leave out --repeat and --concurrency".to_owned()),
+        (vec![name, event, "--concurrency", "0"], "0 is not in 1..=256".to_owned()),
+        (vec!["nobody", event], format!("possible values: {}", first().name)),
+    ];
+    // With one id for both, the two events of the scenario would be one.
+    let ids: Vec<_> = providers::ALL
+        .iter()
+        .filter_map(|provider| {
+            let fields = &provider.fields;
+            let path = match provider.identity {
+                Identity::Id(path) => path,
+                Identity::Together(paths) => {
+                    paths.iter().find(|path| **path != fields.name && **path != fields.time)?
+                }
+                Identity::SignedHeader(_) | Identity::Content => return None,
+            };
+            Some((
+                *provider,
+                format!("{path}=x"),
+                format!("what is set ({path}) makes them one: leave out the --set of the id"),
+            ))
+        })
+        .collect();
+    for (provider, set, expected) in &ids {
+        cases.push((
+            vec![provider.name, support::event(provider), "--scenario", "crash", "--set", set],
+            expected.clone(),
+        ));
+    }
+    for provider in providers::ALL {
+        let kinds: Vec<_> = provider.events.iter().map(|(name, _)| provider.kind(name)).collect();
+        let lonely =
+            provider.events.iter().find(|(name, _)| kinds.iter().filter(|k| **k == provider.kind(name)).count() == 1);
+        cases.extend(lonely.map(|(event, _)| {
+            (vec![provider.name, event, "--scenario", "out-of-order"], "a story needs two".to_owned())
+        }));
+        if provider.schemes().all(|scheme| scheme.time.is_none()) {
+            let call = vec![provider.name, support::event(provider), "--tamper", "timestamp"];
+            cases.push((call, "choose another --tamper".to_owned()));
+        } else if let Some(timed) =
+            provider.schemes().find(|s| s.time.is_some()).filter(|_| scheme(provider).time.is_none())
+        {
+            let call = vec![provider.name, support::event(provider), "--tamper", "timestamp"];
+            cases.push((call, format!("--tamper timestamp needs --scheme {}", timed.name)));
+        }
+    }
+    for (arguments, expected) in cases {
+        let sent = ran(&arguments);
         assert_eq!((sent.code, &sent.out[..]), (Some(2), ""), "{arguments:?}");
-        assert!(sent.err.contains(expected), "{arguments:?}: {}", sent.err);
+        assert!(sent.err.contains(&expected), "{arguments:?}: {}", sent.err);
     }
 }
 
 #[test]
 fn no_answer_is_a_failure_with_a_remedy() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let sent = ran(&["elective", "order.paid", "--url", &format!("http://{closed}")]);
+    let sent = ran(&[first().name, event(first()), "--url", &format!("http://{closed}")]);
     assert_eq!(sent.code, Some(1));
     assert!(sent.out.contains("Connection refused") && sent.out.contains("correct --url"), "{}", sent.out);
 }
@@ -386,7 +521,7 @@ fn https_is_spoken_and_certificates_are_checked() {
     });
     let trusting = |trusted: &Path| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-        command.args(["send", "elective", "order.paid", "--url", &url]).env("SSL_CERT_FILE", trusted);
+        command.args(["send", first().name, event(first()), "--url", &url]).env("SSL_CERT_FILE", trusted);
         of(&command.env_remove("SSL_CERT_DIR").output().unwrap())
     };
     let another = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/intake/src/roots.pem");
@@ -398,5 +533,5 @@ fn https_is_spoken_and_certificates_are_checked() {
     assert!(sent.out.contains("200 queued  evt_1"), "{}", sent.out);
     let requests = server.join().unwrap();
     assert_eq!(requests[0], None);
-    assert!(requests[1].as_ref().unwrap().starts_with("POST /stage/webhooks/elective HTTP/1.1"));
+    assert!(requests[1].as_ref().unwrap().starts_with(&format!("POST /stage/webhooks/{} HTTP/1.1", first().name)));
 }

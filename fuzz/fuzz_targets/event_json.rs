@@ -9,7 +9,7 @@ use flate2::{Compression, write::GzEncoder};
 use hookgate_event::{Event, MAX_INFLATED_BYTES, PayloadError};
 use libfuzzer_sys::fuzz_target;
 
-const ENVELOPE: &str = r#"{"specversion":"1.0","id":"e1","source":"/webhooks/elective/default","type":"commerce.order.paid","datacontenttype":"application/json","provider":"elective","account":"default","providertype":"order.paid","receivedtime":"2025-01-11T16:00:01.250Z","data":{"payload_gzip":"GZIP"}}"#;
+const ENVELOPE: &str = r#"{"specversion":"1.0","id":"e1","source":"/webhooks/platform/default","type":"commerce.order.paid","datacontenttype":"application/json","provider":"platform","account":"default","providertype":"order.paid","receivedtime":"2025-01-11T16:00:01.250Z","data":{"payload_gzip":"GZIP"}}"#;
 
 // The first byte says what the rest is: `g` a gzip stream, `p` a payload to be compressed, `x` one byte to be repeated
 // until it is too much; else the whole is a message.

@@ -4,7 +4,7 @@
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use hookgate_verify::{Delivery, Provider, Secrets, Verifier, providers};
+use hookgate_verify::{Delivery, Provider, Scheme, Secrets, Verifier, providers};
 use libfuzzer_sys::fuzz_target;
 use outcome::Refusal;
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ fuzz_target!(|input: &[u8]| {
         let (method, path, stage, provider, account, base64) = (line(), line(), line(), line(), line(), line());
         let mut event = json!({
             "version": "2.0", "routeKey": "$default", "rawPath": path, "rawQueryString": "",
-            "headers": {"x-shoppex-signature": "0", "host": stage},
+            "headers": {"host": stage},
             "requestContext": {
                 "http": {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "203.0.113.1", "userAgent": ""},
                 "stage": stage,
@@ -45,6 +45,9 @@ fuzz_target!(|input: &[u8]| {
             "pathParameters": {},
             "body": line(), "isBase64Encoded": base64 == "1",
         });
+        for name in providers::ALL.iter().flat_map(|provider| provider.schemes()).flat_map(Scheme::headers) {
+            event["headers"][name] = "0".into();
+        }
         for (name, value) in [("provider", provider), ("account", account)] {
             if !value.is_empty() {
                 event["pathParameters"][name] = value.into();

@@ -2,29 +2,27 @@
 
 #![no_main]
 
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hookgate_event::Event;
-use hookgate_verify::{Account, Delivery, Reading, Secrets, Unreadable};
+use hookgate_verify::{Account, Delivery, Encoding, Reading, Scheme, Secrets, Unreadable, providers::Identity};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use reference::{
-    MODES, hex,
+    Mode, hex,
     json::{self, Fault, Kind, Node},
-    sha256, verifier,
-    verify::{hmac_sha256, hmac_sha512},
+    mac, modes, opinion,
+    opinions::Key,
+    secret, sha256, signed_text, verifier, verify,
 };
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-const SECRET: &[u8] = b"a secret";
-
-// The first byte chooses the platform, the rest is the body before it is signed.
-fuzz_target!(|input: &[u8]| {
+// The first byte chooses the platform's mode, the rest is the body before it is signed.
+fuzz_target!(init: reference::require_opinions(), |input: &[u8]| {
     let [mode, body @ ..] = input else { return };
-    let mode = MODES[usize::from(*mode) % MODES.len()];
+    let modes = modes();
+    let mode = modes[usize::from(*mode) % modes.len()];
     let mut all = Vec::new();
-    let forms = forms(mode, body);
-    for (index, form) in forms.iter().enumerate() {
-        all.push(read(mode, form, index));
+    for (index, form) in verifier(mode).schemes().iter().flat_map(|scheme| forms(mode, scheme, body)).enumerate() {
+        all.push(read(mode, &form, index));
     }
     let Some(first) = all.first() else { return };
     for other in &all[1..] {
@@ -39,62 +37,76 @@ struct Form {
     body: Vec<u8>,
 }
 
-/// Every way in which the platform may sign this body.
-fn forms((provider, setting): (&str, &str), body: &[u8]) -> Vec<Form> {
-    let in_header = |name, value| Form { headers: vec![(name, value)], body: body.to_vec() };
-    let sha256 = hex(&hmac_sha256(SECRET, body));
-    match provider {
-        "elective" => vec![in_header("x-e-commerce-signature", sha256)],
-        "etaildepot" => vec![in_header("etail-signature", sha256)],
-        "w3block" => {
-            let base64 = BASE64.encode(hmac_sha256(SECRET, body));
-            let name = "x-w3block-commerce-signature";
-            vec![in_header(name, sha256.to_uppercase()), in_header(name, sha256), in_header(name, base64)]
-        }
-        "shoppex" => {
-            let stamped = |id: &str, time: &str| {
-                let tag = hex(&hmac_sha256(SECRET, &[format!("{id}.{time}.").as_bytes(), body].concat()));
-                let headers = vec![
-                    ("x-shoppex-signature-v2", format!("v1,t={time},h={tag}")),
-                    ("x-shoppex-delivery", id.to_owned()),
-                    ("x-shoppex-timestamp", time.to_owned()),
-                ];
-                Form { headers, body: body.to_vec() }
-            };
-            let mut forms = vec![stamped("whd_1", "0"), stamped("whd_2", "12")];
-            if setting == "false" {
-                forms.push(in_header("x-shoppex-signature", hex(&hmac_sha512(SECRET, body))));
-            }
-            forms
-        }
-        "opterius" => opterius(setting, body),
-        other => unreachable!("no platform {other}"),
-    }
-}
-
-/// The signature in the first place, in the last, and spaced: for a body that has members, and no signature yet.
-fn opterius(setting: &str, body: &[u8]) -> Vec<Form> {
-    let text = std::str::from_utf8(body).ok();
-    let Some(text) = text else { return Vec::new() };
+/// Every way in which the scheme may sign this body.
+fn forms(mode: Mode, scheme: &Scheme, body: &[u8]) -> Vec<Form> {
+    let Some(member) = scheme.signature_member() else {
+        let upper = |text: &str, _: &[u8]| text.to_uppercase();
+        let base64 = |_: &str, mac: &[u8]| verify::base64(mac);
+        let same = |text: &str, _: &[u8]| text.to_owned();
+        let spellings: &[fn(&str, &[u8]) -> String] = match scheme.encoding {
+            Encoding::Hex => &[same, upper],
+            Encoding::Base64 => &[same],
+            Encoding::HexOrBase64 => &[same, upper, base64],
+        };
+        return spellings.iter().map(|spell| signed(mode, scheme, body, spell)).collect();
+    };
+    // The signature in the first place, in the last, and spaced: for a body that has members, and no signature yet.
+    let Ok(text) = std::str::from_utf8(body) else { return Vec::new() };
     let Ok(root) = json::parse(text) else { return Vec::new() };
     let Some(members) = root.members() else { return Vec::new() };
-    if members.iter().any(|member| member.name.as_deref() == Some("signature")) {
+    if members.iter().any(|other| other.name.as_deref() == Some(member)) {
         return Vec::new();
     }
     let (Some(first), Some(last)) = (members.first(), members.last()) else { return Vec::new() };
-    let form = |at: usize, open: &str, close: &str| {
-        let (before, after) = (&text[..at], &text[at..]);
-        let signed = if setting == "empty" { format!("{before}{open}{close}{after}") } else { text.to_owned() };
-        let tag = hex(&hmac_sha256(SECRET, signed.as_bytes()));
-        Form { headers: Vec::new(), body: format!("{before}{open}sha256={tag}{close}{after}").into_bytes() }
+    let form = |at: usize, place: String| {
+        let (before, after) = text.split_at(at);
+        signed(mode, scheme, format!("{before}{place}{after}").as_bytes(), |text, _| text.to_owned())
     };
     let forms = vec![
-        form(first.written.start, "\"signature\":\"", "\","),
-        form(last.value.span.end, ",\"signature\":\"", "\""),
-        form(first.value.span.end, ",\t\"signature\" : \"", "\""),
+        form(first.written.start, format!("\"{member}\":\"\",")),
+        form(last.value.span.end, format!(",\"{member}\":\"\"")),
+        form(first.value.span.end, format!(",\t\"{member}\" : \"\"")),
     ];
     // Emptied, the place is part of what is signed: three events.
-    if setting == "empty" { forms.into_iter().take(1).collect() } else { forms }
+    if is_emptied(scheme) { forms.into_iter().take(1).collect() } else { forms }
+}
+
+/// Whether the place of a signature in the body is signed too.
+fn is_emptied(scheme: &Scheme) -> bool {
+    let Some(member) = scheme.signature_member() else { return false };
+    let body = format!("{{\"{member}\":\"\"}}");
+    scheme.signed_body(body.as_bytes()).expect("a signature").concat() != b"{}"
+}
+
+/// Signs as Hookgate's data says, with the MAC by ring.
+fn signed(mode: Mode, scheme: &Scheme, body: &[u8], spell: impl Fn(&str, &[u8]) -> String) -> Form {
+    // An id that is the event's identity stays the same, any other may differ.
+    let is_identity = matches!(mode.0.identity, Identity::SignedHeader(_));
+    let id = if is_identity { "whd_1".to_owned() } else { format!("whd_{}", body.len()) };
+    let secret = secret(mode.0, SECRET);
+    let signed = scheme.sign(secret.as_bytes(), body, &id, 0).expect("a place to sign");
+    let delivery = delivery(&signed.headers, &signed.body, 0);
+    let found = scheme.inspect(&delivery).expect("it is signed");
+    let text = signed_text(scheme, &delivery).expect("it is signed");
+    let mac = mac(scheme, secret.as_bytes(), &text).expect("a secret of the scheme's form");
+    let old = &found.signatures[0];
+    let written = if scheme.encoding == Encoding::Base64 { verify::base64(&mac) } else { hex(&mac) };
+    assert_eq!(*old, written, "Hookgate's MAC is another than ring's");
+    let new = spell(&written, &mac);
+    let headers = signed.headers.into_iter().map(|(name, value)| (name, value.replace(old, &new))).collect();
+    Form { headers, body: signed.body }
+}
+
+const SECRET: &str = "a secret";
+
+/// So many seconds later than it was signed.
+fn delivery(headers: &[(&'static str, String)], body: &[u8], seconds: usize) -> Delivery {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        map.append(HeaderName::from_static(name), HeaderValue::from_str(value).expect("ASCII"));
+    }
+    let received = OffsetDateTime::from_unix_timestamp(i64::try_from(seconds).expect("few")).expect("1970");
+    Delivery { headers: map, body: body.to_vec(), account: Account::default(), received }
 }
 
 /// What stays the same, however the delivery was signed and whenever it came.
@@ -104,16 +116,12 @@ enum Said {
     Unreadable(Unreadable),
 }
 
-fn read(mode: (&str, &str), form: &Form, index: usize) -> Said {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &form.headers {
-        headers.append(HeaderName::from_static(name), HeaderValue::from_str(value).expect("ASCII"));
-    }
-    let received = OffsetDateTime::from_unix_timestamp(i64::try_from(index).expect("few")).expect("1970");
-    let delivery = Delivery { headers, body: form.body.clone(), account: Account::default(), received };
+fn read(mode: Mode, form: &Form, index: usize) -> Said {
+    let delivery = delivery(&form.headers, &form.body, index);
     // The secret's position must not matter either.
-    let secrets = ["[\"a secret\"]", "[\"another\",\"a secret\"]"][index % 2];
-    let secrets = Secrets::parse(secrets).expect("secrets");
+    let (right, other) = (secret(mode.0, SECRET), secret(mode.0, "another"));
+    let secrets = if index.is_multiple_of(2) { vec![right] } else { vec![other, right] };
+    let secrets = Secrets::parse(&serde_json::to_string(&secrets).expect("text")).expect("secrets");
     let authenticated = verifier(mode).authenticate(&delivery, &secrets).expect("it is signed");
     assert_eq!(authenticated.secret(), index % 2);
     match authenticated.read() {
@@ -148,7 +156,8 @@ fn survives(reading: &Reading<'_>) {
 }
 
 /// The rules, for a body as it was before the signature came into it.
-fn expect((provider, setting): (&str, &str), body: &[u8], said: &Said) {
+fn expect(mode: Mode, body: &[u8], said: &Said) {
+    let opinion = opinion(mode.0);
     let unreadable = |allowed: &[Unreadable]| {
         let body = String::from_utf8_lossy(body);
         let Said::Unreadable(why) = said else { panic!("{said:?} instead of {allowed:?}: {body:?}") };
@@ -172,19 +181,21 @@ fn expect((provider, setting): (&str, &str), body: &[u8], said: &Said) {
         return unreadable(&[Unreadable::DuplicateKey]);
     }
 
-    let there = |node: Option<&Node>| node.filter(|node| node.kind != Kind::Null).cloned();
-    let object = |node: Option<Node>| node.filter(Node::names_are_text);
-    let name = there(root.get(if provider == "etaildepot" { "type" } else { "event" }));
-    let name_text = name.as_ref().and_then(string).filter(|name| (1..=256).contains(&name.len()));
-    let data = object(there(root.get("data")));
-    let about = match provider {
-        "etaildepot" => data.as_ref().and_then(|data| object(there(data.get("object")))),
-        _ => data.clone(),
+    let at = |path: &str| {
+        let mut node = Some(root.clone());
+        for name in path.split('.') {
+            let object = node.filter(Node::names_are_text);
+            node = object.and_then(|object| object.get(name).cloned()).filter(|node| node.kind != Kind::Null);
+        }
+        node
     };
-    let id = match provider {
-        "shoppex" => None,
-        "elective" | "etaildepot" => there(root.get("id")),
-        _ => data.as_ref().and_then(|data| there(data.get("id"))),
+    let name = at(opinion.name);
+    let name_text = name.as_ref().and_then(string).filter(|name| (1..=256).contains(&name.len()));
+    let data = at(opinion.object.split('.').next().expect("at least one"));
+    let about = at(opinion.object).filter(Node::names_are_text);
+    let id = match opinion.key {
+        Key::Text(path) | Key::NameIdTime([_, path, _]) => at(path),
+        Key::Delivery | Key::Content => None,
     };
     let id = id.filter(|id| string(id).as_deref() != Some(""));
     let raw = |node: &Node| text[node.span.clone()].to_owned();
@@ -192,7 +203,7 @@ fn expect((provider, setting): (&str, &str), body: &[u8], said: &Said) {
         Kind::String(Some(text)) => (1..=256).contains(&text.len()),
         Kind::Number => {
             let whole = raw(id).bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
-            matches!(provider, "opterius" | "w3block") && whole && id.span.len() <= 256
+            matches!(opinion.key, Key::NameIdTime(_)) && whole && id.span.len() <= 256
         }
         _ => false,
     };
@@ -209,13 +220,14 @@ fn expect((provider, setting): (&str, &str), body: &[u8], said: &Said) {
     assert_eq!(*payload, raw(&data), "the payload's bytes");
     let length = (name_text.len() as u64).to_be_bytes();
     assert_eq!(*content, sha256(&[&length, name_text.as_bytes(), payload.as_bytes()].concat()));
-    if setting != "empty" {
+    if !verifier(mode).schemes().iter().any(is_emptied) {
         assert_eq!(*body_digest, sha256(body));
     }
-    let expected = match (provider, id) {
-        (_, None) => body_digest.clone(),
-        ("elective" | "etaildepot", Some(id)) => string(&id).expect("usable"),
-        (_, Some(id)) => match there(root.get("timestamp")) {
+    let expected = match (&opinion.key, id) {
+        (Key::Delivery, _) => "whd_1".to_owned(),
+        (_, None) | (Key::Content, _) => body_digest.clone(),
+        (Key::Text(_), Some(id)) => string(&id).expect("usable"),
+        (Key::NameIdTime([_, _, time]), Some(id)) => match at(time) {
             Some(time) => sha256(format!("[{},{},{}]", raw(&name), raw(&id), raw(&time)).as_bytes()),
             None => body_digest.clone(),
         },

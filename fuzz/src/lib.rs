@@ -1,29 +1,83 @@
 //! The second opinion: what the fuzz targets compare Hookgate with. Written plainly and slowly, and by other means: no
 //! tables of schemes, a recursive JSON parser, ring for every MAC and digest.
 
+use hookgate_verify::{Delivery, Hash, KeyForm, Provider, Scheme, Verifier, providers};
+
 pub mod json;
 pub mod message;
+pub mod opinions;
 pub mod verify;
 
-/// The platforms and the values of their settings, as an operator knows them.
-pub const MODES: &[(&str, &str)] = &[
-    ("elective", ""),
-    ("etaildepot", ""),
-    ("opterius", "without"),
-    ("opterius", "empty"),
-    ("shoppex", "false"),
-    ("shoppex", "true"),
-    ("w3block", ""),
-];
+use opinions::{OPINIONS, Opinion};
 
-/// Hookgate's verifier in one of the [`MODES`].
+/// A platform, and the value of its setting.
+pub type Mode = (&'static Provider, &'static str);
+
+/// Every platform in every mode.
+#[must_use]
+pub fn modes() -> Vec<Mode> {
+    let of = |provider: &'static Provider| provider.modes.iter().map(move |(value, _)| (provider, *value));
+    providers::ALL.iter().copied().flat_map(of).collect()
+}
+
+/// The second opinion on a platform.
+///
+/// # Panics
+/// Where there is none. See [`require_opinions`].
+#[must_use]
+pub fn opinion(provider: &Provider) -> &'static Opinion {
+    let found = OPINIONS.iter().find(|opinion| opinion.platform == provider.name);
+    found.unwrap_or_else(|| panic!("no second opinion on {}: add it to fuzz/src/opinions.rs", provider.name))
+}
+
+/// A target that compares without a second opinion on every platform shows nothing about the new one: it does not run.
+///
+/// # Panics
+/// Where a platform has none.
+pub fn require_opinions() {
+    for provider in providers::ALL {
+        let _ = opinion(provider);
+    }
+}
+
+/// Hookgate's verifier in this mode.
 ///
 /// # Panics
 /// Where Hookgate does not know the mode.
 #[must_use]
-pub fn verifier((provider, setting): (&str, &str)) -> hookgate_verify::Verifier {
-    let provider = hookgate_verify::Provider::named(provider).expect("a provider of this name");
-    hookgate_verify::Verifier::new(provider, |_| Some(setting.to_owned())).expect("a value that the setting has")
+pub fn verifier((provider, setting): Mode) -> Verifier {
+    Verifier::new(provider, |_| Some(setting.to_owned())).expect("a value that the setting has")
+}
+
+/// What the scheme signs of this delivery; where it looks, something stands already.
+#[must_use]
+pub fn signed_text(scheme: &Scheme, delivery: &Delivery) -> Option<Vec<u8>> {
+    let found = scheme.inspect(delivery)?;
+    let time = found.time_in_header.or(found.time).unwrap_or_default();
+    scheme.signed_text(&found.id.unwrap_or_default(), &time, &delivery.body)
+}
+
+/// The scheme's MAC, by ring. None where the secret is not of the scheme's form.
+#[must_use]
+pub fn mac(scheme: &Scheme, secret: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    let key = match scheme.key {
+        KeyForm::Text => secret.to_vec(),
+        KeyForm::Base64(prefix) => verify::base64_key(secret, prefix)?,
+    };
+    Some(match scheme.hash {
+        Hash::Sha256 => verify::hmac_sha256(&key, text),
+        Hash::Sha512 => verify::hmac_sha512(&key, text),
+    })
+}
+
+/// A secret of the form that the platform's schemes take.
+#[must_use]
+pub fn secret(provider: &Provider, text: &str) -> String {
+    let prefix = provider.schemes().find_map(|scheme| match scheme.key {
+        KeyForm::Base64(prefix) => Some(prefix),
+        KeyForm::Text => None,
+    });
+    prefix.map_or_else(|| text.to_owned(), |prefix| format!("{prefix}{}", verify::base64(text.as_bytes())))
 }
 
 /// Lower-case hex.

@@ -12,10 +12,10 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use hookgate_verify::providers;
+use hookgate_verify::{Provider, providers};
 use serde_json::json;
 
-use crate::support::{World, lambda::event, outcome, project, signed};
+use crate::support::{World, body::Body, lambda::event, outcome, project, secrets, signed};
 
 /// Passes every call on to the engines, and writes it down. Plays Secrets Manager itself.
 #[derive(Clone)]
@@ -23,15 +23,17 @@ struct Recorder {
     calls: Arc<Mutex<Vec<String>>>,
     dynamodb: String,
     sqs: String,
+    secrets: String,
     client: reqwest::Client,
 }
 
 impl Recorder {
-    async fn start(world: &World) -> (Self, String) {
+    async fn start(world: &World, provider: &Provider) -> (Self, String) {
         let recorder = Recorder {
             calls: Arc::default(),
             dynamodb: world.engines.dynamodb_url(),
             sqs: world.engines.sqs_url(),
+            secrets: secrets(provider),
             client: reqwest::Client::new(),
         };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -62,7 +64,7 @@ async fn pass_on(State(recorder): State<Recorder>, headers: HeaderMap, body: Byt
         "AmazonSQS" => ("sqs", &recorder.sqs),
         "secretsmanager" => {
             recorder.calls.lock().unwrap().push(format!("secretsmanager:{operation}"));
-            let secret = json!({"ARN": "a", "Name": "n", "SecretString": crate::support::SECRETS});
+            let secret = json!({"ARN": "a", "Name": "n", "SecretString": recorder.secrets});
             return secret.to_string().into_response();
         }
         unknown => panic!("a call to {unknown}"),
@@ -85,7 +87,7 @@ async fn each_outcome_makes_its_calls_and_the_roles_allow_no_others() {
     let mut made = BTreeSet::new();
     for provider in providers::ALL {
         let world = World::new().await;
-        let (recorder, url) = Recorder::start(&world).await;
+        let (recorder, url) = Recorder::start(&world, provider).await;
         let settings = [
             ("AWS_ENDPOINT_URL_DYNAMODB", &*url),
             ("AWS_ENDPOINT_URL_SQS", &url),
@@ -93,8 +95,8 @@ async fn each_outcome_makes_its_calls_and_the_roles_allow_no_others() {
             ("WEBHOOK_SECRETS", ""),
             ("SECRET_ID", "secret"),
         ];
-        let function = world.function(provider.name, &settings).await;
-        let body = br#"{"id":"e","event":"order.x","type":"order.x","timestamp":1,"data":{"id":1,"object":{}}}"#;
+        let function = world.function(provider, &settings).await;
+        let body = &Body::new(provider, "evt_1").bytes();
 
         // Before the first delivery: the secret, and the two connections.
         let refused = event(provider.name, None, &[], body);
@@ -104,7 +106,7 @@ async fn each_outcome_makes_its_calls_and_the_roles_allow_no_others() {
         assert_eq!(first, [UPDATE, "secretsmanager:GetSecretValue", SEND], "{provider:?}");
         made.extend(first);
 
-        let unreadable = signed(provider, br#"{"signature":""}"#);
+        let unreadable = signed(provider, b"{}");
         for (delivery, expected, calls) in [
             (refused, "rejected", &[][..]),
             (signed(provider, body), "queued", &[PUT, SEND, UPDATE]),
@@ -120,9 +122,11 @@ async fn each_outcome_makes_its_calls_and_the_roles_allow_no_others() {
 
         // A send that is refused: the claim's lease is ended.
         let gone = format!("{}/000000000000/no-such-queue", world.engines.sqs_url());
-        let broken = world.function(provider.name, &[&settings[..], &[("QUEUE_URL", &gone)]].concat()).await;
-        let other = String::from_utf8(body.to_vec()).unwrap().replace("\"id\":1", "\"id\":2").replace("\"e\"", "\"f\"");
-        assert_eq!(outcome(&broken.invoke(signed(provider, other.as_bytes())).await).1, "unavailable");
+        let broken = world.function(provider, &[&settings[..], &[("QUEUE_URL", &gone)]].concat()).await;
+        assert_eq!(
+            outcome(&broken.invoke(signed(provider, &Body::new(provider, "evt_2").bytes())).await).1,
+            "unavailable"
+        );
         let calls = recorder.take();
         assert_eq!(calls[calls.len() - 3..], [PUT, SEND, UPDATE], "{provider:?}");
         made.extend(calls);

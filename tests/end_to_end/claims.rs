@@ -1,7 +1,6 @@
 //! The claim protocol on the wire: once, and never blocked for longer than a lease.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hookgate_verify::providers::elective;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -10,7 +9,7 @@ use hookgate_intake::claim::{Claim, Refusal, State, Stored, admits, judge};
 use crate::support::{
     World, binary,
     lambda::{Answer, Function, Invocation},
-    log_lines, order_paid, outcome, signed,
+    log_lines, order_paid, outcome, plain,
 };
 
 fn now() -> i64 {
@@ -36,8 +35,8 @@ fn number(value: i64) -> AttributeValue {
 /// A world in which `evt_1` was queued, and taken off the queue.
 async fn with_one_event() -> (World, Function, String) {
     let world = World::new().await;
-    let function = world.function("elective", &[]).await;
-    let delivery = signed(&elective::PROVIDER, &order_paid("evt_1", ""));
+    let function = world.function(plain(), &[]).await;
+    let delivery = order_paid("evt_1", "");
     assert_eq!(outcome(&function.invoke(delivery.clone()).await), (200, "queued".to_owned()));
     assert_eq!(world.events().await.len(), 1);
     (world, function, delivery)
@@ -46,8 +45,8 @@ async fn with_one_event() -> (World, Function, String) {
 #[tokio::test]
 async fn two_hundred_concurrent_copies_make_one_message() {
     let world = World::new().await;
-    let function = std::sync::Arc::new(Function::start(&binary("elective"), 8, &world.settings(&[])).await);
-    let delivery = signed(&elective::PROVIDER, &order_paid("evt_1", ""));
+    let function = std::sync::Arc::new(Function::start(&binary(plain()), 8, &world.settings(plain(), &[])).await);
+    let delivery = order_paid("evt_1", "");
     let mut answers = tokio::task::JoinSet::new();
     for _ in 0..200 {
         let (function, delivery) = (function.clone(), delivery.clone());
@@ -70,7 +69,7 @@ async fn the_claim_is_readable_and_expires() {
     let (world, ..) = with_one_event().await;
     let claim = world.claims().await.remove(0);
     let hash = Sha256::digest("evt_1").iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-    assert_eq!(claim["pk"], text(&format!("elective#default#{hash}")));
+    assert_eq!(claim["pk"], text(&format!("{}#default#{hash}", plain().name)));
     assert_eq!(claim["event_id"], text("evt_1"));
     assert_eq!(claim["state"], text("queued"));
     assert!(!claim.contains_key("lease_until"));
@@ -107,7 +106,7 @@ async fn an_expired_claim_counts_as_none_even_if_dynamodb_still_has_it() {
 #[tokio::test]
 async fn the_same_id_with_other_content_goes_to_quarantine_in_every_state() {
     let (world, function, _) = with_one_event().await;
-    let other = |note: &str| signed(&elective::PROVIDER, &order_paid("evt_1", note));
+    let other = |note: &str| order_paid("evt_1", note);
     assert_eq!(outcome(&function.invoke(other("a")).await), (200, "quarantined".to_owned()));
     assert_eq!(outcome(&function.invoke(other("a")).await), (200, "duplicate".to_owned()));
     let quarantined = world.quarantined().await;
@@ -203,20 +202,20 @@ async fn a_claim_nobody_can_read_is_no_licence_to_send() {
 async fn a_refused_send_ends_the_lease() {
     let world = World::new().await;
     let gone = format!("{}/000000000000/no-such-queue", world.engines.sqs_url());
-    let broken = world.function("elective", &[("QUEUE_URL", &gone)]).await;
-    let delivery = signed(&elective::PROVIDER, &order_paid("evt_1", ""));
+    let broken = world.function(plain(), &[("QUEUE_URL", &gone)]).await;
+    let delivery = order_paid("evt_1", "");
     let Answer::Response(answer) = broken.invoke(delivery.clone()).await else { panic!("no answer") };
     assert_eq!((&answer["statusCode"], &answer["headers"]["retry-after"]), (&503.into(), &"30".into()));
     // The lease has ended, and the claim still stands for this content.
     let claims = world.claims().await;
     assert_eq!((claims.len(), &claims[0]["state"], &claims[0]["lease_until"]), (1, &text("claimed"), &number(0)));
-    let other = signed(&elective::PROVIDER, &order_paid("evt_1", "other content"));
+    let other = order_paid("evt_1", "other content");
     assert_eq!(outcome(&broken.invoke(other).await), (200, "quarantined".to_owned()));
     let line: Value = log_lines(&broken, 1).await.remove(0);
     assert_eq!((&line["reason"], &line["level"]), (&"enqueue".into(), &"ERROR".into()), "{line}");
     assert!(line["error"].as_str().unwrap().contains("NonExistentQueue"), "{line}");
 
-    let mended = world.function("elective", &[]).await;
+    let mended = world.function(plain(), &[]).await;
     assert_eq!(outcome(&mended.invoke(delivery).await), (200, "queued".to_owned()));
 }
 
@@ -227,9 +226,9 @@ async fn without_dynamodb_nothing_is_sent_and_the_answer_keeps_the_budget() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
     let settings = [("AWS_ENDPOINT_URL_DYNAMODB", &*address), ("RESPONSE_BUDGET_MS", "2000")];
-    let function = world.function("elective", &settings).await;
+    let function = world.function(plain(), &settings).await;
     let started = std::time::Instant::now();
-    let answer = function.invoke(signed(&elective::PROVIDER, &order_paid("evt_1", ""))).await;
+    let answer = function.invoke(order_paid("evt_1", "")).await;
     let took = started.elapsed();
     assert_eq!(outcome(&answer), (503, "unavailable".to_owned()));
     // Work may take 1.5 s of the budget; starting the process and this machine's moods come on top.

@@ -13,14 +13,14 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use axum::{Router, body::Bytes, http::HeaderMap, response::IntoResponse};
 use hookgate::samples::read;
 use hookgate_event::Event;
-use hookgate_verify::providers::{self, elective};
+use hookgate_verify::providers;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::{
-    SECRETS, World, http,
+    World, http,
     lambda::{Answer, Function, Invocation},
-    log_lines, order_paid, project, signed,
+    log_lines, order_paid, plain, project, sample_event, sample_secrets,
 };
 
 const TABLE: &str = "consumed";
@@ -39,23 +39,21 @@ async fn consumer(world: &World, dynamodb_url: String) -> Function {
 async fn messages(world: &World) -> Vec<Message> {
     let trace = "Root=1-67829581-8f723f1873d194c42caf94f6;Parent=53995c3f42cd8ad8;Sampled=1";
     let samples = read(&project().join("events")).unwrap();
-    let secrets = std::fs::read_to_string(project().join("events/secrets.json")).unwrap();
-    let secrets: Value = serde_json::from_str(&secrets).unwrap();
+    let secrets = sample_secrets();
     let mut order = Vec::new();
     for provider in providers::ALL {
         let secrets = secrets[provider.name].to_string();
-        let function = world.function(provider.name, &[("WEBHOOK_SECRETS", &secrets)]).await;
+        let function = world.function(provider, &[("WEBHOOK_SECRETS", &secrets)]).await;
         for sample in samples.iter().filter(|sample| sample.provider.name == provider.name) {
             let invocation = Invocation { trace_id: trace.to_owned(), ..Invocation::default() };
-            let delivery = std::fs::read_to_string(&sample.file).unwrap();
-            let (_, answer) = http(&function.invoke_with(delivery, invocation).await);
+            let (_, answer) = http(&function.invoke_with(sample_event(sample), invocation).await);
             assert_eq!(answer["outcome"], "queued", "{}", sample.name);
             order.push(answer["id"].as_str().unwrap().to_owned());
         }
     }
-    let function = world.function("elective", &[("WEBHOOK_SECRETS", SECRETS)]).await;
+    let function = world.function(plain(), &[]).await;
     let invocation = Invocation { trace_id: trace.to_owned(), ..Invocation::default() };
-    let large = signed(&elective::PROVIDER, &order_paid("evt_large", &"x".repeat(1_100_000)));
+    let large = order_paid("evt_large", &"x".repeat(1_100_000));
     assert_eq!(http(&function.invoke_with(large, invocation).await).1["outcome"], "queued");
     order.push("evt_large".to_owned());
 
@@ -107,8 +105,8 @@ fn message_id(index: usize) -> String {
 
 /// An event as the intake writes it.
 fn event(id: &str) -> String {
-    let event = r#"{"specversion":"1.0","id":"ID","source":"/webhooks/elective/default","type":"commerce.order.paid",
-        "datacontenttype":"application/json","provider":"elective","account":"default","providertype":"order.paid",
+    let event = r#"{"specversion":"1.0","id":"ID","source":"/webhooks/platform/default","type":"commerce.order.paid",
+        "datacontenttype":"application/json","provider":"platform","account":"default","providertype":"order.paid",
         "receivedtime":"2025-01-11T16:00:01.250Z","data":{"payload":{}}}"#;
     event.replace("ID", id)
 }

@@ -14,8 +14,9 @@ use serde_json::{Value, json};
 
 use crate::support::{
     binary,
+    body::Body,
     lambda::{Function, Invocation},
-    log_lines, outcome, scheme, signed_as,
+    log_lines, outcome, scheme, signed_by,
 };
 
 /// A little more than the pause between two reads of a secret.
@@ -56,7 +57,7 @@ impl Moto {
             ("QUARANTINE_QUEUE_URL", self.quarantine_url.clone()),
             ("SECRET_ID", self.name.clone()),
         ];
-        Function::start(&binary(provider.name), 1, &settings).await
+        Function::start(&binary(provider), 1, &settings).await
     }
 
     async fn create_secret(&self, value: Value) {
@@ -91,21 +92,20 @@ async fn one_function(provider: &'static Provider) {
     let function = moto.function(provider).await;
     let mut sent = 0_usize;
     let mut deliver = async |secret: &str, id: u32, expected: (u64, &str)| {
-        let body = format!(
-            r#"{{"id":"e{id}","event":"order.x","type":"order.x","timestamp":1,"data":{{"id":{id},"object":{{}}}}}}"#
-        );
-        let event = signed_as(provider, scheme(provider), secret, None, body.as_bytes(), ("", 0));
+        let body = Body::new(provider, &format!("evt_{id}")).bytes();
+        let event = signed_by(provider, scheme(provider), secret, None, &body);
         let trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
         let invocation = Invocation { trace_id: trace.to_owned(), ..Invocation::default() };
         let (status, outcome) = outcome(&function.invoke_with(event, invocation).await);
         assert_eq!((status, &*outcome), expected, "{provider:?} {secret} {id}");
         sent += 1;
     };
+    let secret = |text| scheme(provider).secret_of(text);
     let rejected = (u64::from(provider.rejected_status), "rejected");
 
     // No secret: nothing is accepted, and nothing is lost.
     deliver("first", 1, (503, "unavailable")).await;
-    moto.create_secret(json!({"default": ["first"]})).await;
+    moto.create_secret(json!({"default": [secret("first")]})).await;
     // The failed read is not repeated at once.
     deliver("first", 1, (503, "unavailable")).await;
     tokio::time::sleep(PAUSE).await;
@@ -113,7 +113,7 @@ async fn one_function(provider: &'static Provider) {
     deliver("first", 1, (200, "duplicate")).await;
 
     // A rotation, seen as soon as a signature fails, but not more often than every 30 s.
-    moto.rotate_secret(json!({"default": ["second", "first"]})).await;
+    moto.rotate_secret(json!({"default": [secret("second"), secret("first")]})).await;
     deliver("second", 2, rejected).await;
     tokio::time::sleep(PAUSE).await;
     deliver("second", 2, (200, "queued")).await;

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 
 use hookgate::samples::{Sample, read};
 use hookgate_verify::providers;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
-use crate::support::{World, http, lambda::Function, outcome, project};
+use crate::support::{World, http, lambda::Function, outcome, project, sample_event, sample_secrets};
 
 #[tokio::test]
 async fn each_is_queued_once_and_rejected_when_tampered_with() {
     let samples = read(&project().join("events")).unwrap();
-    let secrets = std::fs::read_to_string(project().join("events/secrets.json")).unwrap();
-    let secrets: Value = serde_json::from_str(&secrets).unwrap();
+    let secrets = sample_secrets();
     let world = World::new().await;
 
     for provider in providers::ALL {
         let secrets = secrets[provider.name].to_string();
-        let function = world.function(provider.name, &[("WEBHOOK_SECRETS", &secrets)]).await;
+        let function = world.function(provider, &[("WEBHOOK_SECRETS", &secrets)]).await;
         let samples: Vec<&Sample> = samples.iter().filter(|sample| sample.provider.name == provider.name).collect();
-        assert!(samples.len() >= 3, "{provider:?} has too few samples");
+        assert!(!samples.is_empty(), "{provider:?} has no sample");
         let mut queued = BTreeMap::new();
         for sample in &samples {
             let id = queued_then_duplicate_then_rejected(&function, sample).await;
@@ -30,8 +29,8 @@ async fn each_is_queued_once_and_rejected_when_tampered_with() {
         for event in events {
             let sample = queued[&event.id];
             // Byte for byte: the payload is a slice of what was sent.
-            let body = String::from_utf8(sample.body.clone()).unwrap();
-            assert!(body.contains(&format!(r#""data":{}"#, event.data.payload.get())), "{}", sample.name);
+            let envelope: BTreeMap<String, &RawValue> = serde_json::from_slice(&sample.body).unwrap();
+            assert_eq!(event.data.payload.get(), envelope[provider.fields.payload()].get(), "{}", sample.name);
             assert_eq!(event.provider, provider.name);
             assert_eq!(event.source, sample.path.trim_end_matches('/').to_owned() + suffix(&sample.path));
             assert_eq!(provider.event_type(&event.provider_type), event.event_type, "{}", sample.name);
@@ -46,16 +45,21 @@ fn suffix(path: &str) -> &'static str {
 }
 
 async fn queued_then_duplicate_then_rejected(function: &Function, sample: &Sample) -> String {
-    let text = std::fs::read_to_string(&sample.file).unwrap();
+    let text = sample_event(sample);
     let (status, fresh) = http(&function.invoke(text.clone()).await);
     assert_eq!((status, &fresh["outcome"]), (200, &"queued".into()), "{}", sample.name);
     let (status, again) = http(&function.invoke(text.clone()).await);
     assert_eq!((status, &again["outcome"], &again["id"]), (200, &"duplicate".into(), &fresh["id"]), "{}", sample.name);
 
     let mut tampered: Value = serde_json::from_str(&text).unwrap();
-    let mut body = sample.body.clone();
-    body.push(b' ');
-    tampered["body"] = String::from_utf8(body).unwrap().into();
+    // As it was signed, with one byte more: what the file has may be base64.
+    let body = tampered["body"].as_str().unwrap();
+    let body = if tampered["isBase64Encoded"] == true {
+        String::from_utf8(sample.body.clone()).unwrap()
+    } else {
+        body.to_owned()
+    };
+    tampered["body"] = format!("{body} ").into();
     tampered["isBase64Encoded"] = false.into();
     let rejected = outcome(&function.invoke(tampered.to_string()).await);
     assert_eq!(rejected, (sample.provider.rejected_status.into(), "rejected".to_owned()), "{}", sample.name);

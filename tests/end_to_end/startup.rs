@@ -1,12 +1,14 @@
 //! A setting that is missing or wrong ends the function at once, with one line that names it and the remedy.
 
-use crate::support::{World, binary, lambda::Function};
+use hookgate_verify::{Provider, providers};
 
-async fn refused(world: &World, provider: &str, more: &[(&'static str, &str)], expected: &str) {
-    let function = Function::start(&binary(provider), 1, &world.settings(more)).await;
+use crate::support::{World, binary, lambda::Function, plain};
+
+async fn refused(world: &World, provider: &Provider, more: &[(&'static str, &str)], expected: &str) {
+    let function = Function::start(&binary(provider), 1, &world.settings(provider, more)).await;
     let exit = function.exit().await;
     assert_eq!(exit.code, Some(1), "{expected}");
-    assert_eq!(exit.log, [format!("hookgate {provider}: {expected}")]);
+    assert_eq!(exit.log, [format!("hookgate {}: {expected}", provider.name)]);
 }
 
 #[tokio::test]
@@ -58,16 +60,19 @@ async fn each_setting_is_named_with_its_remedy() {
         ("AWS_CA_BUNDLE", &no_base64, "AWS_CA_BUNDLE is not a list of PEM certificates"),
         ("AWS_CA_BUNDLE", &no_certificate, "AWS_CA_BUNDLE is not a list of PEM certificates"),
     ] {
-        refused(&world, "elective", &[(name, value)], expected).await;
+        refused(&world, plain(), &[(name, value)], expected).await;
     }
-    refused(&world, "shoppex", &[("SHOPPEX_REQUIRE_V2", "yes")], "SHOPPEX_REQUIRE_V2 must be one of: false, true")
-        .await;
-    refused(&world, "opterius", &[("OPTERIUS_SIGNED", "data")], "OPTERIUS_SIGNED must be one of: without, empty").await;
+    for provider in providers::ALL {
+        let Some(setting) = provider.setting else { continue };
+        let values: Vec<_> = provider.modes.iter().map(|(value, _)| *value).collect();
+        let expected = format!("{setting} must be one of: {}", values.join(", "));
+        refused(&world, provider, &[(setting, "neither")], &expected).await;
+    }
 }
 
 #[tokio::test]
 async fn outside_lambda_a_function_says_how_to_run_it() {
-    let output = tokio::process::Command::new(binary("elective")).env_clear().output().await.unwrap();
+    let output = tokio::process::Command::new(binary(plain())).env_clear().output().await.unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.contains("`cargo run` starts all functions on this machine"), "{text}");

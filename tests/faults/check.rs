@@ -7,9 +7,13 @@ use std::{
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use hookgate_verify::Provider;
 use serde_json::Value;
 
-use crate::support::proxy::{Call, Fault, Step, UNHEARD, invocation};
+use crate::support::{
+    body::note,
+    proxy::{Call, Fault, Step, UNHEARD, invocation},
+};
 
 /// Everything that was seen of one run.
 #[derive(Clone)]
@@ -59,12 +63,14 @@ impl Copy {
     /// Of a message's body: an event, or a delivery in quarantine.
     pub fn of(body: &str) -> Self {
         let message: Value = serde_json::from_str(body).unwrap();
+        let thing = |payload: &Value| note(payload).as_u64().unwrap();
         if let Some(body) = message["body"].as_str() {
             let delivery: Value = serde_json::from_slice(&BASE64_STANDARD.decode(body).unwrap()).unwrap();
-            return Copy { thing: delivery["data"]["id"].as_u64().unwrap(), name: body.to_owned() };
+            let provider = Provider::named(message["provider"].as_str().unwrap()).unwrap();
+            return Copy { thing: thing(&delivery[provider.fields.payload()]), name: body.to_owned() };
         }
         let name = format!("{} {}", message["source"], message["id"]);
-        Copy { thing: message["data"]["payload"]["id"].as_u64().unwrap(), name }
+        Copy { thing: thing(&message["data"]["payload"]), name }
     }
 }
 

@@ -8,15 +8,16 @@ use std::{
 };
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use hookgate_verify::providers::{self, elective};
+use hookgate_verify::providers;
 use serde_json::Value;
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
 use crate::{
     support::{
-        World, log_lines, order_paid,
+        World,
+        body::note,
+        log_lines, order_paid, plain,
         proxy::{Fault, KILLS, NOT_DONE, Step, UNHEARD, exactly},
-        signed,
     },
     wire::{LEASE_MARGIN, Wire, delivery, invocation},
 };
@@ -149,7 +150,7 @@ async fn differing(world: &Arc<World>, rows: Vec<Row>, at_once: usize) -> Vec<(R
     let mut copies = BTreeMap::<u64, Vec<(String, String)>>::new();
     for event in world.events().await {
         let payload: Value = event.payload().unwrap();
-        let names = copies.entry(payload["id"].as_u64().unwrap()).or_default();
+        let names = copies.entry(note(&payload).as_u64().unwrap()).or_default();
         names.push((event.source.clone(), event.id.clone()));
     }
     let mut wrong = Vec::new();
@@ -213,9 +214,9 @@ fn now() -> i64 {
 #[tokio::test]
 async fn a_budget_spent_before_the_send_gives_the_event_back() {
     let world = World::new().await;
-    let wire = Wire::new(&world, &elective::PROVIDER, 1, BUDGET).await;
+    let wire = Wire::new(&world, plain(), 1, BUDGET).await;
     wire.proxy.plan(exactly(&[(Step::Claim, ALWAYS, Fault::HangAfter)]));
-    let event = delivery(&elective::PROVIDER, 1);
+    let event = delivery(plain(), 1);
     // 100 ms to answer, 500 ms to release, 300 ms to work.
     let hurried = invocation("000000000001", Duration::from_millis(900));
     assert_eq!(wire.deliver(event.clone(), hurried).await, "unavailable");
@@ -230,9 +231,9 @@ async fn a_budget_spent_before_the_send_gives_the_event_back() {
 #[tokio::test]
 async fn a_budget_spent_during_the_send_keeps_the_claim() {
     let world = World::new().await;
-    let wire = Wire::new(&world, &elective::PROVIDER, 1, BUDGET).await;
+    let wire = Wire::new(&world, plain(), 1, BUDGET).await;
     wire.proxy.plan(exactly(&[(Step::Send, ALWAYS, Fault::Hang)]));
-    let event = delivery(&elective::PROVIDER, 1);
+    let event = delivery(plain(), 1);
     // 100 ms to answer, 500 ms to release, 500 ms to work.
     let hurried = invocation("000000000001", Duration::from_millis(1_100));
     assert_eq!(wire.deliver(event.clone(), hurried).await, "unavailable");
@@ -252,9 +253,9 @@ async fn a_budget_spent_during_the_send_keeps_the_claim() {
 #[tokio::test]
 async fn a_send_that_outlives_its_lease_makes_a_copy_with_the_same_name() {
     let world = World::new().await;
-    let wire = Wire::new(&world, &elective::PROVIDER, 1, BUDGET).await;
+    let wire = Wire::new(&world, plain(), 1, BUDGET).await;
     wire.proxy.plan(exactly(&[(Step::Send, 1, Fault::Late(6_500)), (Step::Send, ALWAYS, Fault::Hang)]));
-    let event = delivery(&elective::PROVIDER, 1);
+    let event = delivery(plain(), 1);
     assert_eq!(wire.deliver(event.clone(), invocation("000000000001", DEADLINE)).await, "unavailable");
     let (_, lease_until) = claim(&world, &wire).await;
     wire.proxy.heal().await;
@@ -271,21 +272,19 @@ async fn a_send_that_outlives_its_lease_makes_a_copy_with_the_same_name() {
 async fn one_id_is_one_content_even_if_nobody_knows_whether_the_first_was_sent() {
     for nth in [2, 3] {
         let world = World::new().await;
-        let wire = Wire::new(&world, &elective::PROVIDER, 1, BUDGET).await;
+        let wire = Wire::new(&world, plain(), 1, BUDGET).await;
         // Sent, but the answer is lost; turned down from then on.
         let mut faults = vec![(Step::Send, nth - 1, Fault::ResetAfter)];
         faults.extend((nth..=3).map(|nth| (Step::Send, nth, Fault::Throttle)));
         faults.push((Step::Send, ALWAYS, Fault::ResetBefore));
         wire.proxy.plan(exactly(&faults));
-        let deliver = async |name: &str, note: &str| {
-            let event = signed(&elective::PROVIDER, &order_paid("evt_1", note));
-            wire.deliver(event, invocation(name, DEADLINE)).await
-        };
+        let deliver =
+            async |name: &str, note: &str| wire.deliver(order_paid("evt_1", note), invocation(name, DEADLINE)).await;
         assert_eq!(deliver("000000000001", "first").await, "unavailable");
         wire.proxy.heal().await;
         assert_eq!(deliver("000000000002", "other").await, "quarantined");
         let events = world.events().await;
-        let notes: Vec<_> = events.iter().map(|event| event.payload::<Value>().unwrap()["note"].clone()).collect();
+        let notes: Vec<_> = events.iter().map(|event| note(&event.payload::<Value>().unwrap()).clone()).collect();
         assert_eq!(notes, ["first"]);
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use hookgate_verify::{Provider, providers};
+use serde_json::Value;
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         proxy::{Fault, KILLS, NOT_DONE, UNHEARD, dice, randomly},
         signed,
     },
-    wire::{LEASE_MARGIN, Wire, delivery, invocation},
+    wire::{LEASE_MARGIN, Wire, body, delivery, invocation, retries},
 };
 
 /// One attempt of the SDK gets a third of what is left after half a second: 0.5 s.
@@ -25,21 +26,6 @@ const DEADLINE: Duration = Duration::from_secs(3);
 const SLACK: Duration = Duration::from_millis(500);
 /// What is delivered in one run; the last is authentic but unreadable.
 const THINGS: u64 = 6;
-
-/// Seconds between a provider's attempts, as it documents them.
-fn schedule(provider: &Provider) -> &'static [u64] {
-    match provider.name {
-        "shoppex" => &[300, 1_800, 7_200, 86_400],
-        "w3block" => &[60; 5],
-        // Opterius; and a guess at the others.
-        _ => &[60, 300, 1_800],
-    }
-}
-
-/// A second becomes a millisecond, two seconds at most. But for the last attempt, which always comes long after a lease.
-fn compressed(seconds: u64) -> Duration {
-    Duration::from_millis(seconds.min(2_000))
-}
 
 /// What a run draws by lot. The same for the same question, whatever the order of the questions.
 #[derive(Clone, Copy)]
@@ -55,7 +41,7 @@ impl Lots {
 /// One run: six things are delivered, each by its provider's schedule until a 2xx, while everything may go wrong; all is
 /// well again before the last attempts.
 pub async fn run(seed: u64, faulty: bool) -> Record {
-    let provider = providers::ALL[usize::try_from(seed % 5).unwrap()];
+    let provider = providers::ALL[usize::try_from(seed).unwrap() % providers::ALL.len()];
     let world = World::new().await;
     let wire = Arc::new(Wire::new(&world, provider, 2, BUDGET).await);
     let clocks = (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis());
@@ -104,12 +90,11 @@ pub async fn run(seed: u64, faulty: bool) -> Record {
     Record { deliveries, calls: wire.proxy.calls(), copies, lines, budget: BUDGET, clocks }
 }
 
-fn event(provider: &Provider, thing: u64) -> String {
+fn event(provider: &'static Provider, thing: u64) -> String {
     if thing + 1 < THINGS {
         return delivery(provider, thing);
     }
-    // No name of an event.
-    signed(provider, format!(r#"{{"id":"evt_{thing}","data":{{"id":{thing}}}}}"#).as_bytes())
+    signed(provider, &body(provider, thing).with(provider.fields.name, Value::Null).bytes())
 }
 
 /// A provider with one thing to deliver.
@@ -128,11 +113,12 @@ impl Provided {
     async fn deliver(mut self, wire: Arc<Wire>) -> (Vec<Delivery>, Self) {
         sleep(Duration::from_millis(self.lots.percent("start", self.thing, 0) * 5)).await;
         let mut deliveries = Vec::new();
-        let attempts = schedule(self.provider).len() as u64;
-        for attempt in 0..attempts {
-            if attempt > 0 {
-                sleep(compressed(schedule(self.provider)[usize::try_from(attempt).unwrap() - 1])).await;
-            }
+        // The last attempt always comes long after a lease: see `insist`.
+        let mut pauses = retries(self.provider);
+        pauses.pop();
+        let pauses = [Duration::ZERO].into_iter().chain(pauses);
+        for (attempt, pause) in (0..).zip(pauses) {
+            sleep(pause).await;
             if self.lots.percent("twice at once", self.thing, attempt) < 15 {
                 let (one, two) = (self.prepare(), self.prepare());
                 let (one, two) = tokio::join!(self.one(&wire, one), self.one(&wire, two));

@@ -10,24 +10,27 @@ use std::{
 };
 
 use hookgate_verify::{Provider, providers};
+use serde_json::Value;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
     check::Copy,
     support::{
-        World, binary,
+        CURRENT, World, binary,
         lambda::{Answer, Function},
         log_lines, outcome,
         proxy::dice,
-        scheme, signed_as,
+        scheme, signed_by,
     },
+    wire::{body, retries},
 };
 
 /// Per provider. As many deliveries are under way at once.
 const SANDBOXES: usize = 2;
 /// The longest a soak may take.
 const PATIENCE: Duration = Duration::from_mins(12);
-/// How often a provider tries again. A busy event is free after a lease of ten seconds.
+/// How often a delivery is tried in all: as its provider documents it, and then by hand, once a second. A busy event is free
+/// after a lease of ten seconds.
 const ATTEMPTS: usize = 15;
 
 /// What is delivered, and how.
@@ -51,7 +54,7 @@ fn jobs(count: u64) -> Vec<Vec<Job>> {
     let mut jobs = vec![Vec::<Job>::new(); providers::ALL.len()];
     for id in 0..count {
         let lot = dice(id);
-        let jobs = &mut jobs[usize::try_from(lot % 5).unwrap()];
+        let jobs = &mut jobs[usize::try_from(lot).unwrap() % providers::ALL.len()];
         let earlier: Vec<Job> = jobs.iter().rev().filter(|job| job.kind != Kind::Forged).take(50).copied().collect();
         let kind = match (lot >> 8) % 100 {
             0..10 => Kind::Forged,
@@ -68,12 +71,13 @@ fn jobs(count: u64) -> Vec<Vec<Job>> {
     jobs
 }
 
-fn event(provider: &Provider, Job { id, kind }: Job) -> String {
-    let name = if kind == Kind::Unreadable { "" } else { r#""event":"order.x","type":"order.x","# };
-    let data = format!(r#"{{"id":{id},"object":{{"id":{id}}}}}"#);
-    let body = format!(r#"{{"id":"evt_{id}",{name}"timestamp":1,"data":{data}}}"#);
-    let secret = if kind == Kind::Forged { "guessed" } else { "current-s3cr3t" };
-    signed_as(provider, scheme(provider), secret, None, body.as_bytes(), ("", 0))
+fn event(provider: &'static Provider, Job { id, kind }: Job) -> String {
+    let body = match kind {
+        Kind::Unreadable => body(provider, id).with(provider.fields.name, Value::Null),
+        Kind::Event | Kind::Forged => body(provider, id),
+    };
+    let secret = if kind == Kind::Forged { "guessed" } else { CURRENT };
+    signed_by(provider, scheme(provider), secret, None, &body.bytes())
 }
 
 #[derive(Default)]
@@ -88,10 +92,9 @@ struct Seen {
 async fn soak_with(count: u64) {
     let world = Arc::new(World::new().await);
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let settings = world.settings(&[]);
     let mut functions = Vec::new();
     for provider in providers::ALL {
-        functions.push(Arc::new(Function::start(&binary(provider.name), SANDBOXES, &settings).await));
+        functions.push(Arc::new(Function::start(&binary(provider), SANDBOXES, &world.settings(provider, &[])).await));
     }
     let jobs = jobs(count);
     let mut expected = BTreeMap::new();
@@ -154,9 +157,10 @@ async fn soak_with(count: u64) {
 }
 
 /// Delivers until there is an answer that a provider leaves it at.
-async fn deliver(function: &Function, provider: &Provider, job: Job, seen: &Mutex<Seen>) {
+async fn deliver(function: &Function, provider: &'static Provider, job: Job, seen: &Mutex<Seen>) {
     let event = event(provider, job);
-    for _ in 0..ATTEMPTS {
+    let by_hand = std::iter::repeat(Duration::from_secs(1));
+    for pause in retries(provider).into_iter().chain(by_hand).take(ATTEMPTS) {
         let begun = Instant::now();
         let answer = function.invoke(event.clone()).await;
         let took = begun.elapsed();
@@ -172,7 +176,7 @@ async fn deliver(function: &Function, provider: &Provider, job: Job, seen: &Mute
             | ("duplicate", Kind::Event | Kind::Unreadable)
             | ("queued", Kind::Event)
             | ("quarantined", Kind::Unreadable) => return,
-            ("busy" | "unavailable", Kind::Event | Kind::Unreadable) => sleep(Duration::from_secs(1)).await,
+            ("busy" | "unavailable", Kind::Event | Kind::Unreadable) => sleep(pause).await,
             _ => panic!("{outcome} for {}", job.id),
         }
     }

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hookgate_verify::Provider;
+use hookgate_verify::{Provider, providers::Retries};
 
 use crate::support::{
     World, binary,
+    body::Body,
     lambda::{Answer, Function, Invocation},
     outcome,
     proxy::Proxy,
@@ -25,12 +26,15 @@ impl Wire {
     /// With this response budget. Sandboxes that the proxy kills are replaced.
     pub async fn new(world: &World, provider: &Provider, sandboxes: usize, budget: Duration) -> Self {
         let proxy = Proxy::start(&world.engines);
-        let settings = world.settings(&[
-            ("AWS_ENDPOINT_URL_DYNAMODB", &proxy.dynamodb_url()),
-            ("AWS_ENDPOINT_URL_SQS", &proxy.sqs_url()),
-            ("RESPONSE_BUDGET_MS", &budget.as_millis().to_string()),
-        ]);
-        let function = Arc::new(Function::start(&binary(provider.name), sandboxes, &settings).await);
+        let settings = world.settings(
+            provider,
+            &[
+                ("AWS_ENDPOINT_URL_DYNAMODB", &proxy.dynamodb_url()),
+                ("AWS_ENDPOINT_URL_SQS", &proxy.sqs_url()),
+                ("RESPONSE_BUDGET_MS", &budget.as_millis().to_string()),
+            ],
+        );
+        let function = Arc::new(Function::start(&binary(provider), sandboxes, &settings).await);
         let weak = Arc::downgrade(&function);
         proxy.on_kill(Box::new(move |invocation| {
             let function = weak.upgrade();
@@ -66,9 +70,25 @@ fn request_id(name: &str) -> String {
     format!("00000000-0000-4000-8000-{name}")
 }
 
-/// An authentic delivery of this provider. Its payload is `{"id": …}`, whatever the provider calls an event.
-pub fn delivery(provider: &Provider, id: u64) -> String {
-    let data = format!(r#"{{"id":{id},"object":{{"id":{id}}}}}"#);
-    let body = format!(r#"{{"id":"evt_{id}","event":"order.x","type":"order.x","timestamp":1,"data":{data}}}"#);
-    signed(provider, body.as_bytes())
+/// The body of this provider's event number `id`.
+pub fn body(provider: &'static Provider, id: u64) -> Body {
+    Body::new(provider, &format!("evt_{id}")).note(id)
+}
+
+/// An authentic delivery of it.
+pub fn delivery(provider: &'static Provider, id: u64) -> String {
+    signed(provider, &body(provider, id).bytes())
+}
+
+/// The pauses before a provider's further attempts, as it documents them (it is guessed at where it does not), with a
+/// second for a millisecond, and two seconds at most.
+pub fn retries(provider: &Provider) -> Vec<Duration> {
+    const UNKNOWN: &[u32] = &[60, 300, 1_800];
+    const INTERVAL: u32 = 60;
+    let seconds = match provider.deliveries.retries {
+        Retries::After(delays) => delays.to_vec(),
+        Retries::Times(attempts) => vec![INTERVAL; attempts],
+        Retries::Unknown => UNKNOWN.to_vec(),
+    };
+    seconds.into_iter().map(|seconds| Duration::from_millis(u64::from(seconds).min(2_000))).collect()
 }

@@ -1,42 +1,42 @@
-//! Acme, a platform that does not exist: <https://example.com/webhooks>
+//! Acme, a platform that does not exist. It has nothing in common with the others.
 
 use hookgate_event::{EventType, Unit};
 
-use super::Provider;
-use crate::{
-    Encoding, Hash, Layout, Scheme, Unreadable,
-    json::Object,
-    reading::{Facts, Identity, amount, unix_time},
-};
+use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use crate::{Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Scheme, Time};
 
 /// Acme.
 pub static PROVIDER: Provider = Provider {
     name: "acme",
-    rejected_status: 403,
-    setting: "",
-    modes: &[(
-        "",
-        &[Scheme {
-            name: "v1",
-            hash: Hash::Sha512,
-            encoding: Encoding::PrefixedHex("sha512="),
-            layout: Layout::Header("acme-signature"),
-        }],
-    )],
-    dynamic_delivery: &[],
-    events: &[("paid", EventType::OrderPaid)],
-    payload: &["order"],
-    read,
+    title: "Acme",
+    documentation: "https://example.com/webhooks",
+    rejected_status: 422,
+    setting: None,
+    modes: &[("", &[PROOF])],
+    fields: Fields {
+        name: "about.news",
+        time: "about.sentAt",
+        time_format: TimeFormat::Unix,
+        object: "content.sale",
+        resource: &[("", &["sale_no"])],
+        amount: &["price.cents"],
+        unit: Unit::Minor,
+        currency: &["price.iso"],
+        customer: &["buyer.person.ref"],
+        status: &[],
+    },
+    identity: Identity::SignedHeader("acme-message"),
+    events: &[("sale/settled", EventType::OrderPaid), ("sale/undone", EventType::PaymentRefunded)],
+    deliveries: Deliveries { deadline: Some(7), retries: Retries::After(&[20, 400]), not_a_webhook: &[] },
+    registration: Registration { steps: &["Give Acme the address `{url}` and ask for {events}."], call: None },
 };
 
-fn read<'d>(envelope: &Object<'d>, order: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    Ok(Facts {
-        name: envelope.get("what").ok_or(Unreadable::EventName)?,
-        identity: Identity::given(envelope, "id")?,
-        resource_id: order.id("number"),
-        amount: amount(order.decimal("sum"), Unit::Major, order.string("currency")),
-        customer: order.id("buyer"),
-        status: None,
-        time: unix_time(envelope.integer("at"), 1),
-    })
-}
+const PROOF: Scheme = Scheme {
+    hash: Hash::Sha512,
+    key: KeyForm::Base64("acme_"),
+    form: Form::Fields(FieldsForm { separator: ';', signature: "mac", ..FieldsForm::EQUALS_COMMA }),
+    encoding: Encoding::Base64,
+    signed: &[Piece::Timestamp, Piece::Text("|"), Piece::Header("acme-message"), Piece::Text("|"), Piece::Body],
+    time: Some(Time { header: None, tolerance: 120 }),
+    ..Scheme::header("acme-proof")
+};

@@ -1,5 +1,6 @@
 //! The world of the end-to-end tests: embedded DynamoDB and SQS, and the real function binaries beside them.
 
+pub mod body;
 pub mod lambda;
 pub mod proxy;
 
@@ -10,15 +11,26 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
-use hookgate::engines::{Engines, Resources, provision};
-use hookgate_event::Event;
+use hookgate::{
+    engines::{Engines, Resources, provision},
+    samples::Sample,
+};
+use hookgate_event::{Event, EventType};
 use hookgate_intake::Quarantined;
-use hookgate_verify::{Provider, Scheme, sender};
+use hookgate_verify::{
+    Provider, Scheme,
+    providers::{self, Identity},
+};
 use lambda::{Answer, Function, event};
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-/// The secrets of every function here: a current one and a previous one, and a second account.
-pub const SECRETS: &str = r#"{"default": ["current-s3cr3t", "previous-s3cr3t"], "eu-shop": ["eu-s3cr3t"]}"#;
+use body::Body;
+
+/// What the secrets of every function here are made of: a current one and a previous one, and one of a second account.
+pub const CURRENT: &str = "current-s3cr3t";
+pub const PREVIOUS: &str = "previous-s3cr3t";
+pub const EU_SHOP: &str = "eu-s3cr3t";
 
 /// Fresh DynamoDB and SQS, with the table and the queues.
 pub struct World {
@@ -35,14 +47,14 @@ impl World {
     }
 
     /// A function's settings in this world, with `more` added or put in place of others.
-    pub fn settings(&self, more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
+    pub fn settings(&self, provider: &Provider, more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
         let mut settings = vec![
             ("AWS_ENDPOINT_URL_DYNAMODB", self.engines.dynamodb_url()),
             ("AWS_ENDPOINT_URL_SQS", self.engines.sqs_url()),
             ("TABLE_NAME", self.resources.table.clone()),
             ("QUEUE_URL", self.resources.events_url.clone()),
             ("QUARANTINE_QUEUE_URL", self.resources.quarantine_url.clone()),
-            ("WEBHOOK_SECRETS", SECRETS.to_owned()),
+            ("WEBHOOK_SECRETS", secrets(provider)),
         ];
         settings.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
         settings.extend(more.iter().map(|(name, value)| (*name, (*value).to_owned())));
@@ -50,8 +62,8 @@ impl World {
     }
 
     /// The provider's function, with one sandbox.
-    pub async fn function(&self, provider: &str, more: &[(&'static str, &str)]) -> Function {
-        Function::start(&binary(provider), 1, &self.settings(more)).await
+    pub async fn function(&self, provider: &Provider, more: &[(&'static str, &str)]) -> Function {
+        Function::start(&binary(provider), 1, &self.settings(provider, more)).await
     }
 
     /// Takes every message off the queue.
@@ -99,19 +111,13 @@ impl World {
 }
 
 /// The real binary of the provider's function: cargo's, or, with `HOOKGATE_BINARIES`, another build's.
-pub fn binary(provider: &str) -> String {
-    if let Some(folder) = std::env::var_os("HOOKGATE_BINARIES") {
-        return project().join(folder).join(provider).to_str().unwrap().to_owned();
-    }
-    let binary = match provider {
-        "elective" => env!("CARGO_BIN_EXE_elective"),
-        "etaildepot" => env!("CARGO_BIN_EXE_etaildepot"),
-        "opterius" => env!("CARGO_BIN_EXE_opterius"),
-        "shoppex" => env!("CARGO_BIN_EXE_shoppex"),
-        "w3block" => env!("CARGO_BIN_EXE_w3block"),
-        unknown => panic!("no function for {unknown}"),
+pub fn binary(provider: &Provider) -> String {
+    let folder = match std::env::var_os("HOOKGATE_BINARIES") {
+        Some(folder) => project().join(folder),
+        // Cargo builds every binary of this package for its tests, and puts them beside each other.
+        None => Path::new(env!("CARGO_BIN_EXE_consumer")).parent().unwrap().to_owned(),
     };
-    binary.to_owned()
+    folder.join(provider.name).to_str().unwrap().to_owned()
 }
 
 /// The project's folder.
@@ -119,35 +125,88 @@ pub fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The scheme that the provider uses by default and that never expires.
+/// A platform for tests of what is the same for all: its events have ids of their own, its signature stands in a header,
+/// and it reports paid orders.
+pub fn plain() -> &'static Provider {
+    let is_plain = |provider: &&Provider| {
+        matches!(provider.identity, Identity::Id(_))
+            && scheme(provider).signature_header().is_some()
+            && provider.events.iter().any(|(_, event_type)| *event_type == EventType::OrderPaid)
+    };
+    providers::ALL.iter().copied().find(is_plain).unwrap()
+}
+
+/// The oldest scheme that the provider uses by default.
 pub fn scheme(provider: &Provider) -> &'static Scheme {
-    provider.modes[0].1.last().unwrap()
+    provider.default_schemes().last().unwrap()
+}
+
+/// The secrets of a function, for `WEBHOOK_SECRETS`.
+pub fn secrets(provider: &Provider) -> String {
+    let secret = |text| scheme(provider).secret_of(text);
+    json!({"default": [secret(CURRENT), secret(PREVIOUS)], "eu-shop": [secret(EU_SHOP)]}).to_string()
+}
+
+/// Now, in Unix seconds.
+pub fn unix_now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// The event of a delivery that the provider signed with the current secret of the account `default`.
 pub fn signed(provider: &Provider, body: &[u8]) -> String {
-    signed_as(provider, scheme(provider), "current-s3cr3t", None, body, ("", 0))
+    signed_by(provider, scheme(provider), CURRENT, None, body)
 }
 
-/// The event of a delivery that somebody signed.
-pub fn signed_as(
+/// As [`signed`], with a secret made of another text, for this account.
+pub fn signed_by(provider: &Provider, scheme: &Scheme, secret: &str, account: Option<&str>, body: &[u8]) -> String {
+    // Where a scheme signs the delivery's id, a repeat has the same.
+    let id = Sha256::digest(body).iter().fold("d_".to_owned(), |id, byte| format!("{id}{byte:02x}"));
+    signed_at(provider, scheme, secret, account, body, (&id, unix_now()))
+}
+
+/// As [`signed_by`], with this delivery id and at this time.
+pub fn signed_at(
     provider: &Provider,
     scheme: &Scheme,
     secret: &str,
     account: Option<&str>,
     body: &[u8],
-    stamp: (&str, u64),
+    (id, seconds): (&str, u64),
 ) -> String {
-    let sender::Signed { headers, body } = sender::sign(scheme, secret.as_bytes(), body, stamp);
-    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    event(provider.name, account, &headers, &body)
+    let signed =
+        scheme.sign(scheme.secret_of(secret).as_bytes(), body, id, seconds).expect("a body that can be signed");
+    let headers: Vec<_> = signed.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    event(provider.name, account, &headers, &signed.body)
 }
 
-/// An authentic Elective Commerce delivery, the plainest of all: `id` tells events apart, `note` contents.
-pub fn order_paid(id: &str, note: &str) -> Vec<u8> {
-    let note = serde_json::to_string(note).unwrap();
-    let data = format!(r#"{{"orderId":"8f3e","total":5500,"currency":"USD","customer_id":"cust_123","note":{note}}}"#);
-    format!(r#"{{"id":"{id}","event":"order.paid","created_at":1736611200,"data":{data}}}"#).into_bytes()
+/// An authentic delivery of the [`plain`] platform: `id` tells events apart, `note` contents.
+pub fn order_paid(id: &str, note: &str) -> String {
+    signed(plain(), &Body::new(plain(), id).note(note).bytes())
+}
+
+/// The signing secrets of the samples, by platform.
+pub fn sample_secrets() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(project().join("events/secrets.json")).unwrap()).unwrap()
+}
+
+/// A sample's event as its file has it; signed again, now, where its signature would have expired.
+pub fn sample_event(sample: &Sample) -> String {
+    let text = std::fs::read_to_string(&sample.file).unwrap();
+    let scheme = scheme(sample.provider);
+    if scheme.time.is_none() {
+        return text;
+    }
+    let account = sample.path.split('/').nth(3).unwrap_or("default");
+    let secret = &sample_secrets()[sample.provider.name][account][0];
+    let (id, now) = (sample.name.replace('/', "-"), unix_now());
+    let signed = scheme.sign(secret.as_str().unwrap().as_bytes(), &sample.body, &id, now).expect("a sample's body");
+    let mut event: Value = serde_json::from_str(&text).unwrap();
+    for (name, value) in signed.headers {
+        event["headers"][name] = value.into();
+    }
+    event["body"] = String::from_utf8(signed.body).unwrap().into();
+    event["isBase64Encoded"] = false.into();
+    event.to_string()
 }
 
 /// Status and body of an HTTP answer.

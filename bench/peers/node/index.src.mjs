@@ -6,15 +6,17 @@ import { DynamoDBPersistenceLayer } from "@aws-lambda-powertools/idempotency/dyn
 
 const sqs = new SQSClient({});
 const persistence = new DynamoDBPersistenceLayer({ tableName: process.env.TABLE_NAME });
-const config = new IdempotencyConfig({ eventKeyJmesPath: "id", expiresAfterSeconds: 7 * 86400 });
-const secret = process.env.WEBHOOK_SECRET ?? "whsec_test";
+const config = new IdempotencyConfig({ eventKeyJmesPath: process.env.EVENT_ID, expiresAfterSeconds: 7 * 86400 });
+const secret = process.env.WEBHOOK_SECRET;
+// Where the platform puts things: see bench/src/main.rs.
+const { SIGNATURE_HEADER, EVENT_ID, EVENT_NAME, EVENT_TIME, EVENT_DATA } = process.env;
 
 const enqueue = makeIdempotent(async (event) => {
   const out = await sqs.send(new SendMessageCommand({
     QueueUrl: process.env.QUEUE_URL,
     MessageBody: JSON.stringify({
-      specversion: "1.0", id: event.id, source: "elective-commerce", type: event.event,
-      time: new Date(event.created_at * 1000).toISOString(), data: event.data,
+      specversion: "1.0", id: event[EVENT_ID], source: "platform", type: event[EVENT_NAME],
+      time: new Date(event[EVENT_TIME] * 1000).toISOString(), data: event[EVENT_DATA],
     }),
   }));
   return { messageId: out.MessageId };
@@ -23,7 +25,7 @@ const enqueue = makeIdempotent(async (event) => {
 export const handler = async (req, context) => {
   config.registerLambdaContext(context);
   const body = req.isBase64Encoded ? Buffer.from(req.body, "base64") : Buffer.from(req.body ?? "", "utf8");
-  const given = Buffer.from(req.headers["x-e-commerce-signature"] ?? "", "hex");
+  const given = Buffer.from(req.headers[SIGNATURE_HEADER] ?? "", "hex");
   const want = createHmac("sha256", secret).update(body).digest();
   if (given.length !== want.length || !timingSafeEqual(given, want)) return { statusCode: 401, body: "Unauthorized" };
   await enqueue(JSON.parse(body.toString("utf8")));

@@ -8,8 +8,11 @@ from aws_lambda_powertools.utilities.idempotency import (
 
 sqs = boto3.client("sqs")
 persistence = DynamoDBPersistenceLayer(table_name=os.environ["TABLE_NAME"])
-config = IdempotencyConfig(event_key_jmespath="id", expires_after_seconds=7 * 86400)
-SECRET = os.environ.get("WEBHOOK_SECRET", "whsec_test").encode()
+SECRET = os.environ["WEBHOOK_SECRET"].encode()
+# Where the platform puts things: see bench/src/main.rs.
+HEADER, ID = os.environ["SIGNATURE_HEADER"], os.environ["EVENT_ID"]
+NAME, TIME, DATA = (os.environ[f"EVENT_{each}"] for each in ("NAME", "TIME", "DATA"))
+config = IdempotencyConfig(event_key_jmespath=ID, expires_after_seconds=7 * 86400)
 
 
 @idempotent_function(data_keyword_argument="event", persistence_store=persistence, config=config)
@@ -17,8 +20,8 @@ def enqueue(event):
     out = sqs.send_message(
         QueueUrl=os.environ["QUEUE_URL"],
         MessageBody=json.dumps({
-            "specversion": "1.0", "id": event["id"], "source": "elective-commerce", "type": event["event"],
-            "time": datetime.fromtimestamp(event["created_at"], timezone.utc).isoformat(), "data": event["data"]}))
+            "specversion": "1.0", "id": event[ID], "source": "platform", "type": event[NAME],
+            "time": datetime.fromtimestamp(event[TIME], timezone.utc).isoformat(), "data": event[DATA]}))
     return {"messageId": out["MessageId"]}
 
 
@@ -27,7 +30,7 @@ def handler(req, context):
     body = req.get("body") or ""
     raw = base64.b64decode(body) if req.get("isBase64Encoded") else body.encode()
     want = hmac.new(SECRET, raw, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(want, (req.get("headers") or {}).get("x-e-commerce-signature", "")):
+    if not hmac.compare_digest(want, (req.get("headers") or {}).get(HEADER, "")):
         return {"statusCode": 401, "body": "Unauthorized"}
     enqueue(event=json.loads(raw))
     return {"statusCode": 200, "body": "OK"}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use hookgate_verify::{Account, Provider};
+use hookgate_verify::{Account, Provider, providers};
 use http::{Response, Uri, header};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
@@ -138,11 +138,15 @@ fn compare(clock: &mut Checks, host: &str, ahead: i64) {
         return clock.ok("clock", format!("{} s off {host}'s", ahead.abs()));
     }
     let (seconds, side) = (ahead.abs(), if ahead > 0 { "ahead of" } else { "behind" });
+    let times = providers::ALL.iter().flat_map(|provider| provider.schemes()).filter_map(|scheme| scheme.time);
+    let expired = times.map(|time| time.tolerance).min().map_or_else(String::new, |tolerance| {
+        format!("signatures that have a time count as expired beyond {tolerance} s, ")
+    });
     clock.problem(
         "clock",
         format!(
-            "{seconds} s {side} {host}'s: beyond 300 s Shoppex' V2 signatures count as expired, and AWS refuses calls; \
-             leases and expiry are times of this clock too, where it runs the intake"
+            "{seconds} s {side} {host}'s: {expired}and AWS refuses calls beyond 300 s; leases and expiry are times of this \
+             clock too, where it runs the intake"
         ),
         "let the system set its clock: timedatectl set-ntp true",
     );

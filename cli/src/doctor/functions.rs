@@ -13,7 +13,10 @@ use aws_sigv4::{
     sign::v4,
 };
 use aws_types::SdkConfig;
-use hookgate_verify::Provider;
+use hookgate_verify::{
+    Provider,
+    providers::{self, Retries},
+};
 use http_body_util::Full;
 use serde_json::Value;
 
@@ -28,9 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A claim's lease ends so long after the function's time-out: see `shared/intake/src/claim.rs`.
 const AFTER_TIMEOUT: u64 = 2;
 
-/// The shortest pause before a retry that any platform documents, in seconds: Opterius waits 1 minute, Shoppex 2. The
-/// others document none.
-const SHORTEST_RETRY: u64 = 60;
+/// The shortest pause before a retry that any platform documents, in seconds.
+fn shortest_retry() -> u64 {
+    let documented = providers::ALL.iter().flat_map(|provider| match provider.deliveries.retries {
+        Retries::After(delays) => delays,
+        Retries::Times(_) | Retries::Unknown => &[],
+    });
+    documented.min().map_or(60, |seconds| u64::from(*seconds))
+}
 
 /// What Lambda says of one function.
 #[derive(Debug)]
@@ -152,14 +160,15 @@ pub(super) fn check(functions: &Functions, stack: &str, table: Option<&str>, que
 
 fn lease(checks: &mut Checks, name: &str, timeout: u64) {
     let (what, lease) = (format!("{name}, lease"), timeout + AFTER_TIMEOUT);
-    if lease < SHORTEST_RETRY {
-        return checks.ok(&what, format!("{lease} s, a platform's first retry comes after {SHORTEST_RETRY} s"));
+    let shortest_retry = shortest_retry();
+    if lease < shortest_retry {
+        return checks.ok(&what, format!("{lease} s, a platform's first retry comes after {shortest_retry} s"));
     }
     checks.problem(
         &what,
         format!(
             "a claim's lease is {lease} s (the function's time-out of {timeout} s, and {AFTER_TIMEOUT}): a retry after \
-             {SHORTEST_RETRY} s is still answered 503, and after a crash the event waits for a later one"
+             {shortest_retry} s is still answered 503, and after a crash the event waits for a later one"
         ),
         "set the function's Timeout to 8 s, as in template.yaml",
     );

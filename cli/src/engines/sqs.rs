@@ -736,7 +736,7 @@ mod tests {
     async fn trace_and_group_come_back_when_asked_for() {
         let engines = started().await;
         let (sqs, url) = queue(&engines, &[]).await;
-        let message = sqs.send_message().queue_url(&url).message_body("body").message_group_id("shoppex/default");
+        let message = sqs.send_message().queue_url(&url).message_body("body").message_group_id("platform/default");
         message.message_system_attributes(ForSends::AwsTraceHeader, trace()).send().await.unwrap();
 
         let ask = || sqs.receive_message().queue_url(&url).visibility_timeout(0).message_attribute_names("All");
@@ -753,7 +753,7 @@ mod tests {
         let asked = ask().attribute_names(QueueAttributeName::All);
         let [message] = &messages(asked).await[..] else { panic!("one message") };
         let attributes = message.attributes.as_ref().unwrap();
-        assert_eq!(attributes[&System::MessageGroupId], "shoppex/default");
+        assert_eq!(attributes[&System::MessageGroupId], "platform/default");
         assert_eq!(attributes[&System::AwsTraceHeader], TRACE);
         assert_eq!(attributes[&System::ApproximateReceiveCount], "3");
         let sent: u64 = attributes[&System::SentTimestamp].parse().unwrap();
@@ -936,7 +936,7 @@ mod tests {
         let sqs = engines.sqs();
         let resources = crate::engines::provision(&engines).await.unwrap();
         let (events, dead) = (&resources.events_url, &resources.dead_letters_url);
-        let message = sqs.send_message().queue_url(events).message_body("body").message_group_id("shoppex/default");
+        let message = sqs.send_message().queue_url(events).message_body("body").message_group_id("platform/default");
         let message = message.message_system_attributes(ForSends::AwsTraceHeader, trace());
         let sent = message.message_attributes("type", attribute("commerce.order.paid")).send().await.unwrap();
 
@@ -956,7 +956,7 @@ mod tests {
         assert_eq!(message.message_attributes.as_ref().unwrap()["type"], attribute("commerce.order.paid"));
         let attributes = message.attributes.as_ref().unwrap();
         assert_eq!(attributes[&System::AwsTraceHeader], TRACE);
-        assert_eq!(attributes[&System::MessageGroupId], "shoppex/default");
+        assert_eq!(attributes[&System::MessageGroupId], "platform/default");
     }
 
     #[test]

@@ -23,15 +23,15 @@ use crate::{
 /// no secret, no whole signature, and nothing of the body unless asked.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
-  hookgate explain shoppex request.txt --secrets secrets.json
-  pbpaste | HOOKGATE_SECRET=$(pass shoppex) hookgate explain shoppex
-  hookgate explain elective capture.har --entry 3 --secrets secrets.json --json
-  hookgate explain shoppex event.json --at 2026-03-14T16:00:01Z --mode true --secrets secrets.json
-  hookgate send opterius invoice.paid --print curl | hookgate explain opterius --secrets events/secrets.json
+#[command(after_help = usage::examples("Examples:
+  hookgate explain PLATFORM request.txt --secrets secrets.json
+  pbpaste | HOOKGATE_SECRET=$(pass shop) hookgate explain PLATFORM
+  hookgate explain PLATFORM capture.har --entry 3 --secrets secrets.json --json
+  hookgate explain PLATFORM event.json --at 2026-03-14T16:00:01Z --secrets secrets.json
+  hookgate send PLATFORM EVENT --print curl | hookgate explain PLATFORM --secrets events/secrets.json
 
-A file of secrets has the form {\"shoppex\": {\"default\": [\"current\", \"older\"]}}, or is one provider's part of it.
-Exit code: 0 it verifies, 1 it does not, 2 the capture or the command line cannot be read.")]
+A file of secrets has the form {\"PLATFORM\": {\"default\": [\"current\", \"older\"]}}, or is one platform's part of it.
+Exit code: 0 it verifies, 1 it does not, 2 the capture or the command line cannot be read."))]
 pub struct Arguments {
     /// Whose delivery it should be.
     #[arg(value_parser = usage::provider())]
@@ -52,7 +52,7 @@ pub struct Arguments {
     /// When the request was received, as RFC 3339 or Unix seconds [default: now].
     #[arg(long, value_name = "TIME", value_parser = moment)]
     at: Option<OffsetDateTime>,
-    /// The value of the provider's setting (SHOPPEX_REQUIRE_V2, OPTERIUS_SIGNED) [default: the environment's].
+    /// The value of the platform's setting, where it has one [default: the environment's].
     #[arg(long, value_name = "VALUE")]
     mode: Option<String>,
     /// Take the body's bytes from this file.
@@ -88,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     let account = arguments.account.clone().or_else(|| request.account()).unwrap_or_default();
     let secrets = arguments.secrets(&account)?;
     let setting = |name: &str| arguments.mode.clone().or_else(|| std::env::var(name).ok());
-    if arguments.mode.is_some() && provider.setting.is_empty() {
+    if arguments.mode.is_some() && provider.setting.is_none() {
         return Err(UsageError(format!("{} has no setting: leave --mode out", provider.name)));
     }
     let verifier = Verifier::new(provider, setting).map_err(|error| UsageError(error.to_string()))?;

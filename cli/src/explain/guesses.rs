@@ -2,13 +2,11 @@
 //!
 //! One guess is one function and its sentences. A guess that makes the signature match is no guess any more.
 
+use crate::json::{Escapes, Json, Space, Style};
 use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},
 };
-use hookgate_verify::{Layout, Remainder, providers, sender};
-
-use crate::json::{Escapes, Json, Space, Style};
 
 /// What a guess makes of the bytes as they are: each with a detail for the sentence, mostly empty.
 type Make = fn(&[u8]) -> Vec<(String, Vec<u8>)>;
@@ -19,24 +17,6 @@ pub(super) struct Guess {
     pub finding: &'static str,
     pub remedy: &'static str,
     pub make: Make,
-}
-
-/// A guess about which text was signed.
-pub(super) struct TextGuess {
-    pub code: &'static str,
-    pub finding: &'static str,
-    pub remedy: &'static str,
-    pub make: fn(&Stamps, &[u8]) -> Option<Vec<u8>>,
-}
-
-/// Delivery id and timestamps as the request has them, whether or not they are of the right form.
-#[derive(Debug, Default)]
-pub(super) struct Stamps {
-    pub delivery_id: Option<String>,
-    /// In the timestamp's own header.
-    pub header: Option<String>,
-    /// Inside the signature.
-    pub inside: Option<String>,
 }
 
 /// What people do to a secret on its way from the platform's page into a setting.
@@ -175,75 +155,8 @@ pub(super) const BODIES: &[Guess] = &[
     },
 ];
 
-/// What senders put into an HMAC. The scheme's own text is left out by whoever goes through these.
-pub(super) const TEXTS: &[TextGuess] = &[
-    TextGuess {
-        code: "signed_body_alone",
-        finding: "The signature is made over the body alone.",
-        remedy: "Sign what the platform signs: see \"signed\" above.",
-        make: |_, body| Some(body.to_vec()),
-    },
-    TextGuess {
-        code: "signed_stamped",
-        finding: "The signature is made over <delivery id>.<timestamp>.<body>.",
-        remedy: "Sign what the platform signs: see \"signed\" above.",
-        make: |stamps, body| {
-            let timestamp = stamps.inside.as_deref().or(stamps.header.as_deref());
-            Some(stamped(&[stamps.delivery_id.as_deref()?, timestamp?], body))
-        },
-    },
-    TextGuess {
-        code: "signed_header_timestamp",
-        finding: "The signature is made over the timestamp of the timestamp's header, not over the one in the signature.",
-        remedy: "Put the same timestamp into the signature (t=): both must be equal.",
-        make: |stamps, body| Some(stamped(&[stamps.delivery_id.as_deref()?, stamps.header.as_deref()?], body)),
-    },
-    TextGuess {
-        code: "signed_without_delivery_id",
-        finding: "The signature is made over <timestamp>.<body>, without the delivery id.",
-        remedy: "Sign <delivery id>.<timestamp>.<body>.",
-        make: |stamps, body| Some(stamped(&[stamps.inside.as_deref().or(stamps.header.as_deref())?], body)),
-    },
-    TextGuess {
-        code: "signed_member_cut_out",
-        finding: "The signature is made over the body without its signature member.",
-        remedy: "That is another reading of what is signed: choose it by the platform's setting, if the platform means it.",
-        make: |_, body| member(Remainder::Without, body),
-    },
-    TextGuess {
-        code: "signed_member_emptied",
-        finding: "The signature is made over the body with an empty signature member.",
-        remedy: "That is another reading of what is signed: choose it by the platform's setting, if the platform means it.",
-        make: |_, body| member(Remainder::Emptied, body),
-    },
-    TextGuess {
-        code: "signed_data_alone",
-        finding: "The signature is made over the member data alone.",
-        remedy: "No intake may accept that: the event's name would be unsigned, and anybody could exchange it. Sign the \
-                 whole body.",
-        make: |_, body| {
-            let style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
-            Some(Json::parse(body)?.get("data")?.write(style).into_bytes())
-        },
-    },
-];
-
 fn one(bytes: Vec<u8>) -> Vec<(String, Vec<u8>)> {
     vec![(String::new(), bytes)]
-}
-
-fn stamped(parts: &[&str], body: &[u8]) -> Vec<u8> {
-    [parts.join(".").as_bytes(), b".", body].concat()
-}
-
-/// Whichever platform keeps its signature in the body.
-fn member(remainder: Remainder, body: &[u8]) -> Option<Vec<u8>> {
-    let schemes = providers::ALL.iter().flat_map(|provider| provider.modes.iter().flat_map(|(_, schemes)| *schemes));
-    let names = schemes.filter_map(|scheme| match scheme.layout {
-        Layout::Member(name, _) => Some(name),
-        Layout::Header(_) | Layout::StampedHeader { .. } => None,
-    });
-    names.filter_map(|name| sender::member(name, remainder, body)).map(|(_, rest)| rest.concat()).next()
 }
 
 fn replaced(body: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! What the page shows in place of signatures and credentials: enough of a signature to tell two apart, too little to use.
 
-use hookgate_verify::{Encoding, Layout, Scheme, providers};
+use hookgate_verify::{Scheme, providers};
 
 /// What headers are called that carry a signature: their values are cut short.
 const SIGNATURES: [&str; 3] = ["signature", "hmac", "hub-sig"];
@@ -20,10 +20,7 @@ pub fn header(name: &str, value: &str) -> Option<String> {
     if is(&CREDENTIALS) {
         return Some(format!("masked ({size} characters)"));
     }
-    let signs = |scheme: &Scheme| match scheme.layout {
-        Layout::Header(signature) | Layout::StampedHeader { signature, .. } => signature == name,
-        Layout::Member(..) => false,
-    };
+    let signs = |scheme: &Scheme| scheme.signature_header() == Some(name);
     (is(&SIGNATURES) || schemes().any(signs)).then(|| format!("{} ({size} characters, masked)", words(value)))
 }
 
@@ -40,21 +37,16 @@ pub fn query(query: &str) -> String {
 /// A body with the signatures in it cut short.
 #[must_use]
 pub fn body(body: &str) -> String {
-    schemes().fold(body.to_owned(), |body, scheme| {
-        let body = match scheme.layout {
-            Layout::Member(name, _) => without_member(&body, name),
-            Layout::Header(_) | Layout::StampedHeader { .. } => body,
-        };
-        match scheme.encoding {
-            // Wherever it stands: a name may be spelled with escapes, and JSON may stand in a string.
-            Encoding::PrefixedHex(prefix) => without_digits(&body, prefix),
-            Encoding::Hex | Encoding::HexOrBase64 => body,
-        }
+    schemes().fold(body.to_owned(), |body, scheme| match (scheme.signature_member(), &*scheme.signature_prefix()) {
+        (None, _) => body,
+        (Some(name), "") => without_member(&body, name),
+        // Wherever it stands: a name may be spelled with escapes, and JSON may stand in a string.
+        (Some(name), prefix) => without_digits(&without_member(&body, name), prefix),
     })
 }
 
 fn schemes() -> impl Iterator<Item = &'static Scheme> {
-    providers::ALL.iter().flat_map(|provider| provider.modes).flat_map(|(_, schemes)| schemes.iter())
+    providers::ALL.iter().flat_map(|provider| provider.schemes())
 }
 
 /// Every JSON member of this name, at whatever depth and however often, with its string cut short.
@@ -82,12 +74,12 @@ fn end_of_string(text: &str) -> usize {
     text.char_indices().find(closes).map_or(text.len(), |(end, _)| end)
 }
 
-/// The hex digits behind every such prefix cut short.
+/// The digits behind every such prefix cut short, be they hex or base64.
 fn without_digits(text: &str, prefix: &str) -> String {
     let mut parts = text.split(prefix);
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let end = part.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(part.len());
+        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && !"+/=".contains(c)).unwrap_or(part.len());
         let (digits, behind) = part.split_at(end);
         let digits = if behind.starts_with('…') { digits.to_owned() } else { cut(digits) };
         masked.extend([prefix, &digits, behind]);
@@ -122,57 +114,88 @@ fn cut(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hookgate_verify::Account;
+
     use super::*;
+    use crate::send::outgoing::sample_secret;
 
     const MAC: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
     #[test]
     fn signatures_are_cut_short_and_credentials_left_out() {
         for (name, value, shown) in [
-            ("x-shoppex-signature", MAC, "01234567… (64 characters, masked)"),
+            ("x-a-signature", MAC, "01234567… (64 characters, masked)"),
             (
-                "x-shoppex-signature-v2",
+                "x-a-signature-v2",
                 &format!("v1,t=1773504000,h={MAC}"),
                 "v1,t=1773504000,h=01234567… (82 characters, masked)",
             ),
             ("x-hub-signature-256", &format!("sha256={MAC}"), "sha256=01234567… (71 characters, masked)"),
-            ("etail-signature", "hunter2", "… (7 characters, masked)"),
-            (
-                "x-w3block-commerce-signature",
-                "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=",
-                "q83vA…= (44 characters, masked)",
-            ),
+            ("a-signature", "hunter2", "… (7 characters, masked)"),
+            ("x-hmac", "q83vASNFZ4mrze8BI0VniavN7wEjRWeJq83vASNFZ4k=", "q83vA…= (44 characters, masked)"),
             ("authorization", "Bearer s3cr3t", "masked (13 characters)"),
             ("cookie", "a=s3cr3t", "masked (8 characters)"),
             ("x-api-key", "s3cr3t", "masked (6 characters)"),
         ] {
             assert_eq!(header(name, value).as_deref(), Some(shown), "{name}");
         }
-        for name in ["user-agent", "content-type", "x-shoppex-timestamp", "x-shoppex-delivery"] {
+        for name in ["user-agent", "content-type", "x-a-timestamp", "x-a-delivery"] {
             assert_eq!(header(name, "value"), None, "{name}");
+        }
+    }
+
+    /// Of every platform's own headers the signature is cut short, and nothing else.
+    #[test]
+    fn every_platforms_signature_is_cut_short() {
+        for provider in providers::ALL {
+            let secret = sample_secret(provider, &Account::default()).unwrap();
+            for scheme in provider.schemes() {
+                let signed = scheme.sign(&secret, b"{}", "id", 1_773_504_000).unwrap();
+                for (name, value) in &signed.headers {
+                    let masked = header(name, value);
+                    let is_signature = scheme.signature_header() == Some(*name);
+                    assert_eq!(masked.is_some(), is_signature, "{} {name}", provider.name);
+                    let mac = value.rsplit([',', '=', ';', ' ']).find(|part| part.len() > 16).unwrap_or("-");
+                    let masked = masked.unwrap_or_default();
+                    assert!(!is_signature || !masked.contains(&mac[..9]), "{masked}");
+                }
+                let body = String::from_utf8(signed.body).unwrap();
+                let masked = super::body(&body);
+                assert_eq!(masked == body, scheme.signature_member().is_none(), "{masked}");
+            }
         }
     }
 
     #[test]
     fn no_signature_in_a_body_is_shown() {
-        let shown = r#"{"event":"a","signature":"sha256=01234567…","data":{"hash":"HASH"}}"#.replace("HASH", MAC);
-        assert_eq!(body(&shown.replace("01234567…", MAC)), shown);
-        for text in [
-            r#"{"signature" : "sha256=MAC"}"#,
-            r#"{"signature":"MAC"}"#,
-            r#"{"signature":"a\"MAC"}"#,
-            r#"{"signature":"sha256=MAC","signature":"sha256=MAC"}"#,
-            r#"{"\u0073ignature":"sha256=MAC"}"#,
-            r#"{"data":"{\"signature\":\"sha256=MAC\"}"}"#,
-            r#"{"data":{"signature":"MAC"}}"#,
-            r#"{"signature":"sha256=MAC"#,
-            "signature=sha256=MAC",
-        ] {
-            let masked = body(&text.replace("MAC", MAC));
-            assert!(!masked.contains(&MAC[..9]), "{masked}");
-        }
-        for text in ["", "é", r#"{"signature":1}"#, r#"{"a":"signature"}"#, r#"{"signature":""}"#, r#"{"signature"#] {
-            assert_eq!(body(text), text);
+        for scheme in schemes().filter(|scheme| scheme.signature_member().is_some()) {
+            let with = |text: &str| {
+                let name = scheme.signature_member().unwrap();
+                let escaped = format!("\\u{:04x}{}", u32::from(name.as_bytes()[0]), &name[1..]);
+                let text = text.replace("ESCAPED", &escaped).replace("NAME", name);
+                text.replace("PREFIX", &scheme.signature_prefix())
+            };
+            let shown = with(r#"{"event":"a","NAME":"PREFIX01234567…","data":{"hash":"HASH"}}"#).replace("HASH", MAC);
+            assert_eq!(body(&shown.replace("01234567…", MAC)), shown);
+            for text in [
+                r#"{"NAME" : "PREFIXMAC"}"#,
+                r#"{"NAME":"MAC"}"#,
+                r#"{"NAME":"a\"MAC"}"#,
+                r#"{"NAME":"PREFIXMAC","NAME":"PREFIXMAC"}"#,
+                r#"{"data":{"NAME":"MAC"}}"#,
+                r#"{"NAME":"PREFIXMAC"#,
+            ] {
+                let masked = body(&with(text).replace("MAC", MAC));
+                assert!(!masked.contains(&MAC[..9]), "{masked}");
+            }
+            // Wherever it stands, where its prefix tells it.
+            for text in [r#"{"ESCAPED":"PREFIXMAC"}"#, r#"{"data":"{\"NAME\":\"PREFIXMAC\"}"}"#, "NAME=PREFIXMAC"] {
+                let masked = body(&with(text).replace("MAC", MAC));
+                assert!(scheme.signature_prefix().is_empty() || !masked.contains(&MAC[..9]), "{masked}");
+            }
+            for text in ["", "é", r#"{"NAME":1}"#, r#"{"a":"NAME"}"#, r#"{"NAME":""}"#, r#"{"NAME"#] {
+                assert_eq!(body(&with(text)), with(text));
+            }
         }
     }
 

@@ -229,13 +229,14 @@ function showStart() {
   const url = location.origin === 'http://127.0.0.1:9000' ? '' : ` --url ${location.origin}`;
   const empty = state.deliveries.size === 0;
   const { deliveries = 0, body_bytes = 0, bytes = 0 } = state.limits;
+  const { name: platform = 'PLATFORM', events: [event] = ['EVENT'] } = state.catalogue[0] ?? {};
   show(heading(empty ? 'Nothing has arrived yet' : 'Choose a delivery'),
     el('p', {}, empty ? 'Deliveries show up here as they arrive. Send one:' : 'Or send another:'),
     block('From here', el('p', {}, 'Signed with this intake’s own secret, as the platform would.'),
       el('p', {}, button('Choose a sample to send', () => { $('send').open = true; $('platform').focus(); document.body.dataset.view = 'list'; }))),
-    block('From a shell', copyable(`hookgate send shoppex order:paid${url}`), copyable(`hookgate send elective order.paid --scenario duplicates${url}`),
+    block('From a shell', copyable(`hookgate send ${platform} ${event}${url}`), copyable(`hookgate send ${platform} ${event} --scenario duplicates${url}`),
       el('p', {}, 'An unsigned one, to see a rejection explained:'),
-      copyable(`curl -i ${location.origin}/webhooks/elective -H 'content-type: application/json' -d '{"event":"order.paid"}'`)),
+      copyable(`curl -i ${location.origin}/webhooks/${platform} -H 'content-type: application/json' -d '{}'`)),
     block('From your code', el('p', {}, 'Point what sends webhooks at the platform’s address:'),
       ...state.catalogue.map(({ name }) => copyable(`${location.origin}/webhooks/${name}`))),
     block('Good to know', el('ul', {},
@@ -392,12 +393,13 @@ function options(select, values) {
 }
 
 function choosePlatform() {
-  const { events, accounts, schemes } = state.catalogue.find(({ name }) => name === $('platform').value);
+  const { events, accounts, schemes, member } = state.catalogue.find(({ name }) => name === $('platform').value);
   options($('event'), events);
   options($('account'), accounts);
   options($('scheme'), schemes);
   $('account').value = accounts.includes('default') ? 'default' : accounts[0];
   $('scheme').value = schemes.at(-1);
+  $('set').placeholder = `${member}=100`;
 }
 
 function wish(changes) {

@@ -8,9 +8,14 @@ use std::{
     },
 };
 
-use hookgate_verify::{Account, Layout, Provider, Scheme, Secrets, rfc3339_milliseconds, sender};
+use hookgate_verify::{
+    Account, Delivery, Provider, Scheme, Secrets,
+    providers::{Fields, Identity},
+    rfc3339_milliseconds,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
     http::Outgoing,
@@ -26,14 +31,13 @@ mod embedded {
 /// What a platform sends for one event, before ids, times and a signature of its own.
 #[derive(Debug, Clone)]
 pub struct Template {
+    provider: &'static Provider,
     /// The event's name at the platform.
     pub event: String,
     /// The body.
     pub body: Json,
     /// The request's headers, but for what belongs to the signature and to the connection.
     pub headers: Vec<(String, String)>,
-    /// The header that holds the delivery's id, where the platform has one.
-    delivery_id: Option<&'static str>,
 }
 
 /// What is made wrong on purpose.
@@ -51,9 +55,6 @@ pub enum Tamper {
 
 /// How samples are written: as they are.
 const AS_WRITTEN: Style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
-
-/// The members that hold the id of what the event is about; the first that is there counts.
-const RESOURCE_IDS: [&str; 4] = ["orderId", "uniqid", "id", "customer_id"];
 
 impl Template {
     /// What the platform sends for this event: its sample, or one derived from the sample that comes nearest. None where
@@ -74,7 +75,7 @@ impl Template {
         };
         // Of equals the first: `max_by_key` returns the last.
         let base = samples.iter().rev().filter(|sample| place(&sample.event).is_some()).max_by_key(likeness)?;
-        Some(base.derive(provider, event))
+        Some(base.derive(event))
     }
 
     /// Every event that [`Template::of`] knows: the platform's table, and what else has a sample.
@@ -87,35 +88,38 @@ impl Template {
         names
     }
 
-    fn derive(&self, provider: &'static Provider, event: &str) -> Self {
+    fn derive(&self, event: &str) -> Self {
         let mut derived = self.clone();
         event.clone_into(&mut derived.event);
-        if let Some(name) = envelope_name(provider, &derived.body) {
-            let _ = derived.body.set(&name, Json::text(event));
-        }
+        derived.set(self.fields().name, Json::text(event));
         for (_, value) in &mut derived.headers {
             if *value == self.event {
                 event.clone_into(value);
             }
         }
-        let (ours, theirs) = (words(event), words(&self.event));
         // `order:created:product` has the status of `order:created`; `card.issued` is to a card what `order.created`
         // is to an order.
-        let whole = event.rsplit_once(['.', ':']).map(|(whole, _)| whole);
-        let of_whole = whole
-            .and_then(|whole| Template::of(provider, whole))
-            .and_then(|mut whole| Some(object(&mut whole.body)?.get("status")?.clone()));
-        if let Some(object) = object(&mut derived.body) {
-            let by_name = object.get("status").and_then(Json::as_text).filter(|s| theirs.last() == Some(&&s[..]));
-            let status = of_whole.or_else(|| by_name.and(ours.last()).map(|word| Json::text(word)));
-            if let (Some(status), Some(place)) = (status, object.get_mut("status")) {
-                *place = status;
+        let separator = |c: char| !c.is_alphanumeric() && c != '_' && c != '-';
+        let of_whole = event
+            .rsplit_once(separator)
+            .and_then(|(whole, _)| Template::of(self.provider, whole))
+            .and_then(|whole| whole.body.at(&whole.status()?).cloned());
+        if let Some(place) = self.status() {
+            let by_name = self.body.at(&place).and_then(Json::as_text);
+            let by_name = by_name.filter(|status| words(&self.event).last() == Some(&&status[..]));
+            let word = by_name.and_then(|_| words(event).last().map(|word| Json::text(word)));
+            if let Some(status) = of_whole.or(word) {
+                derived.set(&place, status);
             }
-            if ours.first() != theirs.first()
-                && let Some(place) = resource_id(object)
-                && let Some((_, rest)) = place.as_text().as_deref().and_then(|id| id.rsplit_once('_'))
-            {
-                *place = Json::text(&format!("{}_{rest}", ours[0]));
+        }
+        let kind = self.provider.kind(event);
+        if kind != self.provider.kind(&self.event)
+            && let Some(place) = derived.resource()
+        {
+            let id = derived.body.at(&place).map_or_else(|| Some("1".to_owned()), Json::as_text);
+            // A number or a UUID says nothing of what it is the id of.
+            if let Some(id) = id.filter(|id| id == "1" || id.contains('_')) {
+                derived.set(&place, Json::text(&format!("{kind}_{}", id.rsplit('_').next().unwrap_or_default())));
             }
         }
         derived
@@ -123,21 +127,27 @@ impl Template {
 
     /// Gives the event and what it is about new ids.
     pub fn freshen_ids(&mut self) {
-        if let Some(id) = self.body.get_mut("id") {
-            *id = fresh_like(id);
+        let together = match self.provider.identity {
+            Identity::Together(paths) => paths,
+            Identity::Id(_) | Identity::SignedHeader(_) | Identity::Content => &[],
+        };
+        let fields = self.fields();
+        let ids = together.iter().filter(|path| **path != fields.name && **path != fields.time);
+        let ids = ids.map(|path| (*path).to_owned()).chain(self.own_id().map(str::to_owned)).chain(self.resource());
+        for path in ids.collect::<BTreeSet<_>>() {
+            if let Some(fresh) = self.body.at(&path).map(fresh_like) {
+                self.set(&path, fresh);
+            }
         }
-        if let Some(id) = object(&mut self.body).and_then(resource_id) {
-            *id = fresh_like(id);
-        }
-        for (_, value) in self.headers.iter_mut().filter(|(name, _)| Some(&name[..]) == self.delivery_id) {
+        let headers: Vec<_> = self.provider.schemes().filter_map(Scheme::id_header).collect();
+        for (_, value) in self.headers.iter_mut().filter(|(name, _)| headers.contains(&&name[..])) {
             *value = fresh_text(value);
         }
     }
 
     /// Moves every time in the body, so that the event happened at `now` and the rest as long before or after it.
     pub fn move_times(&mut self, now: OffsetDateTime) {
-        let names = ["created_at", "created", "timestamp"];
-        let Some(then) = names.iter().find_map(|name| moment(self.body.get(name)?)) else { return };
+        let Some(then) = self.body.at(self.fields().time).and_then(moment) else { return };
         let by = now - then;
         self.body.for_each_token(&mut |token| {
             if let Some(moved) = moved(token, by) {
@@ -146,29 +156,28 @@ impl Template {
         });
     }
 
-    /// Sets the event's id, or, where the platform has none, that of what the event is about.
+    /// Sets the event's id, or, where the platform gives its events none, that of what the event is about.
     pub fn set_id(&mut self, id: &str) {
-        let place = if self.body.get("id").is_some() {
-            self.body.get_mut("id")
-        } else {
-            object(&mut self.body).and_then(resource_id)
-        };
-        if let Some(place) = place {
-            *place = like(place, id);
+        if let Identity::SignedHeader(name) = self.provider.identity {
+            self.headers.retain(|(known, _)| known != name);
+            self.headers.push((name.to_owned(), id.to_owned()));
+        } else if let Some(path) = self.own_id().map(str::to_owned).or_else(|| self.resource()) {
+            let id = self.body.at(&path).map_or_else(|| Json::text(id), |old| like(old, id));
+            self.set(&path, id);
         }
     }
 
     /// Sets the id of what the event is about.
     pub fn set_resource_id(&mut self, id: &Json) {
-        if let Some(place) = object(&mut self.body).and_then(resource_id) {
-            *place = id.clone();
+        if let Some(path) = self.resource() {
+            self.set(&path, id.clone());
         }
     }
 
     /// The id of what the event is about.
     #[must_use]
     pub fn resource_id(&self) -> Option<Json> {
-        object(&mut self.body.clone()).and_then(resource_id).map(|id| id.clone())
+        self.body.at(&self.resource()?).cloned()
     }
 
     /// The body's text.
@@ -176,10 +185,46 @@ impl Template {
     pub fn text(&self) -> Vec<u8> {
         self.body.write(AS_WRITTEN).into_bytes()
     }
+
+    fn fields(&self) -> &'static Fields {
+        &self.provider.fields
+    }
+
+    /// Where the event's own id stands in the body.
+    fn own_id(&self) -> Option<&'static str> {
+        match self.provider.identity {
+            Identity::Id(path) => Some(path),
+            Identity::Together(_) | Identity::SignedHeader(_) | Identity::Content => None,
+        }
+    }
+
+    /// Where the id of what the event is about stands: the first place that has one, else the first there is.
+    fn resource(&self) -> Option<String> {
+        let paths = self.fields().resource_paths(self.provider.kind(&self.event));
+        self.first(paths).or_else(|| paths.first().map(|path| self.in_object(path)))
+    }
+
+    fn status(&self) -> Option<String> {
+        self.first(self.fields().status)
+    }
+
+    /// The first of these paths within the object that leads somewhere.
+    fn first(&self, paths: &[&str]) -> Option<String> {
+        paths.iter().map(|path| self.in_object(path)).find(|path| self.body.at(path).is_some())
+    }
+
+    fn in_object(&self, path: &str) -> String {
+        format!("{}.{path}", self.fields().object)
+    }
+
+    /// A sample that has no place for the value stays as it is.
+    fn set(&mut self, path: &str, value: Json) {
+        let _ = self.body.set(path, value);
+    }
 }
 
 /// Signs `body` as the platform does at `now`, and breaks what `tamper` says. None where the scheme puts its signature
-/// into the body and this body has no place for it.
+/// into the body and this body has no place for it, or where the secret is none of the scheme's.
 #[must_use]
 pub fn sign(
     scheme: &Scheme,
@@ -189,25 +234,17 @@ pub fn sign(
     now: OffsetDateTime,
     tamper: Option<Tamper>,
 ) -> Option<Outgoing> {
-    if let Layout::Member(name, remainder) = scheme.layout {
-        let json @ Json::Object(_) = Json::parse(body)? else { return None };
-        if json.get(name).is_some() {
-            sender::member(name, remainder, body)?;
-        }
+    let mut seconds = u64::try_from(now.unix_timestamp()).ok()?;
+    if let (Some(Tamper::Timestamp), Some(time)) = (tamper, scheme.time) {
+        seconds = seconds.saturating_sub(3600.max(2 * time.tolerance));
     }
-    let seconds = u64::try_from(now.unix_timestamp()).ok()?;
-    let delivery_id = match scheme.layout {
-        Layout::StampedHeader { delivery_id: wanted, .. } => headers.iter().find(|(name, _)| name == wanted),
-        Layout::Header(_) | Layout::Member(..) => None,
+    let id = headers.iter().find(|(name, _)| scheme.id_header() == Some(name));
+    let id = id.map_or_else(token, |(_, value)| value.clone());
+    let right = scheme.sign(secret, body, &id, seconds)?;
+    let signed = match tamper {
+        Some(Tamper::Secret) => others(secret).find_map(|secret| scheme.sign(&secret, body, &id, seconds))?,
+        _ => right,
     };
-    let delivery_id = delivery_id.map_or_else(token, |(_, value)| value.clone());
-    let stamp = match tamper {
-        Some(Tamper::Timestamp) => (&delivery_id[..], seconds.saturating_sub(3600)),
-        _ => (&delivery_id[..], seconds),
-    };
-    let another = [secret, b" but another"].concat();
-    let secret = if tamper == Some(Tamper::Secret) { &another } else { secret };
-    let signed = sender::sign(scheme, secret, body, stamp);
     let mut body = signed.body;
     let mut headers = headers.to_vec();
     for (name, value) in signed.headers {
@@ -219,26 +256,45 @@ pub fn sign(
             let end = body.iter().rposition(|&byte| byte == b'}').unwrap_or(body.len());
             body.insert(end, b' ');
         }
-        Some(Tamper::Signature) => match scheme.layout {
-            Layout::Header(signature) | Layout::StampedHeader { signature, .. } => {
-                let value = headers.iter_mut().find(|(name, _)| name == signature).map(|(_, value)| value)?;
-                *value = another_digit(value);
+        Some(Tamper::Signature) => {
+            let there = scheme.inspect(&delivery(&headers, &body, now)?)?;
+            let written = another_digit(&there.written, there.signatures.first()?)?;
+            if let Some(name) = scheme.signature_header() {
+                let place = headers.iter_mut().find(|(known, _)| known == name);
+                place?.1 = written;
+            } else {
+                let at = body.windows(there.written.len()).position(|part| part == there.written.as_bytes())?;
+                body.splice(at..at + there.written.len(), written.into_bytes());
             }
-            Layout::Member(name, remainder) => {
-                let text = String::from_utf8(body).ok()?;
-                let right = String::from_utf8(sender::member(name, remainder, text.as_bytes())?.0.to_vec()).ok()?;
-                body = text.replacen(&right, &another_digit(&right), 1).into_bytes();
-            }
-        },
+        }
         Some(Tamper::Secret | Tamper::Timestamp) | None => {}
     }
     Some(Outgoing { headers, body })
 }
 
-/// The signature with another last digit.
-fn another_digit(signature: &str) -> String {
-    let (rest, last) = signature.split_at(signature.len() - 1);
-    format!("{rest}{}", if last == "0" { "1" } else { "0" })
+fn delivery(headers: &[(String, String)], body: &[u8], received: OffsetDateTime) -> Option<Delivery> {
+    let header = |(name, value): &(String, String)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+    };
+    let headers = headers.iter().map(header).collect::<Option<HeaderMap>>()?;
+    Some(Delivery { headers, body: body.to_vec(), account: Account::default(), received })
+}
+
+/// Secrets that are as good, but for one character.
+fn others(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let places = (0..secret.len()).rev().filter(|&at| secret[at].is_ascii_alphanumeric());
+    let changed = places.map(|at| {
+        let mut other = secret.to_vec();
+        other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+        other
+    });
+    changed.chain([[secret, b"A"].concat()])
+}
+
+/// What is written, with another digit in this signature. Both digits are legal in hex and in base64.
+fn another_digit(written: &str, signature: &str) -> Option<String> {
+    let other = if signature.starts_with('0') { "1" } else { "0" };
+    Some(written.replacen(signature, &format!("{other}{}", signature.get(1..)?), 1))
 }
 
 /// The sample secret of an account.
@@ -250,60 +306,28 @@ pub fn sample_secret(provider: &Provider, account: &Account) -> Option<Vec<u8>> 
 }
 
 fn samples(provider: &'static Provider) -> Vec<Template> {
-    let mut schemes = provider.modes.iter().flat_map(|(_, schemes)| schemes.iter());
-    let delivery_id = schemes.find_map(|scheme| match scheme.layout {
-        Layout::StampedHeader { delivery_id, .. } => Some(delivery_id),
-        Layout::Header(_) | Layout::Member(..) => None,
-    });
     let own = embedded::SAMPLES.iter().filter(|(name, _)| *name == provider.name);
     own.filter_map(|(_, invocation)| {
         let request = Request::parse(invocation.as_bytes()).ok()?.pop()?;
         let body = Json::parse(&request.body)?;
-        let event = body.get(&envelope_name(provider, &body)?)?.as_text()?;
+        let event = body.at(provider.fields.name)?.as_text()?;
         let headers = request.headers.iter().filter(|(name, _)| belongs_to_the_event(provider, name.as_str()));
         let headers = headers
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-        Some(Template { event, headers: headers.collect(), body, delivery_id })
+        Some(Template { provider, event, headers: headers.collect(), body })
     })
     .collect()
 }
 
 /// Not to the signature, and not to the connection that the sample was taken from.
 fn belongs_to_the_event(provider: &Provider, name: &str) -> bool {
-    let schemes = provider.modes.iter().flat_map(|(_, schemes)| schemes.iter());
-    let mut signatures = schemes.map(|scheme| match scheme.layout {
-        Layout::Header(name) | Layout::StampedHeader { signature: name, .. } => name,
-        Layout::Member(..) => "",
-    });
-    !(signatures.any(|signature| signature == name)
+    !(provider.schemes().any(|scheme| scheme.signature_header() == Some(name))
         || name.starts_with("x-forwarded-")
         || matches!(name, "host" | "content-length" | "x-amzn-trace-id"))
 }
 
-/// The member that names the event: one with a name that the platform's table has, or else one called as most are.
-fn envelope_name(provider: &Provider, body: &Json) -> Option<String> {
-    let Json::Object(members) = body else { return None };
-    let is_known =
-        |value: &Json| value.as_text().is_some_and(|text| provider.events.iter().any(|(name, _)| *name == text));
-    let known = members.iter().find(|(_, value)| is_known(value));
-    known
-        .and_then(|(token, _)| Json::Token(token.clone()).as_text())
-        .or_else(|| ["event", "type"].into_iter().find(|name| body.get(name).is_some()).map(str::to_owned))
-}
-
-/// What the event is about.
-fn object(body: &mut Json) -> Option<&mut Json> {
-    let data = body.get_mut("data")?;
-    if matches!(data.get("object"), Some(Json::Object(_))) { data.get_mut("object") } else { Some(data) }
-}
-
-fn resource_id(object: &mut Json) -> Option<&mut Json> {
-    let name = RESOURCE_IDS.iter().find(|name| object.get(name).is_some())?;
-    object.get_mut(name)
-}
-
 fn words(event: &str) -> Vec<&str> {
-    event.split(['.', ':', '_']).collect()
+    event.split(|c: char| !c.is_alphanumeric()).collect()
 }
 
 /// An id that nobody had before, of the form of this one.
@@ -350,7 +374,7 @@ fn serial() -> u64 {
 /// The time that a value tells, if it tells one.
 fn moment(value: &Json) -> Option<OffsetDateTime> {
     match (value.as_text(), value) {
-        (Some(text), _) => OffsetDateTime::parse(&text, &Rfc3339).ok(),
+        (Some(text), _) => rfc3339(&text).map(|(time, _)| time),
         (None, Json::Token(number)) => {
             let (count, per_second) = unix(number)?;
             OffsetDateTime::from_unix_timestamp_nanos(i128::from(count) * (1_000_000_000 / per_second)).ok()
@@ -369,6 +393,17 @@ fn unix(number: &str) -> Option<(i64, i128)> {
     }
 }
 
+/// A time of RFC 3339, and its offset as it is written, also without the colon (`+0000`).
+fn rfc3339(text: &str) -> Option<(OffsetDateTime, &str)> {
+    let (_, rest) = text.split_at_checked(19)?;
+    let offset = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
+    let plain = match offset.as_bytes() {
+        [_, _, _, _, _] => format!("{}{}:{}", &text[..text.len() - 5], offset.get(..3)?, offset.get(3..)?),
+        _ => text.to_owned(),
+    };
+    Some((OffsetDateTime::parse(&plain, &Rfc3339).ok()?, offset))
+}
+
 /// The token of a time, moved; None for every other token.
 fn moved(token: &str, by: Duration) -> Option<String> {
     if let Some((count, per_second)) = unix(token) {
@@ -380,9 +415,11 @@ fn moved(token: &str, by: Duration) -> Option<String> {
         let day = OffsetDateTime::parse(&format!("{text}T00:00:00Z"), &Rfc3339).ok()?.date();
         day.checked_add(Duration::days(by.whole_days()))?.to_string()
     } else {
-        let time = OffsetDateTime::parse(&text, &Rfc3339).ok()?.checked_add(by)?;
-        let milliseconds = rfc3339_milliseconds(time);
-        if text.contains('.') { milliseconds } else { format!("{}Z", &milliseconds[..milliseconds.len() - 5]) }
+        let (time, offset) = rfc3339(&text)?;
+        // In the offset that it has, which is written behind it.
+        let milliseconds = rfc3339_milliseconds(time.checked_add(by)?.replace_offset(UtcOffset::UTC));
+        let length = if text.contains('.') { 1 } else { 5 };
+        format!("{}{offset}", &milliseconds[..milliseconds.len() - length])
     };
     Some(format!("\"{moved}\""))
 }

@@ -1,6 +1,6 @@
 //! What is to be sent: which event, changed how, signed how, and where to.
 
-use hookgate_verify::{Layout, Provider, Scheme};
+use hookgate_verify::{Provider, Scheme};
 use http::Uri;
 use time::OffsetDateTime;
 
@@ -34,15 +34,24 @@ pub(crate) struct Plan {
 impl Plan {
     /// What can fail fails now, not after half of the deliveries.
     pub(crate) fn checked(self) -> Result<Self, UsageError> {
-        let stamped = matches!(self.scheme.layout, Layout::StampedHeader { .. });
-        if self.tamper == Some(Tamper::Timestamp) && !stamped {
-            return Err(UsageError(format!(
-                "{} signs no timestamp under {}: --tamper timestamp needs a scheme that does, like shoppex --v2",
-                self.provider.name, self.scheme.name
-            )));
+        if self.tamper == Some(Tamper::Timestamp) && self.scheme.time.is_none() {
+            let timed = self.provider.schemes().find(|scheme| scheme.time.is_some());
+            let remedy = timed.map_or_else(
+                || "choose another --tamper".to_owned(),
+                |timed| format!("--tamper timestamp needs --scheme {}", timed.name),
+            );
+            let (provider, scheme) = (self.provider.name, self.scheme.name);
+            return Err(UsageError(format!("{provider} signs no timestamp under {scheme}: {remedy}")));
         }
         if self.secret.trim_ascii().is_empty() {
             return Err(UsageError("the secret is empty: HMAC takes it, no intake does".into()));
+        }
+        if self.scheme.sign(&self.secret, b"{}", "id", 0).is_none() {
+            return Err(UsageError(format!(
+                "the secret is none of {}'s: it must be base64 behind {}",
+                self.provider.name,
+                self.scheme.key_prefix()
+            )));
         }
         let mut trial = self.template.clone();
         for (path, value) in &self.set {
@@ -123,9 +132,9 @@ pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> Result<(
 
 /// Reads a value to set in the body.
 pub(crate) fn assignment(text: &str) -> Result<(String, Json), String> {
-    let (path, value) = text.split_once('=').ok_or("write it like data.total=100")?;
+    let (path, value) = text.split_once('=').ok_or("write it like path.to.member=100")?;
     if path.split('.').any(str::is_empty) {
-        return Err("a path has names between its dots, like data.total".to_owned());
+        return Err("a path has names between its dots, like path.to.member".to_owned());
     }
     Ok((path.to_owned(), Json::parse(value.as_bytes()).unwrap_or_else(|| Json::text(value))))
 }

@@ -149,9 +149,9 @@ fn answers(queued: usize, results: &[Delivered]) -> Vec<Check> {
 
 /// All events of the platform about one resource like the plan's, a minute apart, the last first.
 fn story(plan: &Plan, now: OffsetDateTime) -> Result<Vec<Template>, UsageError> {
-    let kind = |event: &str| event.split(['.', ':']).next().unwrap_or_default().to_owned();
-    let about = kind(&plan.event);
-    let names: Vec<_> = plan.provider.events.iter().map(|(name, _)| *name).filter(|name| kind(name) == about).collect();
+    let about = plan.provider.kind(&plan.event);
+    let names = plan.provider.events.iter().map(|(name, _)| *name);
+    let names: Vec<_> = names.filter(|name| plan.provider.kind(name) == about).collect();
     if names.len() < 2 {
         return Err(UsageError(format!(
             "{} has one event about a {about}, and a story needs two: choose another event",

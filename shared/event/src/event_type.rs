@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! event_types {
     ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
-        /// What happened. Exhaustive on purpose: a consumer's `match` is told about every new type by the compiler.
+        /// What happened. A `match` without a `_` arm is told about every new type by the compiler.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum EventType { $($(#[$doc])+ $variant,)+ }
 
@@ -65,8 +65,32 @@ event_types! {
     PaymentRefunded = "commerce.payment.refunded",
     /// A subscription began.
     SubscriptionCreated = "commerce.subscription.created",
+    /// A subscription began; the payload lists its products.
+    SubscriptionCreatedProduct = "commerce.subscription.created.product",
+    /// A subscription's trial began.
+    SubscriptionTrialStarted = "commerce.subscription.trial_started",
+    /// A subscription's trial began; the payload lists its products.
+    SubscriptionTrialStartedProduct = "commerce.subscription.trial_started.product",
+    /// A subscription's trial is over.
+    SubscriptionTrialEnded = "commerce.subscription.trial_ended",
+    /// A subscription's trial is over; the payload lists its products.
+    SubscriptionTrialEndedProduct = "commerce.subscription.trial_ended.product",
+    /// A subscription changed.
+    SubscriptionUpdated = "commerce.subscription.updated",
+    /// A subscription changed; the payload lists its products.
+    SubscriptionUpdatedProduct = "commerce.subscription.updated.product",
+    /// A subscription goes on for another period.
+    SubscriptionRenewed = "commerce.subscription.renewed",
+    /// A subscription goes on for another period; the payload lists its products.
+    SubscriptionRenewedProduct = "commerce.subscription.renewed.product",
+    /// A subscription will be renewed soon.
+    SubscriptionUpcoming = "commerce.subscription.upcoming",
+    /// A subscription will be renewed soon; the payload lists its products.
+    SubscriptionUpcomingProduct = "commerce.subscription.upcoming.product",
     /// A subscription was cancelled.
     SubscriptionCancelled = "commerce.subscription.cancelled",
+    /// A subscription was cancelled; the payload lists its products.
+    SubscriptionCancelledProduct = "commerce.subscription.cancelled.product",
     /// An invoice was written.
     InvoiceCreated = "commerce.invoice.created",
     /// An invoice was paid in full.
@@ -87,6 +111,20 @@ event_types! {
     CardIssued = "commerce.card.issued",
     /// A transaction was booked.
     TransactionCreated = "commerce.transaction.created",
+    /// A product was added to the shop.
+    ProductCreated = "commerce.product.created",
+    /// A product changed.
+    ProductUpdated = "commerce.product.updated",
+    /// A product's stock changed.
+    ProductStockChanged = "commerce.product.stock_changed",
+    /// A product whose goods the shop's own server makes (a dynamic product). The documentation says no more.
+    ProductDynamic = "commerce.product.dynamic",
+    /// A customer asked something.
+    QueryCreated = "commerce.query.created",
+    /// A customer's question was answered.
+    QueryReplied = "commerce.query.replied",
+    /// A customer left feedback.
+    FeedbackReceived = "commerce.feedback.received",
     /// A name that Hookgate, or this version of this crate, does not know.
     /// [`Event::provider_type`](crate::Event::provider_type) has the platform's own name.
     Unrecognized = "commerce.unrecognized",

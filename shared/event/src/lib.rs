@@ -6,10 +6,10 @@
 //! ```
 //! use hookgate_event::{Event, EventType};
 //!
-//! # let message_body = r#"{"specversion":"1.0","id":"evt_1","source":"/webhooks/elective/default",
-//! #   "type":"commerce.order.paid","datacontenttype":"application/json","provider":"elective",
+//! # let message_body = r#"{"specversion":"1.0","id":"evt_1","source":"/webhooks/platform/default",
+//! #   "type":"commerce.order.paid","datacontenttype":"application/json","provider":"platform",
 //! #   "account":"default","providertype":"order.paid","receivedtime":"2026-01-01T00:00:00Z",
-//! #   "data":{"resource":{"kind":"order","id":"8f3e"},"payload":{"orderId":"8f3e","note":"hi"}}}"#;
+//! #   "data":{"resource":{"kind":"order","id":"8f3e"},"payload":{"id":"8f3e","note":"hi"}}}"#;
 //! // `message_body` is the body of one SQS message.
 //! let event = Event::from_json(message_body)?;
 //! match event.event_type {
@@ -70,7 +70,7 @@ pub struct Event<'a> {
     pub time: Option<String>,
     /// Always [`ContentType`], written `"application/json"`.
     pub datacontenttype: ContentType,
-    /// The platform: `elective`, `shoppex`, `etaildepot`, `opterius` or `w3block`.
+    /// The platform, by its name in the webhook's address.
     pub provider: String,
     /// Which of your shops on that platform, `[a-z0-9-]{1,64}`; `default` unless the webhook's address names one.
     pub account: String,
@@ -80,7 +80,8 @@ pub struct Event<'a> {
     /// When Hookgate received the delivery, RFC 3339 in UTC with milliseconds.
     #[serde(rename = "receivedtime")]
     pub received_time: String,
-    /// The platform's id of this delivery, `[A-Za-z0-9_-]{1,128}`, where it signs one (Shoppex V2). Another attempt may carry another id.
+    /// The platform's id of this delivery, `[A-Za-z0-9_-]{1,128}`, where it signs one. Another attempt may carry another
+    /// id.
     #[serde(rename = "deliveryid", default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<String>,
     /// [W3C trace context](https://www.w3.org/TR/trace-context/#traceparent-header) of the invocation that queued it.
@@ -94,7 +95,7 @@ pub struct Event<'a> {
 /// What an event says: a few facts every shop needs, and the platform's own payload.
 #[derive(Debug, Clone, Serialize)]
 pub struct Data<'a> {
-    /// What the event is about. Absent for [`EventType::Unrecognized`], or where the payload names no id.
+    /// What the event is about. Absent where the payload names no id, or one longer than 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<Resource>,
     /// The amount of money, where the payload has one.
@@ -115,9 +116,10 @@ pub struct Data<'a> {
 /// What an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
-    /// `order`, `customer`, `payment`, `subscription`, `invoice`, `service`, `domain`, `account`, `card` or `transaction`.
+    /// What it is, like `order`: the word after `commerce.` of the event's type, or, for [`EventType::Unrecognized`], the first
+    /// word of the platform's own name of the event.
     pub kind: String,
-    /// The platform's id; numeric ids are written as text.
+    /// The platform's id, 1 to 256 bytes; numeric ids are written as text.
     pub id: String,
 }
 

@@ -110,7 +110,7 @@ mod tests {
 
     use super::{PayloadError, deflate};
 
-    const ENVELOPE: &str = r#"{"specversion":"1.0","id":"e1","source":"/webhooks/elective/default","type":"commerce.order.paid","subject":"order/8f3e","time":"2025-01-11T16:00:00Z","datacontenttype":"application/json","provider":"elective","account":"default","providertype":"order.paid","receivedtime":"2025-01-11T16:00:01.250Z","data":DATA}"#;
+    const ENVELOPE: &str = r#"{"specversion":"1.0","id":"e1","source":"/webhooks/platform/default","type":"commerce.order.paid","subject":"order/8f3e","time":"2025-01-11T16:00:00Z","datacontenttype":"application/json","provider":"platform","account":"default","providertype":"order.paid","receivedtime":"2025-01-11T16:00:01.250Z","data":DATA}"#;
 
     fn with_data(data: &str) -> String {
         ENVELOPE.replace("DATA", data)

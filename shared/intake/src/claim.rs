@@ -242,8 +242,8 @@ mod tests {
     #[test]
     fn the_partition_key_is_readable_and_hashed() {
         assert_eq!(
-            partition_key("elective", "eu-shop", "abc"),
-            "elective#eu-shop#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+            partition_key("platform", "eu-shop", "abc"),
+            "platform#eu-shop#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
     }
 }

@@ -54,14 +54,14 @@ fn account(event: &ApiGatewayV2httpRequest, provider: &Provider) -> Option<Accou
 
 #[cfg(test)]
 mod tests {
-    use hookgate_verify::providers::shoppex;
+    use hookgate_verify::providers;
     use serde_json::json;
 
     use super::*;
 
     fn read(mut changes: serde_json::Value) -> Result<Delivery, Refusal> {
         let mut event = json!({
-            "version": "2.0", "routeKey": "$default", "rawPath": "/webhooks/shoppex", "rawQueryString": "",
+            "version": "2.0", "routeKey": "$default", "rawPath": "/webhooks/PLATFORM", "rawQueryString": "",
             "headers": {"x-a": "1"},
             "requestContext": {"http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "203.0.113.1", "userAgent": "x"}, "stage": "$default"},
             "body": "{}", "isBase64Encoded": false
@@ -72,8 +72,9 @@ mod tests {
             }
         }
         event.as_object_mut().unwrap().append(changes.as_object_mut().unwrap());
-        let event = serde_json::from_value(event).unwrap();
-        delivery(event, &shoppex::PROVIDER, OffsetDateTime::UNIX_EPOCH)
+        // `PLATFORM` stands for the platform.
+        let event = event.to_string().replace("PLATFORM", providers::ALL[0].name);
+        delivery(serde_json::from_str(&event).unwrap(), providers::ALL[0], OffsetDateTime::UNIX_EPOCH)
     }
 
     #[test]
@@ -91,15 +92,15 @@ mod tests {
     fn the_address_names_the_account() {
         let account = |changes| read(changes).map(|delivery| delivery.account.to_string());
         for (path, stage, expected) in [
-            ("/webhooks/shoppex", "$default", Some("default")),
-            ("/webhooks/shoppex/", "$default", Some("default")),
-            ("/webhooks/shoppex/eu-shop", "$default", Some("eu-shop")),
+            ("/webhooks/PLATFORM", "$default", Some("default")),
+            ("/webhooks/PLATFORM/", "$default", Some("default")),
+            ("/webhooks/PLATFORM/eu-shop", "$default", Some("eu-shop")),
             ("/", "$default", Some("default")),
-            ("/prod/webhooks/shoppex", "prod", Some("default")),
-            ("/prod/webhooks/shoppex/eu-shop", "prod", Some("eu-shop")),
-            ("/webhooks/elective", "$default", None),
-            ("/webhooks/shoppex/EU", "$default", None),
-            ("/webhooks/shoppex/eu/shop", "$default", None),
+            ("/prod/webhooks/PLATFORM", "prod", Some("default")),
+            ("/prod/webhooks/PLATFORM/eu-shop", "prod", Some("eu-shop")),
+            ("/webhooks/other", "$default", None),
+            ("/webhooks/PLATFORM/EU", "$default", None),
+            ("/webhooks/PLATFORM/eu/shop", "$default", None),
             ("/webhooks", "$default", None),
             ("/other", "$default", None),
             ("/a/b", "a/b", None),
@@ -112,7 +113,7 @@ mod tests {
         assert_eq!(account(parameters), Ok("eu-shop".to_owned()));
         let parameters = json!({"rawPath": "/x", "pathParameters": {"account": "a b"}});
         assert_eq!(account(parameters), Err(Refusal::Address));
-        let parameters = json!({"pathParameters": {"provider": "elective"}});
+        let parameters = json!({"pathParameters": {"provider": "other"}});
         assert_eq!(account(parameters), Err(Refusal::Address));
     }
 
@@ -130,7 +131,7 @@ mod tests {
             json!({"rawQueryString": "a=<b> c|é"}),
             json!({"headers": {"host": "a]b["}}),
             json!({"headers": {"x-city": "São Paulo"}}),
-            json!({"rawPath": "/webhooks/shoppex", "queryStringParameters": {"a": "é"}}),
+            json!({"rawPath": "/webhooks/PLATFORM", "queryStringParameters": {"a": "é"}}),
         ] {
             assert!(read(changes.clone()).is_ok(), "{changes}");
         }

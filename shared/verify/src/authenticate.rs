@@ -4,10 +4,7 @@ use std::fmt;
 
 use time::OffsetDateTime;
 
-use crate::{
-    Account, Delivery, Provider, Reading, Scheme, Secrets, Unreadable, reading,
-    scheme::{Claimed, Stamp},
-};
+use crate::{Account, Delivery, Provider, Reading, Scheme, Secrets, Unreadable, reading, scheme::Claimed};
 
 /// Decides whether a delivery comes from its provider: the provider, with its settings applied.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +20,7 @@ pub struct Authenticated<'d> {
     delivery: &'d Delivery,
     scheme: &'static str,
     secret: usize,
-    stamp: Option<Stamp<'d>>,
+    id: Option<&'d str>,
     body: [&'d [u8]; 2],
 }
 
@@ -43,9 +40,9 @@ pub enum Rejection {
     Expired,
     /// There is no such account.
     UnknownAccount,
-    /// A Shoppex *dynamic delivery* callback, whose answer Shoppex (by its own documentation) hands to the buyer as the goods.
-    /// Point the product's dynamic delivery at your own service, not at Hookgate.
-    DynamicDelivery,
+    /// A request that is not a webhook: by its headers the platform wants something else for an answer, and a 2xx could do
+    /// harm. Its platform's page says what it is.
+    NotAWebhook,
 }
 
 /// A provider's setting has a value that it does not know.
@@ -64,12 +61,14 @@ impl Verifier {
     /// [`SettingError`]: the variable is set to a value that the provider does not know.
     pub fn new(provider: &'static Provider, setting: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
         let (name, modes) = (provider.setting, provider.modes);
-        let chosen = match setting(name).filter(|_| !name.is_empty()) {
+        let chosen = match name.and_then(setting) {
             None => modes.first(),
             Some(value) => modes.iter().find(|(known, _)| *known == value),
         };
-        let (_, schemes) =
-            chosen.ok_or_else(|| SettingError { name, allowed: modes.iter().map(|(value, _)| *value).collect() })?;
+        let (_, schemes) = chosen.ok_or_else(|| SettingError {
+            name: name.unwrap_or_default(),
+            allowed: modes.iter().map(|(value, _)| *value).collect(),
+        })?;
         Ok(Verifier { provider, schemes })
     }
 
@@ -94,8 +93,8 @@ impl Verifier {
     /// The one [`Rejection`] that says why it is not proved; nothing of the delivery or of a secret is in it.
     pub fn authenticate<'d>(&self, delivery: &'d Delivery, secrets: &Secrets) -> Result<Authenticated<'d>, Rejection> {
         let provider = self.provider;
-        if provider.dynamic_delivery.iter().any(|header| delivery.headers.contains_key(*header)) {
-            return Err(Rejection::DynamicDelivery);
+        if provider.deliveries.not_a_webhook.iter().any(|header| delivery.headers.contains_key(*header)) {
+            return Err(Rejection::NotAWebhook);
         }
         let secrets = secrets.of(&delivery.account);
         if secrets.is_empty() {
@@ -104,15 +103,14 @@ impl Verifier {
         for scheme in self.schemes {
             if let Some(claimed) = scheme.find(delivery)? {
                 let secret = scheme.matching(secrets, &claimed).ok_or(Rejection::Mismatch)?;
-                let Claimed { stamp, body, .. } = claimed;
-                if let Some(stamp) = &stamp {
+                let Claimed { id, seconds, body, .. } = claimed;
+                if let Some((seconds, tolerance)) = seconds {
                     let now = delivery.received.unix_timestamp();
-                    let age = i128::from(now).abs_diff(i128::from(stamp.seconds));
-                    if age > u128::from(stamp.tolerance) {
+                    if i128::from(now).abs_diff(i128::from(seconds)) > u128::from(tolerance) {
                         return Err(Rejection::Expired);
                     }
                 }
-                return Ok(Authenticated { provider, delivery, scheme: scheme.name, secret, stamp, body });
+                return Ok(Authenticated { provider, delivery, scheme: scheme.name, secret, id, body });
             }
         }
         Err(Rejection::Missing)
@@ -123,12 +121,15 @@ impl Verifier {
     #[cfg(feature = "release")]
     #[must_use]
     pub fn vouched_for_by_operator<'d>(&self, delivery: &'d Delivery) -> Authenticated<'d> {
-        let body = self.schemes.iter().find_map(|scheme| match scheme.layout {
-            crate::Layout::Member(name, remainder) => Some(crate::sender::member(name, remainder, &delivery.body)?.1),
-            _ => None,
-        });
+        use crate::providers::Identity;
+
+        let body = self.schemes.iter().find_map(|scheme| scheme.signed_body(&delivery.body));
         let body = body.unwrap_or([&delivery.body[..], b""]);
-        Authenticated { provider: self.provider, delivery, scheme: "vouched for", secret: 0, stamp: None, body }
+        let id = match self.provider.identity {
+            Identity::SignedHeader(name) => delivery.headers.get(name).and_then(|value| value.to_str().ok()),
+            Identity::Id(_) | Identity::Together(_) | Identity::Content => None,
+        };
+        Authenticated { provider: self.provider, delivery, scheme: "vouched for", secret: 0, id, body }
     }
 }
 
@@ -172,7 +173,7 @@ impl<'d> Authenticated<'d> {
     /// The provider's id of this delivery, where the signature covers it.
     #[must_use]
     pub fn delivery_id(&self) -> Option<&'d str> {
-        self.stamp.as_ref().map(|stamp| stamp.delivery_id)
+        self.id
     }
 
     /// Hex SHA-256 over the signed part of the body: the same however often, and with whatever unsigned trimmings
@@ -203,7 +204,7 @@ impl Rejection {
             Self::Mismatch => "signature_mismatch",
             Self::Expired => "timestamp_expired",
             Self::UnknownAccount => "unknown_account",
-            Self::DynamicDelivery => "shoppex_dynamic_delivery",
+            Self::NotAWebhook => "not_a_webhook",
         }
     }
 }

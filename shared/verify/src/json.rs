@@ -33,16 +33,16 @@ pub(crate) enum Trouble {
     DuplicateKey,
 }
 
-/// The envelope, and the payload in it: `path` names its member, and where that wraps what the event is about, the
-/// member within. Two members of one name are an error in the envelope, where readers would disagree on which counts.
-pub(crate) fn envelope<'d>(text: &'d str, path: &[&str]) -> Result<(Object<'d>, Option<Payload<'d>>), Trouble> {
+/// The envelope, and the payload in it: the dotted `path` leads to the object that the event is about, and the payload is
+/// the envelope's member that holds it. Two members of one name are an error in the envelope, where readers would disagree on which counts.
+pub(crate) fn envelope<'d>(text: &'d str, path: &str) -> Result<(Object<'d>, Option<Payload<'d>>), Trouble> {
     // A large payload is read once, not once per level.
-    if let Some(Level { members, payload }) = Level::read(text, path) {
+    if let Some(Level { members, payload }) = Level::read(text, Some(path)) {
         return Ok((Object::unique(members)?, payload));
     }
     // Level by level, for what is unusual: no payload object, or its name spelled with escapes.
     let envelope = Object::strict(text)?;
-    let mut names = path.iter();
+    let mut names = path.split('.');
     let payload = names.next().and_then(|name| {
         let object = names.try_fold(envelope.object(name)?, |object, name| object.object(name))?;
         Some(Payload { text: envelope.get(name)?, object })
@@ -57,7 +57,7 @@ impl<'d> Object<'d> {
             // Whole, so that "no object" is told from "no JSON".
             return Err(serde_json::from_str::<IgnoredAny>(text).map_or(Trouble::NotJson, |_| Trouble::NotAnObject));
         }
-        Object::unique(Level::read(text, &[]).ok_or(Trouble::NotJson)?.members)
+        Object::unique(Level::read(text, None).ok_or(Trouble::NotJson)?.members)
     }
 
     fn unique(members: Members<'d>) -> Result<Self, Trouble> {
@@ -68,7 +68,7 @@ impl<'d> Object<'d> {
 
     /// A member that is an object. Of two members of one name the last counts, as in every common parser.
     pub fn object(&self, name: &str) -> Option<Object<'d>> {
-        Level::read(self.get(name)?.get(), &[]).map(|level| Object::from(level.members))
+        Level::read(self.get(name)?.get(), None).map(|level| Object::from(level.members))
     }
 
     /// All members, by name.
@@ -81,32 +81,17 @@ impl<'d> Object<'d> {
         self.0.get(name).copied().filter(|value| value.get() != "null")
     }
 
-    /// A member that is a string.
-    pub fn string(&self, name: &str) -> Option<Cow<'d, str>> {
-        string(self.get(name)?)
-    }
-
-    /// A member that is a string or a whole number, as text: the ways in which platforms write ids.
-    pub fn id(&self, name: &str) -> Option<Cow<'d, str>> {
-        let value = self.get(name)?;
-        string(value).or_else(|| integer(value).map(Cow::Borrowed)).filter(|id| !id.is_empty())
-    }
-
-    /// A member that is a number, or a string that spells one: the digits as written.
-    pub fn decimal(&self, name: &str) -> Option<Cow<'d, str>> {
-        let value = self.get(name)?;
-        match value.get().as_bytes().first()? {
-            b'-' | b'0'..=b'9' => Some(Cow::Borrowed(value.get())),
-            _ => string(value).filter(|text| {
-                text.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
-                    && serde_json::from_str::<&RawValue>(text).is_ok_and(|number| number.get() == text)
-            }),
+    /// What a dotted path leads to, where that is there and not null.
+    pub fn at(&self, path: &str) -> Option<&'d RawValue> {
+        match path.split_once('.') {
+            None => self.get(path),
+            Some((name, rest)) => self.object(name)?.at(rest),
         }
     }
 
-    /// A member that is a whole number that fits.
-    pub fn integer(&self, name: &str) -> Option<i64> {
-        integer(self.get(name)?)?.parse().ok()
+    /// The first of these paths that leads to something `usable`.
+    pub fn first<T>(&self, paths: &[&str], usable: impl Fn(&'d RawValue) -> Option<T>) -> Option<T> {
+        paths.iter().find_map(|path| usable(self.at(path)?))
     }
 }
 
@@ -115,7 +100,24 @@ pub(crate) fn string(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str::<Text>(value.get()).ok().map(|text| text.0)
 }
 
-fn integer(value: &RawValue) -> Option<&str> {
+/// A string or a whole number, as text: the ways in which platforms write ids.
+pub(crate) fn id(value: &RawValue) -> Option<Cow<'_, str>> {
+    string(value).or_else(|| integer(value).map(Cow::Borrowed)).filter(|id| !id.is_empty())
+}
+
+/// A number, or a string that spells one: the digits as written.
+pub(crate) fn decimal(value: &RawValue) -> Option<Cow<'_, str>> {
+    match value.get().as_bytes().first()? {
+        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(value.get())),
+        _ => string(value).filter(|text| {
+            text.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
+                && serde_json::from_str::<&RawValue>(text).is_ok_and(|number| number.get() == text)
+        }),
+    }
+}
+
+/// A whole number, as written.
+pub(crate) fn integer(value: &RawValue) -> Option<&str> {
     let text = value.get();
     text.bytes().all(|b| b.is_ascii_digit() || b == b'-').then_some(text)
 }
@@ -140,12 +142,12 @@ struct Level<'d> {
 /// Reads a level of `text`, and in the same pass the levels on the path.
 struct Reader<'d, 'p> {
     text: &'d str,
-    path: &'p [&'p str],
+    path: Option<&'p str>,
 }
 
 impl<'d> Level<'d> {
     /// None for what is no JSON object, or where the path leads to none.
-    fn read(text: &'d str, path: &[&str]) -> Option<Self> {
+    fn read(text: &'d str, path: Option<&str>) -> Option<Self> {
         let mut json = serde_json::Deserializer::from_str(text);
         let level = Reader { text, path }.deserialize(&mut json).ok()?;
         json.end().ok().map(|()| level)
@@ -169,14 +171,15 @@ impl<'d> Visitor<'d> for Reader<'d, '_> {
 
     fn visit_map<A: MapAccess<'d>>(self, mut map: A) -> Result<Level<'d>, A::Error> {
         let (mut members, mut payload) = (Members::new(), None);
+        let path = self.path.map(|path| path.split_once('.').map_or((path, None), |(next, rest)| (next, Some(rest))));
         while let Some(Text(name)) = map.next_key()? {
-            let value = match self.path {
-                [next, path @ ..] if name == *next => {
+            let value = match path {
+                Some((next, path)) if name == next => {
                     let inner = map.next_value_seed(Reader { text: self.text, path })?;
                     let text = written(self.text, &name, &inner.members);
                     let text = text.ok_or_else(|| A::Error::custom("not where it was looked for"))?;
                     payload = match inner.payload {
-                        None if path.is_empty() => Some(Payload { text, object: inner.members.into() }),
+                        None if path.is_none() => Some(Payload { text, object: inner.members.into() }),
                         wrapped => wrapped.map(|Payload { object, .. }| Payload { text, object }),
                     };
                     text
@@ -231,18 +234,20 @@ mod tests {
     use super::{Level, Object, Trouble, envelope};
 
     /// Both ways of reading come to the same, and say whether one pass was enough.
-    fn both(text: &str, path: &[&str]) -> (Option<(String, Option<String>)>, bool) {
+    fn both(text: &str, path: &str) -> (Option<(String, Option<String>)>, bool) {
         let (members, payload) = envelope(text, path).unwrap();
-        let one_by_one = path[1..].iter().fold(members.object(path[0]), |object, name| object?.object(name));
+        let mut names = path.split('.');
+        let payload_name = names.next().unwrap();
+        let one_by_one = names.fold(members.object(payload_name), |object, name| object?.object(name));
         let id = |object: &Object<'_>| object.get("id").map(|id| id.get().to_owned());
         assert_eq!(payload.as_ref().map(|payload| id(&payload.object)), one_by_one.as_ref().map(id), "{text}");
         if let Some(payload) = &payload {
-            assert_eq!(payload.text.get(), members.get(path[0]).unwrap().get(), "{text}");
+            assert_eq!(payload.text.get(), members.get(payload_name).unwrap().get(), "{text}");
             // What serde_json itself takes for the value.
-            assert_eq!(payload.text.get(), Object::strict(text).unwrap().get(path[0]).unwrap().get(), "{text}");
+            assert_eq!(payload.text.get(), Object::strict(text).unwrap().get(payload_name).unwrap().get(), "{text}");
         }
         let found = payload.map(|payload| (payload.text.get().to_owned(), id(&payload.object)));
-        (found, Level::read(text, path).is_some())
+        (found, Level::read(text, Some(path)).is_some())
     }
 
     #[test]
@@ -271,12 +276,12 @@ mod tests {
                 format!("{{ \"data\" \n: {data} , \"request\":{{\"data\":1}}}}"),
                 format!(r#"{{"event":"data","x":{{"data":{{"object":7}}}},"data":{data}}}"#),
             ] {
-                let (found, in_one) = both(&text, &["data", "object"]);
+                let (found, in_one) = both(&text, "data.object");
                 let expected = id.map(|id| (data.to_owned(), id.map(str::to_owned)));
                 assert_eq!((found, in_one), (expected, once), "{text}");
             }
             // The payload itself.
-            let (found, in_one) = both(&format!(r#"{{"data":{data}}}"#), &["data"]);
+            let (found, in_one) = both(&format!(r#"{{"data":{data}}}"#), "data");
             assert_eq!((found.map(|(text, _)| text), in_one), {
                 let object = data.starts_with('{');
                 (object.then(|| data.to_owned()), object)
@@ -296,13 +301,13 @@ mod tests {
             (r#"{"data":{"a":"\x"}}"#, Trouble::NotJson),
             (r#"[{"data":{}}]"#, Trouble::NotAnObject),
         ] {
-            assert_eq!(envelope(text, &["data"]).map(|_| ()), Err(trouble), "{text}");
+            assert_eq!(envelope(text, "data").map(|_| ()), Err(trouble), "{text}");
         }
     }
 
     #[test]
     fn depth_costs_no_stack() {
         let text = format!(r#"{{"data":{{"a":{}{}}}}}"#, "[".repeat(1 << 20), "]".repeat(1 << 20));
-        assert!(both(&text, &["data"]).0.is_some());
+        assert!(both(&text, "data").0.is_some());
     }
 }

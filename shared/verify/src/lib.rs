@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Nothing here reads a clock, awaits, or knows AWS: the time is passed in, so that every case can be tested and fuzzed.
-//! How each platform signs is data ([`Scheme`]), applied by one routine; what its payloads mean is one function per
-//! platform. Both stand in the platform's file under `providers/`.
+//! A platform is one file of data under `providers/` ([`Provider`]): how it signs ([`Scheme`]), where things stand in its
+//! payloads ([`Fields`](providers::Fields)), what its events are called. One routine applies it, for all platforms.
 
 mod authenticate;
 mod delivery;
@@ -19,11 +19,12 @@ pub mod providers;
 mod reading;
 mod scheme;
 mod secrets;
-pub mod sender;
 
 pub use authenticate::{Authenticated, Rejection, SettingError, Verifier};
 pub use delivery::{Account, Delivery};
 pub use providers::Provider;
 pub use reading::{Reading, Unreadable, rfc3339_milliseconds};
-pub use scheme::{Encoding, Hash, Layout, Remainder, Scheme};
+pub use scheme::{
+    Encoding, FieldsForm, Form, Hash, Inspection, KeyForm, MAX_SIGNATURES, Piece, Place, Scheme, Signed, Time,
+};
 pub use secrets::{Secret, Secrets, SecretsError};

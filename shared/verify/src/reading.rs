@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
-use hookgate_event::{Amount, ContentType, Customer, Data, Event, Resource, SpecVersion, Unit};
+use hookgate_event::{Amount, ContentType, Customer, Data, Event, Resource, SpecVersion};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
     Authenticated,
-    json::{self, Object},
+    json::{self, Object, Payload},
+    providers::{Fields, Identity, Provider, TimeFormat},
 };
 
 /// What an authenticated delivery says.
@@ -64,102 +65,45 @@ impl Unreadable {
     }
 }
 
-/// What a provider's file reads out of the envelope.
-pub(crate) struct Facts<'d> {
-    /// The provider's name of the event.
-    pub name: &'d RawValue,
-    /// What tells this event from every other.
-    pub identity: Identity<'d>,
-    pub resource_id: Option<Cow<'d, str>>,
-    pub amount: Option<Amount>,
-    pub customer: Option<Cow<'d, str>>,
-    pub status: Option<Cow<'d, str>>,
-    pub time: Option<OffsetDateTime>,
-}
-
-/// What tells an event from every other of its provider and account.
-pub(crate) enum Identity<'d> {
-    /// The provider's own event id.
-    Given(Cow<'d, str>),
-    /// These values together, as the provider wrote them: `305` is not `"305"`.
-    Composite([&'d RawValue; 3]),
-    /// Nothing but the content.
-    Content,
-}
-
-impl<'d> Identity<'d> {
-    /// The provider's event id, a string. A missing or empty one is not an error, a number or an object is.
-    pub fn given(envelope: &Object<'d>, name: &str) -> Result<Self, Unreadable> {
-        match envelope.get(name).map(json::string) {
-            None => Ok(Identity::Content),
-            Some(Some(id)) if id.is_empty() => Ok(Identity::Content),
-            Some(Some(id)) if id.len() <= MAX_NAME_BYTES => Ok(Identity::Given(id)),
-            Some(_) => Err(Unreadable::Id),
-        }
-    }
-
-    /// Event name, the payload's `id` and the timestamp, where all three are there. The id is a string or a number; a
-    /// missing or empty one is not an error, an object is.
-    pub fn composite(envelope: &Object<'d>, payload: &Object<'d>) -> Result<Self, Unreadable> {
-        match payload.get("id") {
-            None => return Ok(Identity::Content),
-            Some(id) if id.get() == r#""""# => return Ok(Identity::Content),
-            Some(_) if payload.id("id").is_some_and(|id| id.len() <= MAX_NAME_BYTES) => {}
-            Some(_) => return Err(Unreadable::Id),
-        }
-        Ok(match (envelope.get("event"), payload.get("id"), envelope.get("timestamp")) {
-            (Some(event), Some(id), Some(timestamp)) => Identity::Composite([event, id, timestamp]),
-            _ => Identity::Content,
-        })
-    }
-}
-
-/// No provider's names or ids come near it; what is longer would not fit where we must store it.
+/// No platform's names or ids come near it; what is longer would not fit where we must store it.
 const MAX_NAME_BYTES: usize = 256;
 
 pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>, Unreadable> {
     let provider = authenticated.provider();
+    let fields = &provider.fields;
     let body = &authenticated.delivery().body[..];
     if body.starts_with("\u{feff}".as_bytes()) {
         return Err(Unreadable::ByteOrderMark);
     }
     let text = std::str::from_utf8(body).map_err(|_| Unreadable::NotUtf8)?;
-    let (envelope, payload) = json::envelope(text, provider.payload).map_err(|trouble| match trouble {
+    let (envelope, payload) = json::envelope(text, fields.object).map_err(|trouble| match trouble {
         json::Trouble::NotJson => Unreadable::NotJson,
         json::Trouble::NotAnObject => Unreadable::NotAnObject,
         json::Trouble::DuplicateKey => Unreadable::DuplicateKey,
     })?;
-    let payload = payload.ok_or(Unreadable::Payload)?;
-    let facts = (provider.read)(&envelope, &payload.object)?;
-    let name = json::string(facts.name)
-        .filter(|name| (1..=MAX_NAME_BYTES).contains(&name.len()))
-        .ok_or(Unreadable::EventName)?;
-    let event_type = provider.event_type(&name);
-    let resource = event_type
-        .resource_kind()
-        .zip(facts.resource_id)
-        .map(|(kind, id)| Resource { kind: kind.to_owned(), id: id.into_owned() });
-
-    let key = match facts.identity {
-        Identity::Given(id) => id.into_owned(),
-        Identity::Composite([a, b, c]) => {
-            digest([b"[", a.get().as_bytes(), b",", b.get().as_bytes(), b",", c.get().as_bytes(), b"]"])
-        }
-        Identity::Content => authenticated.body_digest(),
-    };
+    let Payload { text: payload, object } = payload.ok_or(Unreadable::Payload)?;
+    let name = envelope.at(fields.name).ok_or(Unreadable::EventName)?;
+    let key = key(provider, authenticated, &envelope, &object)?;
+    let name =
+        json::string(name).filter(|name| (1..=MAX_NAME_BYTES).contains(&name.len())).ok_or(Unreadable::EventName)?;
+    let time = envelope.at(fields.time).and_then(|time| match fields.time_format {
+        TimeFormat::Unix => unix_time(json::integer(time)?.parse().ok()?),
+        TimeFormat::Rfc3339 => rfc3339_time(&json::string(time)?),
+    });
     let content = {
         // The name's length first: no two pairs of name and payload run into the same bytes.
         let length = (name.len() as u64).to_be_bytes();
-        digest([&length, name.as_bytes(), payload.text.get().as_bytes()])
+        digest([&length, name.as_bytes(), payload.get().as_bytes()])
     };
     let account = authenticated.account().to_string();
+    let resource = resource(provider, &name, &object);
     let event = Event {
         specversion: SpecVersion::V1,
         id: key.clone(),
         source: format!("/webhooks/{}/{account}", provider.name),
-        event_type,
+        event_type: provider.event_type(&name),
         subject: resource.as_ref().map(|resource| format!("{}/{}", resource.kind, resource.id)),
-        time: facts.time.and_then(rfc3339),
+        time: time.and_then(rfc3339),
         datacontenttype: ContentType::Json,
         provider: provider.name.to_owned(),
         account,
@@ -169,13 +113,70 @@ pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>,
         traceparent: None,
         data: Data {
             resource,
-            amount: facts.amount,
-            customer: facts.customer.map(|id| Customer { id: id.into_owned() }),
-            status: facts.status.map(Cow::into_owned),
-            payload: Cow::Borrowed(payload.text),
+            amount: amount(fields, &object),
+            customer: fact(object.first(fields.customer, json::id)).map(|id| Customer { id }),
+            status: fact(object.first(fields.status, json::string)),
+            payload: Cow::Borrowed(payload),
         },
     };
-    Ok(Reading { event, time: facts.time, key, content })
+    Ok(Reading { event, time, key, content })
+}
+
+/// The idempotency key. A missing or empty id is not an error, since the content can stand for it; one of the wrong type is.
+fn key(
+    provider: &Provider,
+    authenticated: &Authenticated<'_>,
+    envelope: &Object<'_>,
+    object: &Object<'_>,
+) -> Result<String, Unreadable> {
+    let content = || authenticated.body_digest();
+    let short = |id: Cow<'_, str>| (id.len() <= MAX_NAME_BYTES).then(|| id.into_owned()).ok_or(Unreadable::Id);
+    let is_missing = |id: Option<&RawValue>| id.is_none_or(|id| id.get() == r#""""#);
+    match provider.identity {
+        Identity::Content => Ok(content()),
+        Identity::SignedHeader(_) => authenticated.delivery_id().map_or_else(|| Ok(content()), |id| short(id.into())),
+        Identity::Id(path) => match envelope.at(path) {
+            id if is_missing(id) => Ok(content()),
+            id => short(id.and_then(json::string).ok_or(Unreadable::Id)?),
+        },
+        Identity::Together(paths) => {
+            let fields = &provider.fields;
+            let mut tokens = Vec::with_capacity(paths.len());
+            for path in paths {
+                // In the payload, which is parsed already.
+                let inner = path.strip_prefix(fields.object).and_then(|path| path.strip_prefix('.'));
+                let token = inner.map_or_else(|| envelope.at(path), |path| object.at(path));
+                // The name and the time are read for themselves.
+                if *path != fields.name && *path != fields.time && !is_missing(token) {
+                    short(token.and_then(json::id).ok_or(Unreadable::Id)?)?;
+                }
+                tokens.push(token.filter(|token| !is_missing(Some(token)) || *path == fields.time));
+            }
+            Ok(tokens.into_iter().collect::<Option<Vec<_>>>().map_or_else(content, |tokens| {
+                let texts: Vec<_> = tokens.into_iter().map(RawValue::get).collect();
+                digest([b"[".as_slice(), texts.join(",").as_bytes(), b"]"])
+            }))
+        }
+    }
+}
+
+fn resource(provider: &Provider, name: &str, object: &Object<'_>) -> Option<Resource> {
+    let kind = Some(provider.kind(name)).filter(|kind| !kind.is_empty())?;
+    let id = fact(object.first(provider.fields.resource_paths(kind), json::id))?;
+    Some(Resource { kind: kind.to_owned(), id })
+}
+
+/// The amount, its digits as the payload has them, with its ISO 4217 code where that is one.
+fn amount(fields: &Fields, object: &Object<'_>) -> Option<Amount> {
+    let value = fact(object.first(fields.amount, json::decimal))?;
+    let is_iso = |code: &Cow<'_, str>| code.len() == 3 && code.bytes().all(|b| b.is_ascii_alphabetic());
+    let currency = object.first(fields.currency, json::string).filter(is_iso).map(|code| code.to_ascii_uppercase());
+    Some(Amount { value, unit: fields.unit, currency })
+}
+
+/// A fact that fits: three copies of a longer one would have to travel and be logged. The payload has it.
+fn fact(value: Option<Cow<'_, str>>) -> Option<String> {
+    value.filter(|value| value.len() <= MAX_NAME_BYTES).map(Cow::into_owned)
 }
 
 /// Hex SHA-256 over the pieces, as one text.
@@ -185,22 +186,22 @@ pub(crate) fn digest<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> String {
     hex::encode(hash.finalize())
 }
 
-/// An amount whose digits the payload has, with its ISO 4217 code where that is one.
-pub(crate) fn amount(value: Option<Cow<'_, str>>, unit: Unit, currency: Option<Cow<'_, str>>) -> Option<Amount> {
-    let iso = |code: &Cow<'_, str>| code.len() == 3 && code.bytes().all(|b| b.is_ascii_alphabetic());
-    let currency = currency.filter(iso).map(|code| code.to_ascii_uppercase());
-    Some(Amount { value: value?.into_owned(), unit, currency })
+/// The moment of a Unix time, of seconds or milliseconds by its size. None where it is outside the years 0 to 9999.
+fn unix_time(count: i64) -> Option<OffsetDateTime> {
+    let nanoseconds = if count.unsigned_abs() < 100_000_000_000 { 1_000_000_000 } else { 1_000_000 };
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(count) * nanoseconds).ok()?;
+    (0..=9999).contains(&time.year()).then_some(time)
 }
 
-/// The moment of a Unix time in `per_second`ths of a second. None where it is outside the years 0 to 9999.
-pub(crate) fn unix_time(count: Option<i64>, per_second: i64) -> Option<OffsetDateTime> {
-    let nanoseconds = i128::from(count?) * i128::from(1_000_000_000 / per_second);
-    OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok().filter(|time| (0..=9999).contains(&time.year()))
-}
-
-/// The moment of an RFC 3339 text, in UTC.
-pub(crate) fn rfc3339_time(text: Option<Cow<'_, str>>) -> Option<OffsetDateTime> {
-    let time = OffsetDateTime::parse(&text?, &Rfc3339).ok()?.checked_to_offset(UtcOffset::UTC)?;
+/// The moment of an RFC 3339 text, in UTC. Its offset may lack the colon (`+0000`), as PHP's `DATE_ISO8601` writes it.
+fn rfc3339_time(text: &str) -> Option<OffsetDateTime> {
+    let parse = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
+    let with_colon = || {
+        let (rest, minutes) = text.split_at_checked(text.len().checked_sub(2)?)?;
+        let (rest, hours) = rest.split_at_checked(rest.len().checked_sub(3)?)?;
+        parse(&format!("{rest}{hours}:{minutes}"))
+    };
+    let time = parse(text).or_else(with_colon)?.checked_to_offset(UtcOffset::UTC)?;
     (0..=9999).contains(&time.year()).then_some(time)
 }
 
@@ -222,17 +223,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn impossible_times_are_left_out() {
-        let text = |time: Option<OffsetDateTime>| time.and_then(rfc3339);
-        assert_eq!(text(unix_time(Some(1_736_611_200), 1)).unwrap(), "2025-01-11T16:00:00Z");
-        assert_eq!(text(unix_time(Some(1_666_201_874_688), 1000)).unwrap(), "2022-10-19T17:51:14.688Z");
-        assert_eq!(text(unix_time(Some(253_402_300_799), 1)).unwrap(), "9999-12-31T23:59:59Z");
-        assert_eq!(text(unix_time(Some(253_402_300_800), 1)), None);
-        assert_eq!(text(unix_time(Some(i64::MIN), 1)), None);
-        assert_eq!(text(unix_time(Some(i64::MAX), 1)), None);
-        assert_eq!(text(rfc3339_time(Some("2026-04-15T16:22:30+02:00".into()))).unwrap(), "2026-04-15T14:22:30Z");
-        assert_eq!(text(rfc3339_time(Some("2026-02-30T00:00:00Z".into()))), None);
-        assert_eq!(text(rfc3339_time(Some("yesterday".into()))), None);
+    fn a_unix_time_tells_seconds_from_milliseconds() {
+        for (count, expected) in [
+            (1_736_611_200, Some("2025-01-11T16:00:00Z")),
+            (1_666_201_874_688, Some("2022-10-19T17:51:14.688Z")),
+            (0, Some("1970-01-01T00:00:00Z")),
+            (99_999_999_999, Some("5138-11-16T09:46:39Z")),
+            (100_000_000_000, Some("1973-03-03T09:46:40Z")),
+            (-100_000_000_000, Some("1966-10-31T14:13:20Z")),
+            (-62_167_219_201_000, None),
+            (253_402_300_799_999, Some("9999-12-31T23:59:59.999Z")),
+            (253_402_300_800_000, None),
+            (i64::MIN, None),
+            (i64::MAX, None),
+        ] {
+            assert_eq!(unix_time(count).and_then(rfc3339).as_deref(), expected, "{count}");
+        }
+    }
+
+    #[test]
+    fn an_offset_may_lack_its_colon() {
+        for (text, expected) in [
+            ("2026-04-15T14:22:30Z", Some("2026-04-15T14:22:30Z")),
+            ("2026-04-15T16:22:30+02:00", Some("2026-04-15T14:22:30Z")),
+            ("2026-04-15T14:22:30+0000", Some("2026-04-15T14:22:30Z")),
+            ("2026-04-15T09:52:30.5-0430", Some("2026-04-15T14:22:30.5Z")),
+            ("2026-02-30T00:00:00Z", None),
+            ("2026-04-15T14:22:30+00", None),
+            ("2026-04-15T14:22:30+00000", None),
+            ("2026-04-15T14:22:3000", None),
+            ("yesterday", None),
+            ("é", None),
+            ("+0000", None),
+            ("", None),
+        ] {
+            assert_eq!(rfc3339_time(text).and_then(rfc3339).as_deref(), expected, "{text}");
+        }
     }
 
     #[test]
@@ -241,13 +267,5 @@ mod tests {
         assert_eq!(rfc3339_milliseconds(time), "2025-01-11T16:00:00.007Z");
         let elsewhere = time.to_offset(UtcOffset::from_hms(2, 0, 0).unwrap());
         assert_eq!(rfc3339_milliseconds(elsewhere), "2025-01-11T16:00:00.007Z");
-    }
-
-    #[test]
-    fn a_currency_is_an_iso_code_or_absent() {
-        let code = |text: &'static str| amount(Some("1".into()), Unit::Minor, Some(text.into())).unwrap().currency;
-        assert_eq!(code("usd").as_deref(), Some("USD"));
-        assert_eq!(code("8c43ece8-99b0-4877-aed3-2170d2deb4bf"), None);
-        assert_eq!(amount(None, Unit::Minor, Some("USD".into())), None);
     }
 }

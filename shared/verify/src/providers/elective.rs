@@ -1,51 +1,44 @@
-//! Elective Commerce: <https://elective-docs.pages.dev/webhooks>
+//! Elective Commerce.
 
 use hookgate_event::{EventType, Unit};
 
-use super::Provider;
-use crate::{
-    Encoding, Hash, Layout, Scheme, Unreadable,
-    json::Object,
-    reading::{Facts, Identity, amount, unix_time},
-};
+use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use crate::Scheme;
 
-/// Elective Commerce. Times are Unix seconds, amounts are in minor units; the signing secret is used whole, `whsec_`
-/// included.
+/// Elective Commerce. The signing secret is used whole, `whsec_` included.
 pub static PROVIDER: Provider = Provider {
     name: "elective",
+    title: "Elective Commerce",
+    documentation: "https://elective-docs.pages.dev/webhooks",
     rejected_status: 401,
-    setting: "",
-    modes: &[(
-        "",
-        &[Scheme {
-            name: "v1",
-            hash: Hash::Sha256,
-            encoding: Encoding::Hex,
-            layout: Layout::Header("x-e-commerce-signature"),
-        }],
-    )],
-    dynamic_delivery: &[],
+    setting: None,
+    modes: &[("", &[Scheme::header("x-e-commerce-signature")])],
+    fields: Fields {
+        name: "event",
+        time: "created_at",
+        time_format: TimeFormat::Unix,
+        object: "data",
+        resource: &[("customer", &["customer_id", "id"]), ("", &["orderId", "id"])],
+        amount: &["total"],
+        unit: Unit::Minor,
+        currency: &["currency"],
+        customer: &["customer_id"],
+        status: &["status"],
+    },
+    identity: Identity::Id("id"),
     events: &[
         ("order.created", EventType::OrderCreated),
         ("order.paid", EventType::OrderPaid),
         ("order.fulfilled", EventType::OrderFulfilled),
         ("customer.created", EventType::CustomerCreated),
     ],
-    payload: &["data"],
-    read,
+    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[] },
+    registration: Registration {
+        steps: &[
+            "In Elective Commerce open **Dashboard > Developers > Webhooks** and add the endpoint `{url}`.",
+            "Subscribe to all events with the wildcard `*`, or select the ones you need: {events}.",
+            "Copy the signing secret that the dashboard shows. It begins with `whsec_`, and that is part of it.",
+        ],
+        call: None,
+    },
 };
-
-fn read<'d>(envelope: &Object<'d>, data: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    let name = envelope.get("event").ok_or(Unreadable::EventName)?;
-    let about_a_customer = crate::json::string(name).is_some_and(|name| name.starts_with("customer."));
-    let resource = if about_a_customer { "customer_id" } else { "orderId" };
-    Ok(Facts {
-        name,
-        identity: Identity::given(envelope, "id")?,
-        resource_id: data.id(resource).or_else(|| data.id("id")),
-        amount: amount(data.decimal("total"), Unit::Minor, data.string("currency")),
-        customer: data.id("customer_id"),
-        status: data.string("status"),
-        time: unix_time(envelope.integer("created_at"), 1),
-    })
-}

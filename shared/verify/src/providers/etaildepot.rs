@@ -1,29 +1,31 @@
-//! Etail Depot: <https://etaildepot.com/Pages/docs/webhooks>
+//! Etail Depot.
 
 use hookgate_event::{EventType, Unit};
 
-use super::Provider;
-use crate::{
-    Encoding, Hash, Layout, Scheme, Unreadable,
-    json::Object,
-    reading::{Facts, Identity, amount, unix_time},
-};
+use super::{Call, Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use crate::Scheme;
 
-/// Etail Depot. Expects 400 for a wrong signature; times are Unix seconds, amounts are in minor units.
+/// Etail Depot. A customer is documented as an object; a bare id costs nothing to understand.
 pub static PROVIDER: Provider = Provider {
     name: "etaildepot",
+    title: "Etail Depot",
+    documentation: "https://etaildepot.com/Pages/docs/webhooks",
     rejected_status: 400,
-    setting: "",
-    modes: &[(
-        "",
-        &[Scheme {
-            name: "v1",
-            hash: Hash::Sha256,
-            encoding: Encoding::Hex,
-            layout: Layout::Header("etail-signature"),
-        }],
-    )],
-    dynamic_delivery: &[],
+    setting: None,
+    modes: &[("", &[Scheme::header("etail-signature")])],
+    fields: Fields {
+        name: "type",
+        time: "created",
+        time_format: TimeFormat::Unix,
+        object: "data.object",
+        resource: &[("", &["id"])],
+        amount: &["amount"],
+        unit: Unit::Minor,
+        currency: &["currency"],
+        customer: &["customer.id", "customer"],
+        status: &["status"],
+    },
+    identity: Identity::Id("id"),
     events: &[
         ("payment.succeeded", EventType::PaymentSucceeded),
         ("payment.failed", EventType::PaymentFailed),
@@ -35,20 +37,15 @@ pub static PROVIDER: Provider = Provider {
         ("card.issued", EventType::CardIssued),
         ("transaction.created", EventType::TransactionCreated),
     ],
-    payload: &["data", "object"],
-    read,
+    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[] },
+    registration: Registration {
+        steps: &[
+            "Create the endpoint by the platform's API, with the API key in `ETAILDEPOT_API_KEY`:\n\n\
+             ```sh\nhookgate register etaildepot --url {url} --secret-file etaildepot.json\n```\n\n\
+             It subscribes to every event, or to those that you name with `--event`: {events}.",
+            "What the API answers is not documented. If there is one signing secret in the answer, the file holds it; else it \
+             holds the whole answer: look there and in the dashboard.",
+        ],
+        call: Some(Call { url: "https://api.etaildepot.com/v2/webhooks", key: "ETAILDEPOT_API_KEY" }),
+    },
 };
-
-fn read<'d>(envelope: &Object<'d>, object: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    // Documented as an object; a bare id costs nothing to understand.
-    let customer = object.object("customer").map_or_else(|| object.id("customer"), |customer| customer.id("id"));
-    Ok(Facts {
-        name: envelope.get("type").ok_or(Unreadable::EventName)?,
-        identity: Identity::given(envelope, "id")?,
-        resource_id: object.id("id"),
-        amount: amount(object.decimal("amount"), Unit::Minor, object.string("currency")),
-        customer,
-        status: object.string("status"),
-        time: unix_time(envelope.integer("created"), 1),
-    })
-}

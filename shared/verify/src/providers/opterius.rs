@@ -1,23 +1,36 @@
-//! Opterius Commerce: <https://opterius.com/docs/en/commerce/api/webhooks>
+//! Opterius Commerce.
 
 use hookgate_event::{EventType, Unit};
 
-use super::Provider;
-use crate::{
-    Encoding, Hash, Layout, Remainder, Scheme, Unreadable,
-    json::Object,
-    reading::{Facts, Identity, amount, rfc3339_time},
-};
+use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use crate::{Form, Piece, Place, Scheme};
 
 /// Opterius Commerce. Signs the body and puts the signature into that same body, so it can only have signed the body
-/// with the signature left out: `OPTERIUS_SIGNED` says how. One reading is active at a time. Accepting both would let
-/// a captured signature be replayed with its signed text nested as `data`. Times are RFC 3339, amounts are in minor units.
+/// with the signature left out: the setting says how. One reading is active at a time. Accepting both would let a
+/// captured signature be replayed with its signed text nested as the payload.
 pub static PROVIDER: Provider = Provider {
     name: "opterius",
+    title: "Opterius Commerce",
+    documentation: "https://opterius.com/docs/en/commerce/api/webhooks",
     rejected_status: 401,
-    setting: "OPTERIUS_SIGNED",
-    modes: &[("without", &[scheme(Remainder::Without)]), ("empty", &[scheme(Remainder::Emptied)])],
-    dynamic_delivery: &[],
+    setting: Some("OPTERIUS_SIGNED"),
+    modes: &[
+        ("without", &[Scheme { name: "without", signed: &[Piece::BodyWithoutSignature], ..IN_THE_BODY }]),
+        ("empty", &[Scheme { name: "empty", signed: &[Piece::BodyWithEmptySignature], ..IN_THE_BODY }]),
+    ],
+    fields: Fields {
+        name: "event",
+        time: "timestamp",
+        time_format: TimeFormat::Rfc3339,
+        object: "data",
+        resource: &[("", &["id"])],
+        amount: &["total"],
+        unit: Unit::Minor,
+        currency: &["currency_code"],
+        customer: &["client_id"],
+        status: &["status"],
+    },
+    identity: Identity::Together(&["event", "data.id", "timestamp"]),
     events: &[
         ("invoice.created", EventType::InvoiceCreated),
         ("invoice.paid", EventType::InvoicePaid),
@@ -27,30 +40,17 @@ pub static PROVIDER: Provider = Provider {
         ("domain.renewed", EventType::DomainRenewed),
         ("order.completed", EventType::OrderCompleted),
     ],
-    payload: &["data"],
-    read,
+    deliveries: Deliveries { deadline: Some(10), retries: Retries::After(&[60, 300, 1800]), not_a_webhook: &[] },
+    registration: Registration {
+        steps: &[
+            "Choose a signing secret: `openssl rand -hex 32` prints one. Store it as step 5 says before you go on.",
+            "In Opterius Commerce go to **Admin → Settings → Webhooks** and click **Add Endpoint**.",
+            "Enter the URL `{url}`, which must be publicly accessible via HTTPS, and the shared secret.",
+            "Choose **All Events**, or select the ones you need: {events}. Click **Save**.",
+        ],
+        call: None,
+    },
 };
 
-const fn scheme(remainder: Remainder) -> Scheme {
-    Scheme {
-        name: match remainder {
-            Remainder::Without => "without",
-            Remainder::Emptied => "empty",
-        },
-        hash: Hash::Sha256,
-        encoding: Encoding::PrefixedHex("sha256="),
-        layout: Layout::Member("signature", remainder),
-    }
-}
-
-fn read<'d>(envelope: &Object<'d>, data: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    Ok(Facts {
-        name: envelope.get("event").ok_or(Unreadable::EventName)?,
-        identity: Identity::composite(envelope, data)?,
-        resource_id: data.id("id"),
-        amount: amount(data.decimal("total"), Unit::Minor, data.string("currency_code")),
-        customer: data.id("client_id"),
-        status: data.string("status"),
-        time: rfc3339_time(envelope.string("timestamp")),
-    })
-}
+const IN_THE_BODY: Scheme =
+    Scheme { place: Place::Member("signature"), form: Form::Prefix("sha256="), ..Scheme::header("") };

@@ -1,27 +1,34 @@
-//! Shoppex: <https://docs.shoppex.io/api-reference/webhooks/overview>,
-//! V2 signatures: <https://docs.shoppex.io/api-reference/webhooks/signature-migration>
+//! Shoppex.
 
 use hookgate_event::{EventType, Unit};
 
-use super::Provider;
-use crate::{
-    Encoding, Hash, Layout, Scheme, Unreadable,
-    json::Object,
-    reading::{Facts, Identity, amount, unix_time},
-};
+use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use crate::{FieldsForm, Form, Hash, Piece, Scheme, Time};
 
-/// Shoppex. Where the V2 signature is there, V2 alone decides, for 300 seconds; `SHOPPEX_REQUIRE_V2=true` refuses V1
-/// altogether. Times are Unix seconds, amounts are decimals in major units.
+/// Shoppex. The V2 scheme is documented at <https://docs.shoppex.io/api-reference/webhooks/signature-migration>.
 ///
-/// The idempotency key is the body's hash under both: under V1 the delivery id is unsigned, and a key that differed
+/// The content is the identity under both schemes: under V1 the delivery id is unsigned, and a key that differed
 /// between V1 and V2 would let a replay in whose V2 headers were stripped.
 pub static PROVIDER: Provider = Provider {
     name: "shoppex",
+    title: "Shoppex",
+    documentation: "https://docs.shoppex.io/api-reference/webhooks/overview",
     rejected_status: 401,
-    setting: "SHOPPEX_REQUIRE_V2",
+    setting: Some("SHOPPEX_REQUIRE_V2"),
     modes: &[("false", &[V2, V1]), ("true", &[V2])],
-    // Shoppex stores the answer to these as what the buyer bought.
-    dynamic_delivery: &["x-shoppex-delivery-id", "x-shoppex-idempotency-key"],
+    fields: Fields {
+        name: "event",
+        time: "created_at",
+        time_format: TimeFormat::Unix,
+        object: "data",
+        resource: &[("", &["uniqid", "id"])],
+        amount: &["total"],
+        unit: Unit::Major,
+        currency: &["currency"],
+        customer: &["customer_id"],
+        status: &["status"],
+    },
+    identity: Identity::Content,
     events: &[
         ("order:created", EventType::OrderCreated),
         ("order:created:product", EventType::OrderCreatedProduct),
@@ -37,35 +44,52 @@ pub static PROVIDER: Provider = Provider {
         ("order:disputed", EventType::OrderDisputed),
         ("order:disputed:product", EventType::OrderDisputedProduct),
         ("subscription:created", EventType::SubscriptionCreated),
+        ("subscription:created:product", EventType::SubscriptionCreatedProduct),
+        ("subscription:trial:started", EventType::SubscriptionTrialStarted),
+        ("subscription:trial:started:product", EventType::SubscriptionTrialStartedProduct),
+        ("subscription:trial:ended", EventType::SubscriptionTrialEnded),
+        ("subscription:trial:ended:product", EventType::SubscriptionTrialEndedProduct),
+        ("subscription:updated", EventType::SubscriptionUpdated),
+        ("subscription:updated:product", EventType::SubscriptionUpdatedProduct),
+        ("subscription:renewed", EventType::SubscriptionRenewed),
+        ("subscription:renewed:product", EventType::SubscriptionRenewedProduct),
+        ("subscription:upcoming", EventType::SubscriptionUpcoming),
+        ("subscription:upcoming:product", EventType::SubscriptionUpcomingProduct),
         ("subscription:cancelled", EventType::SubscriptionCancelled),
+        ("subscription:cancelled:product", EventType::SubscriptionCancelledProduct),
+        ("product:created", EventType::ProductCreated),
+        ("product:edited", EventType::ProductUpdated),
+        ("product:stock", EventType::ProductStockChanged),
+        ("product:dynamic", EventType::ProductDynamic),
+        ("query:created", EventType::QueryCreated),
+        ("query:replied", EventType::QueryReplied),
+        ("feedback:received", EventType::FeedbackReceived),
     ],
-    payload: &["data"],
-    read,
+    deliveries: Deliveries {
+        deadline: Some(30),
+        retries: Retries::After(&[300, 1800, 7200, 86400]),
+        // Requests for a dynamic product. Shoppex hands their answer to the buyer as the goods.
+        not_a_webhook: &["x-shoppex-delivery-id", "x-shoppex-idempotency-key"],
+    },
+    registration: Registration {
+        steps: &[
+            "In Shoppex open **Settings → Webhooks** and click **Add Endpoint**.",
+            "Enter the URL `{url}`.",
+            "Select the events you need, at most 12 for one webhook; there are no wildcards. Each of these has a type of its \
+             own here: {events}. An order can send both `order:paid` and `order:paid:product`: choose one, or do not fulfil \
+             twice.",
+            "Copy the endpoint's signing secret. (Not that of a dynamic delivery: such requests are rejected here.)",
+        ],
+        call: None,
+    },
 };
 
 const V2: Scheme = Scheme {
     name: "v2",
-    hash: Hash::Sha256,
-    encoding: Encoding::Hex,
-    layout: Layout::StampedHeader {
-        signature: "x-shoppex-signature-v2",
-        delivery_id: "x-shoppex-delivery",
-        timestamp: "x-shoppex-timestamp",
-        tolerance: 300,
-    },
+    form: Form::Fields(FieldsForm { marker: "v1", time: "t", signature: "h", ..FieldsForm::EQUALS_COMMA }),
+    signed: &[Piece::Header("x-shoppex-delivery"), Piece::Text("."), Piece::Timestamp, Piece::Text("."), Piece::Body],
+    time: Some(Time { header: Some("x-shoppex-timestamp"), tolerance: 300 }),
+    ..Scheme::header("x-shoppex-signature-v2")
 };
 
-const V1: Scheme =
-    Scheme { name: "v1", hash: Hash::Sha512, encoding: Encoding::Hex, layout: Layout::Header("x-shoppex-signature") };
-
-fn read<'d>(envelope: &Object<'d>, data: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    Ok(Facts {
-        name: envelope.get("event").ok_or(Unreadable::EventName)?,
-        identity: Identity::Content,
-        resource_id: data.id("uniqid").or_else(|| data.id("id")),
-        amount: amount(data.decimal("total"), Unit::Major, data.string("currency")),
-        customer: data.id("customer_id"),
-        status: data.string("status"),
-        time: unix_time(envelope.integer("created_at"), 1),
-    })
-}
+const V1: Scheme = Scheme { hash: Hash::Sha512, ..Scheme::header("x-shoppex-signature") };

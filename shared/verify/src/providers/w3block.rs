@@ -1,31 +1,32 @@
-//! W3block: <https://w3block.gitbook.io/w3block-eng/dev-docs/api/commerce-api-services/webhooks>
+//! W3block.
 
 use hookgate_event::{EventType, Unit};
 
-use super::Provider;
-use crate::{
-    Encoding, Hash, Layout, Scheme, Unreadable,
-    json::Object,
-    reading::{Facts, Identity, amount, unix_time},
-};
+use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use crate::{Encoding, Scheme};
 
-/// W3block. Does not document how the signature is spelled, so hex and base64 are understood, told apart by length.
-/// Times are Unix milliseconds, amounts are decimals in major units. Its `currencyId` is a UUID of its own and no ISO 4217
-/// code: amounts come without a currency.
+/// W3block. How a signature is encoded is not documented, so both ways are understood. `currencyId` is a UUID of the
+/// platform's own and not an ISO 4217 code: amounts come without a currency.
 pub static PROVIDER: Provider = Provider {
     name: "w3block",
+    title: "W3block",
+    documentation: "https://w3block.gitbook.io/w3block-eng/dev-docs/api/commerce-api-services/webhooks",
     rejected_status: 401,
-    setting: "",
-    modes: &[(
-        "",
-        &[Scheme {
-            name: "v1",
-            hash: Hash::Sha256,
-            encoding: Encoding::HexOrBase64,
-            layout: Layout::Header("x-w3block-commerce-signature"),
-        }],
-    )],
-    dynamic_delivery: &[],
+    setting: None,
+    modes: &[("", &[Scheme { encoding: Encoding::HexOrBase64, ..Scheme::header("x-w3block-commerce-signature") }])],
+    fields: Fields {
+        name: "event",
+        time: "timestamp",
+        time_format: TimeFormat::Unix,
+        object: "data",
+        resource: &[("", &["id"])],
+        amount: &["currencyAmount"],
+        unit: Unit::Major,
+        currency: &[],
+        customer: &["userId"],
+        status: &["status"],
+    },
+    identity: Identity::Together(&["event", "data.id", "timestamp"]),
     events: &[
         ("order.created", EventType::OrderCreated),
         ("order.concluded", EventType::OrderCompleted),
@@ -33,18 +34,16 @@ pub static PROVIDER: Provider = Provider {
         ("order.expired", EventType::OrderExpired),
         ("order.cancelled", EventType::OrderCancelled),
     ],
-    payload: &["data"],
-    read,
+    deliveries: Deliveries { deadline: None, retries: Retries::Times(5), not_a_webhook: &[] },
+    registration: Registration {
+        steps: &[
+            "Create the configuration by the platform's API, as one of the roles administrator, admin, superAdmin or \
+             integration: POST `{\"webhookUrl\": \"{url}\", \"maxRetries\": 5}` to \
+             `https://commerce.w3block.io/admin/companies/$COMPANY_ID/webhooks-configurations`, with the header \
+             `Authorization: Bearer $W3BLOCK_TOKEN`.",
+            "There are no events to choose; all are sent: {events}.",
+            "Take `signatureKey` from the answer. It is generated, and cannot be changed.",
+        ],
+        call: None,
+    },
 };
-
-fn read<'d>(envelope: &Object<'d>, data: &Object<'d>) -> Result<Facts<'d>, Unreadable> {
-    Ok(Facts {
-        name: envelope.get("event").ok_or(Unreadable::EventName)?,
-        identity: Identity::composite(envelope, data)?,
-        resource_id: data.id("id"),
-        amount: amount(data.decimal("currencyAmount"), Unit::Major, None),
-        customer: data.id("userId"),
-        status: data.string("status"),
-        time: unix_time(envelope.integer("timestamp"), 1000),
-    })
-}

@@ -1,198 +1,325 @@
-//! A signed delivery that a test can spoil, for every provider in every mode.
+//! A signed delivery that a test can spoil, for every platform in every mode.
+
+use std::{fmt, ops::Range};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
 use hookgate_verify::{
-    Account, Authenticated, Delivery, Encoding, Layout, Reading, Rejection, Scheme, Secrets, Unreadable, Verifier,
-    providers::Provider, sender,
+    Account, Authenticated, Delivery, Encoding, Hash, Inspection, KeyForm, Reading, Rejection, Scheme, Secrets,
+    Unreadable, Verifier,
+    providers::{self, Identity, Paths, Provider, TimeFormat},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sha2::Sha256;
+use sha2::{Sha256, Sha512};
 use time::OffsetDateTime;
 
-use self::Mode::{
-    Elective, EtailDepot, OpteriusEmpty, OpteriusWithout, ShoppexOnlyV2, ShoppexV1, ShoppexV2, W3blockBase64,
-    W3blockHex,
-};
+use crate::invented;
 
-/// The account's current secret.
-pub const CURRENT: &str = "whsec_current-7Q";
+/// The account's current secret. See [`Case::secret`] for how a platform writes it.
+pub const CURRENT: &str = "current-7Q";
 /// The account's previous secret, still alive.
-pub const PREVIOUS: &str = "whsec_previous-4K";
-/// The secret of another account of the same provider.
-pub const EU_SHOP: &str = "whsec_eu-shop-9X";
+pub const PREVIOUS: &str = "previous-4K";
+/// The secret of another account of the same platform.
+pub const EU_SHOP: &str = "eu-shop-9X";
 
-/// When every delivery is received, in Unix seconds: the time in Shoppex' published example.
+/// When every delivery is received, in Unix seconds.
 pub const NOW: u64 = 1_773_504_000;
-/// The delivery id in Shoppex' published example.
+/// Every delivery's id, where the scheme signs one.
 pub const DELIVERY_ID: &str = "whd_abc123";
+/// A member of the payload that no platform reads.
+pub const NOTE: &str = "of-the-test";
 
-/// One provider under one of its settings, and one of the signatures that it then accepts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    Elective,
-    /// V1 where V2 is accepted too.
-    ShoppexV1,
-    /// V2 where V1 is accepted too.
-    ShoppexV2,
-    /// V2 under `SHOPPEX_REQUIRE_V2=true`.
-    ShoppexOnlyV2,
-    EtailDepot,
-    OpteriusWithout,
-    OpteriusEmpty,
-    W3blockHex,
-    W3blockBase64,
+/// One platform under one of its settings, one of the schemes that it then accepts, and one of the scheme's encodings.
+#[derive(Clone, Copy)]
+pub struct Case {
+    pub provider: &'static Provider,
+    /// The position in [`Provider::modes`].
+    pub mode: usize,
+    pub scheme: &'static Scheme,
+    /// Whether the signature is written in base64; else in hex.
+    pub base64: bool,
 }
 
-pub const ALL: &[Mode] = &[
-    Elective,
-    ShoppexV1,
-    ShoppexV2,
-    ShoppexOnlyV2,
-    EtailDepot,
-    OpteriusWithout,
-    OpteriusEmpty,
-    W3blockHex,
-    W3blockBase64,
-];
+/// The platforms that there are, and those that only the tests know.
+pub fn platforms() -> impl Iterator<Item = &'static Provider> {
+    providers::ALL.iter().chain(invented::ALL).copied()
+}
 
-impl Mode {
-    /// The provider's name, the setting's value, and the position of the scheme that signs.
-    fn facts(self) -> (&'static str, Option<&'static str>, usize) {
-        match self {
-            Elective => ("elective", None, 0),
-            ShoppexV1 => ("shoppex", None, 1),
-            ShoppexV2 => ("shoppex", Some("false"), 0),
-            ShoppexOnlyV2 => ("shoppex", Some("true"), 0),
-            EtailDepot => ("etaildepot", None, 0),
-            OpteriusWithout => ("opterius", None, 0),
-            OpteriusEmpty => ("opterius", Some("empty"), 0),
-            W3blockHex | W3blockBase64 => ("w3block", None, 0),
+/// Every case of every platform.
+pub fn cases() -> Vec<Case> {
+    platforms().flat_map(cases_of).collect()
+}
+
+pub fn cases_of(provider: &'static Provider) -> impl Iterator<Item = Case> {
+    let schemes = provider
+        .modes
+        .iter()
+        .enumerate()
+        .flat_map(|(mode, (_, schemes))| schemes.iter().map(move |scheme| (mode, scheme)));
+    schemes.flat_map(move |(mode, scheme)| {
+        let encodings: &[bool] = match scheme.encoding {
+            Encoding::Hex => &[false],
+            Encoding::Base64 => &[true],
+            Encoding::HexOrBase64 => &[false, true],
+        };
+        encodings.iter().map(move |&base64| Case { provider, mode, scheme, base64 })
+    })
+}
+
+impl Case {
+    pub fn verifier(self) -> Verifier {
+        let (value, _) = self.provider.modes[self.mode];
+        Verifier::new(self.provider, |name| {
+            assert_eq!(Some(name), self.provider.setting);
+            Some(value.to_owned())
+        })
+        .expect("a value that the setting has")
+    }
+
+    /// The schemes that are accepted beside this one and looked for after it.
+    pub fn older(self) -> impl Iterator<Item = Case> {
+        self.beside().skip_while(move |case| case.scheme.name != self.scheme.name).skip(1)
+    }
+
+    /// The schemes that are looked for before this one.
+    pub fn newer(self) -> impl Iterator<Item = Case> {
+        self.beside().take_while(move |case| case.scheme.name != self.scheme.name)
+    }
+
+    fn beside(self) -> impl Iterator<Item = Case> {
+        let (_, schemes) = self.provider.modes[self.mode];
+        schemes.iter().map(move |scheme| Case { scheme, base64: scheme.encoding == Encoding::Base64, ..self })
+    }
+
+    /// How the platform writes the secret of this name.
+    pub fn secret(self, name: &str) -> String {
+        match self.key_prefix() {
+            None => format!("whsec_{name}"),
+            Some(prefix) => format!("{prefix}{}", BASE64.encode(name)),
         }
     }
 
-    pub fn verifier(self) -> Verifier {
-        let (provider, value, _) = self.facts();
-        let provider = Provider::named(provider).expect("a provider of this name");
-        Verifier::new(provider, |name| value.filter(|_| name == provider.setting).map(str::to_owned))
-            .expect("a value that the setting has")
-    }
-
-    pub fn scheme(self) -> &'static Scheme {
-        &self.verifier().schemes()[self.facts().2]
-    }
-
-    /// A small readable body, as (member, raw JSON) in the provider's order.
-    pub fn envelope(self) -> Envelope {
-        Envelope(match self {
-            Elective => vec![
-                ("id", r#""evt_1""#.into()),
-                ("event", r#""order.paid""#.into()),
-                ("created_at", "1736611200".into()),
-                (
-                    "data",
-                    r#"{"orderId":"8f3e","total":5500,"currency":"USD","customer_id":"c1","note":"hello"}"#.into(),
-                ),
-            ],
-            ShoppexV1 | ShoppexV2 | ShoppexOnlyV2 => vec![
-                ("event", r#""order:paid""#.into()),
-                (
-                    "data",
-                    r#"{"uniqid":"8f3e","total":49.99,"currency":"USD","customer_id":"c1","note":"hello"}"#.into(),
-                ),
-                ("created_at", "1705318200".into()),
-            ],
-            EtailDepot => vec![
-                ("id", r#""evt_1""#.into()),
-                ("type", r#""payment.succeeded""#.into()),
-                ("created", "1640995200".into()),
-                (
-                    "data",
-                    r#"{"object":{"id":"8f3e","amount":10000,"currency":"USD","customer":{"id":"c1"},"note":"hello"}}"#
-                        .into(),
-                ),
-            ],
-            OpteriusWithout | OpteriusEmpty => vec![
-                ("event", r#""invoice.paid""#.into()),
-                ("timestamp", r#""2026-04-15T14:22:30Z""#.into()),
-                ("signature", r#""""#.into()),
-                ("data", r#"{"id":305,"total":2200,"currency_code":"USD","client_id":42,"note":"hello"}"#.into()),
-            ],
-            W3blockHex | W3blockBase64 => vec![
-                ("data", r#"{"id":"8f3e","userId":"c1","currencyAmount":"1.2","note":"hello"}"#.into()),
-                ("event", r#""order.created""#.into()),
-                ("timestamp", "1666201874688".into()),
-            ],
+    /// What stands before a key in base64, for a platform one of whose schemes has such keys.
+    pub fn key_prefix(self) -> Option<&'static str> {
+        self.provider.schemes().find_map(|scheme| match scheme.key {
+            KeyForm::Base64(prefix) => Some(prefix),
+            KeyForm::Text => None,
         })
     }
 
-    /// The member that names the event.
-    pub fn name_member(self) -> &'static str {
-        if self == EtailDepot { "type" } else { "event" }
-    }
-
-    /// The member that tells the time.
-    pub fn time_member(self) -> &'static str {
-        match self {
-            Elective | ShoppexV1 | ShoppexV2 | ShoppexOnlyV2 => "created_at",
-            EtailDepot => "created",
-            OpteriusWithout | OpteriusEmpty | W3blockHex | W3blockBase64 => "timestamp",
+    /// The HMAC's key for this secret.
+    pub fn key(self, secret: &str) -> Vec<u8> {
+        match self.scheme.key {
+            KeyForm::Text => secret.as_bytes().to_vec(),
+            KeyForm::Base64(prefix) => BASE64.decode(secret.strip_prefix(prefix).unwrap()).unwrap(),
         }
     }
 
-    /// `payload` where the provider keeps what the event is about.
-    pub fn data(self, payload: &str) -> String {
-        if self == EtailDepot { format!(r#"{{"object":{payload}}}"#) } else { payload.to_owned() }
+    /// Whether the member that holds the signature is signed too, with `""` for its value.
+    pub fn signs_its_place(self) -> bool {
+        let Some(member) = self.scheme.signature_member() else { return false };
+        let body = format!(r#"{{"{member}":"x"}}"#);
+        self.scheme.signed_body(body.as_bytes()).unwrap().concat() != b"{}"
     }
 
-    /// The text around the MAC, where the signature stands.
-    fn prefix(self) -> String {
-        match (self.scheme().layout, self.scheme().encoding) {
-            (Layout::StampedHeader { .. }, _) => format!("v1,t={NOW},h="),
-            (_, Encoding::PrefixedHex(prefix)) => prefix.to_owned(),
-            _ => String::new(),
+    pub fn event_name(self) -> &'static str {
+        self.provider.events[0].0
+    }
+
+    /// A small readable body.
+    pub fn body(self) -> Body {
+        self.body_of(self.event_name())
+    }
+
+    /// A small readable body of an event of this name, built from what the platform's data says.
+    pub fn body_of(self, name: &str) -> Body {
+        let fields = &self.provider.fields;
+        let mut body = Body::default().with(fields.name, quoted(name)).with(fields.time, self.time());
+        if let Some(member) = self.scheme.signature_member() {
+            body = body.with(member, "\"\"");
+        }
+        body = body.with(fields.object, "{}");
+        for path in self.id_paths() {
+            body = body.with(path, "\"8f3e\"");
+        }
+        let facts = [
+            (fields.amount, "5500"),
+            (fields.currency, "\"USD\""),
+            (fields.status, "\"paid\""),
+            (fields.customer, "\"c1\""),
+            (fields.resource_paths(self.provider.kind(name)), "\"8f3e\""),
+        ];
+        for (paths, value) in facts {
+            if let Some(path) = paths.first() {
+                body = body.with(&self.inside(path), value);
+            }
+        }
+        body.with(&self.inside(NOTE), "\"hello\"")
+    }
+
+    /// The same body with this value for the object that the event is about.
+    pub fn about(self, object: impl Into<String>) -> Body {
+        self.body().with(self.provider.fields.object, object)
+    }
+
+    /// The path in the envelope of what this path leads to in the object.
+    pub fn inside(self, path: &str) -> String {
+        format!("{}.{path}", self.provider.fields.object)
+    }
+
+    /// The paths in the envelope of the ids that are the event's identity, or part of it.
+    pub fn id_paths(self) -> Vec<&'static str> {
+        let fields = &self.provider.fields;
+        match &self.provider.identity {
+            Identity::Id(path) => vec![path],
+            Identity::Together(paths) => {
+                paths.iter().copied().filter(|path| *path != fields.name && *path != fields.time).collect()
+            }
+            Identity::SignedHeader(_) | Identity::Content => Vec::new(),
         }
     }
 
-    fn spell(self, mac: &[u8]) -> String {
-        if self == W3blockBase64 { BASE64.encode(mac) } else { hex::encode(mac) }
+    pub fn is_own_id(self) -> bool {
+        matches!(self.provider.identity, Identity::Id(_))
+    }
+
+    pub fn is_together(self) -> Option<Paths> {
+        if let Identity::Together(paths) = self.provider.identity { Some(paths) } else { None }
+    }
+
+    /// 2025-01-11T16:00:00Z as the platform writes it.
+    pub fn time(self) -> &'static str {
+        match self.provider.fields.time_format {
+            TimeFormat::Unix => "1736611200",
+            TimeFormat::Rfc3339 => "\"2025-01-11T16:00:00Z\"",
+        }
+    }
+
+    /// The bytes of a MAC.
+    pub fn length(self) -> usize {
+        if self.scheme.hash == Hash::Sha256 { 32 } else { 64 }
+    }
+
+    pub fn spell(self, mac: &[u8]) -> String {
+        if self.base64 { BASE64.encode(mac) } else { hex::encode(mac) }
+    }
+
+    /// The MAC by other code than the crate's own.
+    pub fn mac(self, key: &[u8], text: &[u8]) -> Vec<u8> {
+        fn mac<M: Mac + KeyInit>(key: &[u8], text: &[u8]) -> Vec<u8> {
+            <M as KeyInit>::new_from_slice(key).unwrap().chain_update(text).finalize().into_bytes().to_vec()
+        }
+        match self.scheme.hash {
+            Hash::Sha256 => mac::<Hmac<Sha256>>(key, text),
+            Hash::Sha512 => mac::<Hmac<Sha512>>(key, text),
+        }
     }
 }
 
-/// The members of a body, each as raw JSON.
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mode, _) = self.provider.modes[self.mode];
+        let encoding = if self.base64 { "base64" } else { "hex" };
+        write!(f, "{} {mode:?} {} in {encoding}", self.provider.name, self.scheme.name)
+    }
+}
+
+/// A JSON object, its values as they are written.
+#[derive(Clone, Default)]
+pub struct Body(Vec<(String, Node)>);
+
 #[derive(Clone)]
-pub struct Envelope(Vec<(&'static str, String)>);
+enum Node {
+    Raw(String),
+    Object(Body),
+}
 
-impl Envelope {
-    /// Gives the member this value; a new member stands at the end.
-    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        match self.0.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value.into(),
-            None => self.0.push((name, value.into())),
+impl Body {
+    /// Puts this value at a dotted path; what is new stands at the end of its object.
+    pub fn with(mut self, path: &str, value: impl Into<String>) -> Self {
+        self.put(path, value.into());
+        self
+    }
+
+    fn put(&mut self, path: &str, value: String) {
+        let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+        let at = self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.0.push((name.to_owned(), Node::Object(Body::default())));
+            self.0.len() - 1
+        });
+        let node = &mut self.0[at].1;
+        match (rest, node) {
+            (None, node) => *node = Node::Raw(value),
+            (Some(rest), Node::Object(inner)) => inner.put(rest, value),
+            (Some(rest), node) => {
+                let mut inner = Body::default();
+                inner.put(rest, value);
+                *node = Node::Object(inner);
+            }
         }
+    }
+
+    pub fn without(mut self, path: &str) -> Self {
+        self.remove(path);
         self
     }
 
-    /// Adds the member even where there is one of its name.
-    pub fn and(mut self, name: &'static str, value: &str) -> Self {
-        self.0.push((name, value.to_owned()));
+    fn remove(&mut self, path: &str) {
+        match path.split_once('.') {
+            None => self.0.retain(|(known, _)| known != path),
+            Some((name, rest)) => {
+                for (known, node) in &mut self.0 {
+                    if let Node::Object(inner) = node
+                        && known == name
+                    {
+                        inner.remove(rest);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Adds the member at the top even where there is one of its name.
+    pub fn and(mut self, name: &str, value: &str) -> Self {
+        self.0.push((name.to_owned(), Node::Raw(value.to_owned())));
         self
     }
 
-    pub fn without(mut self, name: &str) -> Self {
-        self.0.retain(|(known, _)| *known != name);
+    /// Puts the member at this place among those at the top.
+    pub fn moved(mut self, name: &str, place: usize) -> Self {
+        let from = self.0.iter().position(|(known, _)| known == name).unwrap();
+        let member = self.0.remove(from);
+        self.0.insert(place, member);
         self
+    }
+
+    pub fn members(&self) -> usize {
+        self.0.len()
     }
 
     pub fn text(&self) -> String {
-        let members: Vec<_> = self.0.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
-        format!("{{{}}}", members.join(","))
+        self.styled(["{", ",", ":", "}"])
+    }
+
+    /// The object with these marks around its members, and compact below.
+    pub fn styled(&self, [open, comma, colon, close]: [&str; 4]) -> String {
+        let members: Vec<_> = self.0.iter().map(|(name, node)| format!("\"{name}\"{colon}{}", node.text())).collect();
+        format!("{open}{}{close}", members.join(comma))
     }
 
     /// The values alone, as the array that a reader of positions would take for the same.
     pub fn array(&self) -> String {
-        let values: Vec<_> = self.0.iter().map(|(_, value)| &value[..]).collect();
+        let values: Vec<_> = self.0.iter().map(|(_, node)| node.text()).collect();
         format!("[{}]", values.join(","))
+    }
+}
+
+impl Node {
+    fn text(&self) -> String {
+        match self {
+            Node::Raw(text) => text.clone(),
+            Node::Object(inner) => inner.text(),
+        }
     }
 }
 
@@ -202,14 +329,14 @@ pub enum Outcome {
     /// Authentic by the secret at this position, and readable.
     Read(usize),
     Rejected(Rejection),
-    /// Authentic, and not what the provider documents.
+    /// Authentic, and not what the platform documents.
     Unreadable(Unreadable),
 }
 
 /// A delivery to the account `default`.
 #[derive(Clone)]
 pub struct Post {
-    pub mode: Mode,
+    pub case: Case,
     pub headers: Vec<(&'static str, Vec<u8>)>,
     pub body: Vec<u8>,
     account: &'static str,
@@ -217,46 +344,79 @@ pub struct Post {
 }
 
 impl Post {
-    /// What the provider would send.
-    pub fn signed(mode: Mode, body: impl AsRef<[u8]>) -> Self {
-        Self::signed_with(mode, mode.scheme(), CURRENT, body)
+    /// What the platform would send.
+    pub fn signed(case: Case, body: impl AsRef<[u8]>) -> Self {
+        Self::signed_by(case, &case.secret(CURRENT), body)
     }
 
-    pub fn signed_by(mode: Mode, secret: &str, body: impl AsRef<[u8]>) -> Self {
-        Self::signed_with(mode, mode.scheme(), secret, body)
+    pub fn signed_by(case: Case, secret: &str, body: impl AsRef<[u8]>) -> Self {
+        Self::signed_with(case, case.scheme, secret, body)
     }
 
-    pub fn signed_with(mode: Mode, scheme: &Scheme, secret: &str, body: impl AsRef<[u8]>) -> Self {
-        let signed = sender::sign(scheme, secret.as_bytes(), body.as_ref(), (DELIVERY_ID, NOW));
+    /// Signs by another scheme than the case's own. A body without a place for its signature gets one at its end.
+    pub fn signed_with(case: Case, scheme: &Scheme, secret: &str, body: impl AsRef<[u8]>) -> Self {
+        let mut body = body.as_ref().to_vec();
+        if let Some(member) = scheme.signature_member()
+            && find(&body, &format!("\"{member}\"")).is_none()
+        {
+            let end = body.iter().rposition(|&byte| byte == b'}').expect("an object");
+            let comma = if body[..end].ends_with(b"{") { "" } else { "," };
+            body.splice(end..end, format!("{comma}\"{member}\":\"\"").into_bytes());
+        }
+        let signed = scheme.sign(secret.as_bytes(), &body, DELIVERY_ID, NOW).expect("a place to sign, and a key");
         let headers = signed.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-        let post = Self::unsigned(mode, signed.body).carrying(headers);
-        // The sender knows hex only.
-        if mode == W3blockBase64 { post.edit(|hex| BASE64.encode(hex::decode(hex).unwrap())) } else { post }
+        let post = Self::unsigned(case, signed.body).carrying(headers);
+        // Where there is a choice the crate's own signer writes hex.
+        if case.base64 && scheme.encoding == Encoding::HexOrBase64 {
+            post.edit_signature(|hex| BASE64.encode(hex::decode(hex).unwrap()))
+        } else {
+            post
+        }
     }
 
-    pub fn unsigned(mode: Mode, body: impl Into<Vec<u8>>) -> Self {
-        let secrets = format!(r#"{{"default":["{CURRENT}","{PREVIOUS}"],"eu-shop":"{EU_SHOP}"}}"#);
-        Post { mode, headers: Vec::new(), body: body.into(), account: "default", secrets }
+    pub fn unsigned(case: Case, body: impl Into<Vec<u8>>) -> Self {
+        let [current, previous, eu_shop] = [CURRENT, PREVIOUS, EU_SHOP].map(|name| quoted(&case.secret(name)));
+        let secrets = format!(r#"{{"default":[{current},{previous}],"eu-shop":{eu_shop}}}"#);
+        Post { case, headers: Vec::new(), body: body.into(), account: "default", secrets }
     }
 
-    /// A V2 delivery with any delivery id and timestamp, rightly signed.
-    pub fn stamped(mode: Mode, id: &str, timestamp: &str) -> Self {
-        let body = mode.envelope().text();
-        let tag = hmac_sha256(CURRENT, &format!("{id}.{timestamp}.{body}"));
-        Self::unsigned(mode, body).carrying(vec![
-            ("x-shoppex-signature-v2", format!("v1,t={timestamp},h={tag}").into()),
-            ("x-shoppex-delivery", id.into()),
-            ("x-shoppex-timestamp", timestamp.into()),
-        ])
-    }
-
-    /// An Opterius body, rightly signed; `@` stands for the signature, in a member that is not the first.
-    pub fn signed_text(mode: Mode, sent: &str) -> Self {
-        let signed = match mode {
-            OpteriusWithout => sent.replace(r#","signature":"@""#, ""),
-            _ => sent.replace('@', ""),
+    /// A delivery with any delivery id and signed time, where the scheme has them, rightly signed.
+    pub fn stamped(case: Case, id: &str, time: &str) -> Self {
+        let post = Self::signed(case, case.body().text()).timed(time);
+        let post = match case.scheme.id_header() {
+            Some(header) => post.replaced(header, id),
+            None => post,
         };
-        Self::unsigned(mode, sent.replace('@', &format!("sha256={}", hmac_sha256(CURRENT, &signed))))
+        let text = case.scheme.signed_text(id, time, &post.body).unwrap();
+        let mac = case.mac(&case.key(&case.secret(CURRENT)), &text);
+        post.edit_signature(|_| case.spell(&mac))
+    }
+
+    /// The same delivery with a signature made with this key.
+    pub fn signed_with_key(case: Case, key: &[u8]) -> Self {
+        let post = Self::signed(case, case.body().text());
+        let text = case.scheme.signed_text(DELIVERY_ID, &NOW.to_string(), &post.body).unwrap();
+        let mac = case.mac(key, &text);
+        post.edit_signature(|_| case.spell(&mac))
+    }
+
+    /// Changes the signed time wherever it stands, and not the signature.
+    pub fn timed(self, time: &str) -> Self {
+        let Inspection { time: in_form, time_in_header, .. } = self.inspect();
+        let post = match in_form {
+            Some(old) => self.edit(|text| text.replacen(&old, time, 1)),
+            None => self,
+        };
+        match time_in_header {
+            Some(_) => post.timed_in_header(time),
+            None => post,
+        }
+    }
+
+    /// Changes the signed time in its header only.
+    pub fn timed_in_header(self, time: &str) -> Self {
+        let header = self.case.scheme.time.unwrap().header.unwrap();
+        self.replaced(header, time)
     }
 
     pub fn carrying(self, headers: Vec<(&'static str, Vec<u8>)>) -> Self {
@@ -271,6 +431,19 @@ impl Post {
 
     pub fn without_header(mut self, name: &str) -> Self {
         self.headers.retain(|(known, _)| *known != name);
+        self
+    }
+
+    /// Gives the header this value alone.
+    pub fn replaced(self, name: &'static str, value: impl Into<Vec<u8>>) -> Self {
+        self.without_header(name).header(name, value)
+    }
+
+    /// Adds the headers of another delivery that this one does not have.
+    pub fn beside(mut self, other: &Post) -> Self {
+        let is_new = |name: &str| self.headers.iter().all(|(known, _)| *known != name);
+        let new: Vec<_> = other.headers.iter().filter(|(name, _)| is_new(name)).cloned().collect();
+        self.headers.extend(new);
         self
     }
 
@@ -289,76 +462,68 @@ impl Post {
         Post { account, ..self }
     }
 
-    pub fn secrets(self, secrets: impl Into<String>) -> Self {
-        Post { secrets: secrets.into(), ..self }
+    pub fn secrets<S: AsRef<str>>(self, secrets: &[S]) -> Self {
+        let list: Vec<_> = secrets.iter().map(|secret| quoted(secret.as_ref())).collect();
+        Post { secrets: format!("[{}]", list.join(",")), ..self }
     }
 
-    /// The name of the header that holds the signature; none where the body does.
-    pub fn signature_header(mode: Mode) -> Option<&'static str> {
-        match mode.scheme().layout {
-            Layout::Header(name) | Layout::StampedHeader { signature: name, .. } => Some(name),
-            Layout::Member(..) => None,
-        }
+    /// What the delivery has where its scheme looks.
+    pub fn inspect(&self) -> Inspection {
+        self.case.scheme.inspect(&self.delivery().unwrap()).expect("a signature")
     }
 
-    /// The signature, with all that its header or member holds.
+    /// All that stands in the signature's place.
+    pub fn written(&self) -> String {
+        self.inspect().written
+    }
+
+    /// The signature alone; the first where there are several.
     pub fn signature(&self) -> String {
-        let mut post = self.clone();
-        let place = post.place();
-        String::from_utf8(post.carrier()[place].to_vec()).unwrap()
+        self.inspect().signatures[0].clone()
     }
 
-    /// Changes the signature's text.
+    /// Changes all that stands in the signature's place.
     pub fn edit(mut self, change: impl FnOnce(&str) -> String) -> Self {
-        let changed = change(&self.signature());
-        let place = self.place();
-        self.carrier().splice(place, changed.into_bytes());
+        let changed = change(&self.written());
+        let (carrier, place) = self.place();
+        carrier.splice(place, changed.into_bytes());
         self
     }
 
-    /// The same signature in upper-case hex digits; base64 stays as it is.
-    pub fn upper_case(self) -> Self {
-        if self.mode == W3blockBase64 {
-            return self;
-        }
-        self.edit(|text| {
-            let (prefix, hex) = text.split_at(text.rfind('=').map_or(0, |at| at + 1));
-            prefix.to_owned() + &hex.to_ascii_uppercase()
-        })
+    /// Changes the signature alone.
+    pub fn edit_signature(self, change: impl FnOnce(&str) -> String) -> Self {
+        let signature = self.signature();
+        let changed = change(&signature);
+        self.edit(|text| text.replacen(&signature, &changed, 1))
     }
 
     /// Changes the MAC, and spells it as before.
     pub fn edit_mac(self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
-        let mode = self.mode;
-        self.edit(|text| {
-            let prefix = mode.prefix();
-            let spelled = text.strip_prefix(&prefix).unwrap();
-            let decoded = if mode == W3blockBase64 { BASE64.decode(spelled).ok() } else { hex::decode(spelled).ok() };
-            let mut mac = decoded.unwrap();
+        let case = self.case;
+        self.edit_signature(|text| {
+            let mut mac = if case.base64 { BASE64.decode(text).unwrap() } else { hex::decode(text).unwrap() };
             change(&mut mac);
-            prefix + &mode.spell(&mac)
+            case.spell(&mac)
         })
     }
 
-    /// The header's value or the body, whichever holds the signature.
-    fn carrier(&mut self) -> &mut Vec<u8> {
-        match Self::signature_header(self.mode) {
-            Some(name) => &mut self.headers.iter_mut().find(|(known, _)| *known == name).unwrap().1,
-            None => &mut self.body,
-        }
+    /// The same signature in upper-case hex digits; base64 stays as it is.
+    pub fn upper_case(self) -> Self {
+        if self.case.base64 { self } else { self.edit_signature(str::to_ascii_uppercase) }
     }
 
-    /// Where in it the signature stands.
-    fn place(&mut self) -> std::ops::Range<usize> {
-        let in_body = Self::signature_header(self.mode).is_none();
-        let text = self.carrier();
-        if in_body {
-            const KEY: &[u8] = b"\"signature\":\"";
-            let start = text.windows(KEY.len()).position(|window| window == KEY).unwrap() + KEY.len();
-            start..start + text[start..].iter().position(|&byte| byte == b'"').unwrap()
-        } else {
-            0..text.len()
-        }
+    /// The header's value or the body, whichever holds the signature, and where in it.
+    fn place(&mut self) -> (&mut Vec<u8>, Range<usize>) {
+        let Some(member) = self.case.scheme.signature_member() else {
+            let name = self.case.scheme.signature_header().unwrap();
+            let value = &mut self.headers.iter_mut().find(|(known, _)| *known == name).unwrap().1;
+            let all = 0..value.len();
+            return (value, all);
+        };
+        let open = format!("\"{member}\":\"");
+        let start = find(&self.body, &open).unwrap() + open.len();
+        let end = start + self.body[start..].iter().position(|&byte| byte == b'"').unwrap();
+        (&mut self.body, start..end)
     }
 
     /// None where no HTTP server could hand over such headers.
@@ -378,7 +543,7 @@ impl Post {
     /// Shows what authentication says.
     pub fn authenticate<T>(&self, look: impl FnOnce(Result<Authenticated<'_>, Rejection>) -> T) -> T {
         let delivery = self.delivery().expect("headers that HTTP can carry");
-        look(self.mode.verifier().authenticate(&delivery, &Secrets::parse(&self.secrets).unwrap()))
+        look(self.case.verifier().authenticate(&delivery, &Secrets::parse(&self.secrets).unwrap()))
     }
 
     pub fn outcome(&self) -> Outcome {
@@ -400,9 +565,12 @@ impl Post {
     }
 }
 
-/// Hex HMAC-SHA256 by other means than the crate's own.
-pub fn hmac_sha256(secret: &str, text: &str) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
-    mac.update(text.as_bytes());
-    hex::encode(mac.finalize().into_bytes())
+/// A JSON string.
+pub fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap()
+}
+
+/// Where `part` begins in `text`.
+fn find(text: &[u8], part: &str) -> Option<usize> {
+    text.windows(part.len()).position(|window| window == part.as_bytes())
 }

@@ -3,25 +3,61 @@
 use std::collections::BTreeSet;
 
 use hookgate_event::Event;
-use hookgate_verify::{Rejection, Verifier, providers};
+use hookgate_verify::{Rejection, Verifier};
 use proptest::{prelude::*, sample::select};
 
-use crate::post::{
-    ALL, CURRENT, Mode,
-    Mode::{OpteriusEmpty, OpteriusWithout, W3blockBase64, W3blockHex},
-    Outcome::{Read, Rejected},
-    Post, hmac_sha256,
+use crate::{
+    deliveries::sound,
+    post::{
+        Case,
+        Outcome::{Read, Rejected},
+        Post, cases, platforms,
+    },
+    readings::around,
 };
 
 /// Every single bit of a small delivery, headers and body: one change, one rejection.
 #[test]
 fn every_single_bit_counts() {
-    for &mode in ALL {
-        let sound = Post::signed(mode, mode.envelope().text());
-        assert_eq!(sound.outcome(), Read(0), "{mode:?}");
+    for case in cases() {
+        let sound = sound(case);
+        assert_eq!(sound.outcome(), Read(0), "{case:?}");
         for bit in 0..8 * bytes(&mut sound.clone()).count() {
             if let Some(spoiled) = flip(&sound, bit) {
-                assert_rejected(&spoiled, &format!("{mode:?}, bit {bit}"));
+                assert_rejected(&spoiled, &format!("{case:?}, bit {bit}"));
+            }
+        }
+    }
+}
+
+/// Beside a right signature there may be others, names that say nothing, and headers that nobody signs. Whatever becomes
+/// of those: what is authentic still says the same.
+#[test]
+fn no_single_bit_makes_other_content_authentic() {
+    for case in cases() {
+        let first = sound(case).read();
+        let extras = crate::spellings::extras(case);
+        for post in extras.into_iter().chain([sound(case).header("x-unsigned", "whd_abc123")]) {
+            assert_eq!(post.outcome(), Read(0), "{case:?}");
+            // The body's bits are above.
+            for bit in 0..8 * post.headers.iter().map(|(_, value)| value.len()).sum::<usize>() {
+                let mut spoiled = post.clone();
+                *bytes(&mut spoiled).nth(bit / 8).unwrap() ^= 1 << (bit % 8);
+                if spoiled.delivery().is_none() {
+                    continue;
+                }
+                match spoiled.outcome() {
+                    Read(_) => {
+                        let read = spoiled.read();
+                        assert_eq!(
+                            (read.key, read.content),
+                            (first.key.clone(), first.content.clone()),
+                            "{case:?}, {bit}"
+                        );
+                        assert_eq!(read.event.to_json(), first.event.to_json(), "{case:?}, {bit}");
+                    }
+                    _ => assert_rejected(&spoiled, &format!("{case:?}, bit {bit}")),
+                }
             }
         }
     }
@@ -29,27 +65,27 @@ fn every_single_bit_counts() {
 
 proptest! {
     #[test]
-    fn any_bit_of_any_delivery_counts(mode in mode(), payload in object(), bit in any::<prop::sample::Index>()) {
-        let sound = Post::signed(mode, mode.envelope().with("data", mode.data(&payload)).text());
+    fn any_bit_of_any_delivery_counts(case in case(), object in object(), bit in any::<prop::sample::Index>()) {
+        let sound = Post::signed(case, case.about(&object[..]).text());
         prop_assert_eq!(sound.outcome(), Read(0));
         let bits = 8 * bytes(&mut sound.clone()).count();
         if let Some(spoiled) = flip(&sound, bit.index(bits)) {
-            assert_rejected(&spoiled, &payload);
+            assert_rejected(&spoiled, &object);
         }
     }
 
     // Two characters at least: one alone can become white space, which is no secret.
     #[test]
-    fn any_bit_of_the_secret_counts(mode in mode(), secret in "[!-~]{2,80}", bit in any::<prop::sample::Index>()) {
+    fn any_bit_of_the_secret_counts(case in case(), secret in "[!-~]{2,80}", bit in any::<prop::sample::Index>()) {
+        let secret = case.secret(&secret);
         let mut other = secret.clone().into_bytes();
         let bit = bit.index(7 * other.len());
         // Seven bits: a secret is text.
         other[bit / 7] ^= 1 << (bit % 7);
-        let only = |secret: &str| serde_json::to_string(&[secret]).unwrap();
-        let post = Post::signed_by(mode, &secret, mode.envelope().text());
-        prop_assert_eq!(post.clone().secrets(only(&secret)).outcome(), Read(0));
+        let post = Post::signed_by(case, &secret, case.body().text());
+        prop_assert_eq!(post.clone().secrets(&[&secret]).outcome(), Read(0));
         let other = String::from_utf8(other).unwrap();
-        prop_assert_eq!(post.secrets(only(&other)).outcome(), Rejected(Rejection::Mismatch));
+        prop_assert_eq!(post.secrets(&[&other]).outcome(), Rejected(Rejection::Mismatch));
     }
 
     #[test]
@@ -57,40 +93,50 @@ proptest! {
         headers in prop::collection::vec((header(), prop::collection::vec(any::<u8>(), 0..160)), 0..6),
         body in prop_oneof![prop::collection::vec(any::<u8>(), 0..200), json_like().prop_map(String::into_bytes)],
     ) {
-        for &mode in ALL {
-            let post = Post::unsigned(mode, body.clone()).carrying(headers.clone());
+        for case in cases() {
+            let post = Post::unsigned(case, body.clone()).carrying(headers.clone());
             if post.delivery().is_some() {
-                prop_assert!(matches!(post.outcome(), Rejected(_)), "{mode:?} took {:?}", post.outcome());
+                prop_assert!(matches!(post.outcome(), Rejected(_)), "{case:?} took {:?}", post.outcome());
             }
         }
     }
 
+    /// Any text in the signature's place, from the words that the forms are made of, around a right signature or a wrong.
     #[test]
-    fn any_authentic_body_is_survived(body in prop_oneof![".{0,80}", json_like()], mode in mode()) {
-        let post = match mode {
-            OpteriusWithout => {
-                let tag = hmac_sha256(CURRENT, &format!("{{{body}}}"));
-                Post::unsigned(mode, format!(r#"{{"signature":"sha256={tag}",{body}}}"#))
-            }
-            OpteriusEmpty => {
-                let tag = hmac_sha256(CURRENT, &format!(r#"{{"signature":"",{body}}}"#));
-                Post::unsigned(mode, format!(r#"{{"signature":"sha256={tag}",{body}}}"#))
-            }
-            _ => Post::signed(mode, body),
-        };
-        // Only Opterius' signature can be hidden by what stands around it.
-        let in_body = Post::signature_header(mode).is_none();
-        prop_assert!(in_body || !matches!(post.outcome(), Rejected(_)), "{:?}", post.outcome());
+    fn any_signature_is_survived(case in case(), pieces in prop::collection::vec(piece_of_signature(), 0..12)) {
+        let (right, first) = (sound(case).signature(), sound(case).read());
+        let written: String = pieces.concat().replace('$', &right);
+        let post = sound(case).edit(|_| written.replace('"', ""));
+        match post.outcome() {
+            Read(0) => prop_assert_eq!((post.read().key, post.read().content), (first.key, first.content)),
+            outcome => prop_assert!(matches!(outcome, Rejected(_)), "{:?}", outcome),
+        }
+        prop_assert!(post.outcome() != Read(0) || written.contains(&right), "{}", written);
     }
 
     #[test]
-    fn any_payload_survives_byte_for_byte(mode in mode(), payload in object()) {
-        let data = mode.data(&payload);
-        let event = Post::signed(mode, mode.envelope().with("data", &data[..]).text()).read().event;
-        prop_assert_eq!(event.data.payload.get(), &data[..]);
+    fn any_authentic_body_is_survived(body in prop_oneof![".{0,80}", json_like()], case in case()) {
+        let Some(member) = case.scheme.signature_member() else {
+            let outcome = Post::signed(case, body).outcome();
+            prop_assert!(!matches!(outcome, Rejected(_)), "{:?}", outcome);
+            return Ok(());
+        };
+        // A signature in the body can be hidden by what stands around it.
+        let body = format!(r#"{{"{member}":"",{body}}}"#);
+        if case.scheme.signed_body(body.as_bytes()).is_some() {
+            let outcome = Post::signed(case, body).outcome();
+            prop_assert!(!matches!(outcome, Rejected(_)), "{:?}", outcome);
+        }
+    }
+
+    #[test]
+    fn any_payload_survives_byte_for_byte(case in case(), object in object()) {
+        let payload = around(case, &object);
+        let event = Post::signed(case, case.about(&object[..]).text()).read().event;
+        prop_assert_eq!(event.data.payload.get(), &payload[..]);
         let json = event.to_json();
         let wire = Event::from_json(&json).unwrap();
-        prop_assert_eq!(wire.data.payload.get(), &data[..]);
+        prop_assert_eq!(wire.data.payload.get(), &payload[..]);
         let gzip = event.to_json_gzip();
         let opened = Event::from_json(&gzip).unwrap();
         prop_assert_eq!(opened.to_json(), json);
@@ -98,20 +144,27 @@ proptest! {
 
     #[test]
     fn no_two_events_share_a_key(events in prop::collection::btree_set((name(), id(), time()), 2..12)) {
-        for mode in [OpteriusWithout, OpteriusEmpty, W3blockHex, W3blockBase64] {
+        for case in cases() {
+            // All three of a kind: name, time and id.
+            let fields = &case.provider.fields;
+            let is_whole = |paths: &[&str]| paths.contains(&fields.name) && paths.contains(&fields.time);
+            if !case.is_together().is_some_and(is_whole) {
+                continue;
+            }
             let key = |(name, id, time): &(String, String, String)| {
-                let body = mode.envelope().with("event", &name[..]).with("timestamp", &time[..]);
-                Post::signed(mode, body.with("data", format!(r#"{{"id":{id}}}"#)).text()).read().key
+                let body = case.about("{}").with(fields.name, &name[..]).with(fields.time, &time[..]);
+                let body = case.id_paths().into_iter().fold(body, |body, path| body.with(path, &id[..]));
+                Post::signed(case, body.text()).read().key
             };
             let keys: BTreeSet<_> = events.iter().map(key).collect();
-            prop_assert_eq!(keys.len(), events.len(), "{:?}", mode);
+            prop_assert_eq!(keys.len(), events.len(), "{:?}", case);
         }
     }
 
     #[test]
     fn only_the_listed_values_are_settings(value in ".{0,12}") {
-        for provider in providers::ALL {
-            let known = provider.setting.is_empty() || provider.modes.iter().any(|(known, _)| *known == value);
+        for provider in platforms() {
+            let known = provider.setting.is_none() || provider.modes.iter().any(|(known, _)| *known == value);
             prop_assert_eq!(Verifier::new(provider, |_| Some(value.clone())).is_ok(), known);
         }
     }
@@ -136,7 +189,7 @@ fn flip(sound: &Post, bit: usize) -> Option<Post> {
 /// the signature, the change may also hide or double it.
 fn assert_rejected(spoiled: &Post, what: &str) {
     let outcome = spoiled.outcome();
-    let in_body = Post::signature_header(spoiled.mode).is_none();
+    let in_body = spoiled.case.scheme.signature_member().is_some();
     let right = match outcome {
         Rejected(Rejection::Mismatch | Rejection::Malformed) => true,
         Rejected(Rejection::Missing | Rejection::Repeated) => in_body,
@@ -145,19 +198,32 @@ fn assert_rejected(spoiled: &Post, what: &str) {
     assert!(right, "{outcome:?}: {what}");
 }
 
-fn mode() -> impl Strategy<Value = Mode> {
-    select(ALL)
+fn case() -> impl Strategy<Value = Case> {
+    select(cases())
 }
 
 fn header() -> impl Strategy<Value = &'static str> {
-    let signatures = ALL.iter().filter_map(|mode| Post::signature_header(*mode));
-    let others = ["x-shoppex-delivery", "x-shoppex-timestamp", "x-shoppex-delivery-id", "content-type"];
-    select(signatures.chain(others).collect::<Vec<_>>())
+    let signatures = cases().into_iter().flat_map(|case| case.scheme.headers());
+    let others = platforms().flat_map(|provider| provider.deliveries.not_a_webhook).copied();
+    select(signatures.chain(others).chain(["content-type"]).collect::<Vec<_>>())
+}
+
+/// What the forms of all schemes are made of, in words and marks; `$` is a right signature.
+fn piece_of_signature() -> impl Strategy<Value = String> {
+    let mut pieces: BTreeSet<String> = ["$", "$", " ", "\t", "", "0", "=", ","].map(str::to_owned).into();
+    for case in cases() {
+        let post = sound(case);
+        let written = post.written().replace(&post.signature(), "$");
+        pieces.insert(written.clone());
+        pieces.extend(written.split(['=', ',', ';', ':', '|', '&', ' ']).map(str::to_owned));
+        pieces.extend(written.chars().filter(|c| !c.is_alphanumeric()).map(String::from));
+    }
+    select(pieces.into_iter().collect::<Vec<_>>())
 }
 
 /// Text that looks like an envelope, in every way broken.
 fn json_like() -> impl Strategy<Value = String> {
-    let piece = select(vec![
+    let mut pieces: BTreeSet<String> = [
         "{",
         "}",
         "[",
@@ -176,22 +242,24 @@ fn json_like() -> impl Strategy<Value = String> {
         "7",
         "1e400",
         "\"a\"",
-        "\"signature\"",
         "\"sha256=00\"",
-        "\"id\"",
-        "\"event\":\"order.paid\"",
-        "\"type\":",
-        "\"data\":{",
-        "\"object\":{",
-        "\"timestamp\":",
         "\\ud800",
         "é",
-    ]);
-    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    ]
+    .map(str::to_owned)
+    .into();
+    for case in cases() {
+        let fields = &case.provider.fields;
+        let paths = [fields.name, fields.time, fields.object].into_iter().chain(case.id_paths());
+        pieces.extend(paths.flat_map(|path| path.split('.')).map(|name| format!("\"{name}\":")));
+        pieces.insert(format!("\"{}\":{{", fields.payload()));
+        pieces.extend(case.scheme.signature_member().map(|member| format!("\"{member}\"")));
+    }
+    prop::collection::vec(select(pieces.into_iter().collect::<Vec<_>>()), 0..24).prop_map(|pieces| pieces.concat())
 }
 
-/// A JSON object, its numbers, escapes, white space and repeated names spelled in every way. No member is called `id`,
-/// which has a form of its own.
+/// A JSON object, its numbers, escapes, white space and repeated names spelled in every way. No member is an id, which
+/// has a form of its own.
 fn object() -> impl Strategy<Value = String> {
     let number = "-?(0|[1-9][0-9]{0,25})(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?";
     let string = prop_oneof![
@@ -199,7 +267,18 @@ fn object() -> impl Strategy<Value = String> {
         r#""([a-z /]|\\u[0-9a-fA-F]{4}|\\/|\\\\|\\")*""#,
     ];
     let leaf = prop_oneof![Just("null".to_owned()), Just("false".to_owned()), number, string];
-    let name = select(vec!["\"a\"", "\"status\"", "\"total\"", "\"currency\"", "\"signature\"", "\"\\u0061\"", "\"\""]);
+    let mut names: BTreeSet<String> = ["\"a\"", "\"\\u0061\"", "\"\""].map(str::to_owned).into();
+    for case in cases() {
+        let fields = &case.provider.fields;
+        let facts = [fields.amount, fields.currency, fields.status].concat();
+        names.extend(facts.into_iter().chain(case.scheme.signature_member()).map(|path| {
+            let (first, _) = path.split_once('.').unwrap_or((path, ""));
+            format!("\"{first}\"")
+        }));
+    }
+    let ids: BTreeSet<_> = cases().into_iter().flat_map(Case::id_paths).flat_map(|path| path.split('.')).collect();
+    names.retain(|name| !ids.contains(name.trim_matches('"')));
+    let name = select(names.into_iter().collect::<Vec<_>>());
     let space = || "[ \n\t]{0,2}";
     let members = move |value: BoxedStrategy<String>| {
         let member = (space(), name.clone(), space(), space(), value, space())

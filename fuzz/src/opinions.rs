@@ -1,0 +1,189 @@
+//! What each platform does, written down a second time: from its documentation, apart from Hookgate's data and code.
+
+use hookgate_verify::Rejection;
+
+use crate::{
+    json::{self, Kind},
+    message::Message,
+    verify::{
+        Claim, Verdict, has, header, hmac_sha256, hmac_sha512, is_base64_of_32_bytes, is_hex, required, seconds,
+        trim_start, without,
+    },
+};
+
+/// The second opinion on one platform. Paths are dotted.
+pub struct Opinion {
+    pub platform: &'static str,
+    /// Headers of requests that are no webhooks.
+    pub not_a_webhook: &'static [&'static str],
+    /// The signature of a message, or what is wrong with it. The secrets are for messages in which a signature cannot be
+    /// found safely.
+    pub claim: fn(&Message, &[Vec<u8>]) -> Result<Claim, Verdict>,
+    /// Where the event's name stands.
+    pub name: &'static str,
+    /// The object that the event is about.
+    pub object: &'static str,
+    pub key: Key,
+}
+
+/// What tells one event from another.
+pub enum Key {
+    /// The text at this path.
+    Text(&'static str),
+    /// These together; the second is an id, which may be a number.
+    NameIdTime([&'static str; 3]),
+    /// The delivery's id.
+    Delivery,
+    Content,
+}
+
+pub static OPINIONS: &[Opinion] = &[
+    Opinion {
+        platform: "elective",
+        not_a_webhook: &[],
+        claim: |message, _| plain(message, "x-e-commerce-signature", |written| is_hex(written, 64)),
+        name: "event",
+        object: "data",
+        key: Key::Text("id"),
+    },
+    Opinion {
+        platform: "etaildepot",
+        not_a_webhook: &[],
+        claim: |message, _| plain(message, "etail-signature", |written| is_hex(written, 64)),
+        name: "type",
+        object: "data.object",
+        key: Key::Text("id"),
+    },
+    Opinion {
+        platform: "opterius",
+        not_a_webhook: &[],
+        claim: opterius,
+        name: "event",
+        object: "data",
+        key: Key::NameIdTime(["event", "data.id", "timestamp"]),
+    },
+    Opinion {
+        platform: "shoppex",
+        not_a_webhook: &["x-shoppex-delivery-id", "x-shoppex-idempotency-key"],
+        claim: |message, _| {
+            if has(message, "x-shoppex-signature-v2") {
+                shoppex_v2(message)
+            } else if message.mode.1 == "true" {
+                Err(Rejection::Missing.into())
+            } else {
+                let claim = plain(message, "x-shoppex-signature", |written| is_hex(written, 128))?;
+                Ok(Claim { mac: hmac_sha512, ..claim })
+            }
+        },
+        name: "event",
+        object: "data",
+        key: Key::Content,
+    },
+    Opinion {
+        platform: "w3block",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            let right = |written: &str| is_hex(written, 64) || is_base64_of_32_bytes(written);
+            plain(message, "x-w3block-commerce-signature", right)
+        },
+        name: "event",
+        object: "data",
+        key: Key::NameIdTime(["event", "data.id", "timestamp"]),
+    },
+];
+
+/// HMAC-SHA256 over the raw body, alone in a header.
+fn plain(message: &Message, name: &str, right: impl Fn(&str) -> bool) -> Result<Claim, Verdict> {
+    let written = header(message, name)?;
+    if !right(&written) {
+        return Err(Rejection::Malformed.into());
+    }
+    Ok(Claim {
+        scheme: "v1",
+        mac: hmac_sha256,
+        written,
+        delivery_id: None,
+        head: Vec::new(),
+        signed: message.body.clone(),
+        late: false,
+    })
+}
+
+fn shoppex_v2(message: &Message) -> Result<Claim, Verdict> {
+    let signature = required(message, "x-shoppex-signature-v2");
+    let delivery_id = required(message, "x-shoppex-delivery");
+    let timestamp = required(message, "x-shoppex-timestamp");
+    let (signature, delivery_id, timestamp) = match (signature, delivery_id, timestamp) {
+        (Ok(signature), Ok(delivery_id), Ok(timestamp)) => (signature, delivery_id, timestamp),
+        (a, b, c) => return Err(Verdict::Reject([a.err(), b.err(), c.err()].into_iter().flatten().collect())),
+    };
+    // By its end: 64 digits, and what comes before must be exactly this.
+    let cut = signature.len().checked_sub(64).filter(|&cut| signature.is_char_boundary(cut));
+    let (start, written) = signature.split_at(cut.ok_or(Rejection::Malformed)?);
+    if start != format!("v1,t={timestamp},h=") || !is_hex(written, 64) {
+        return Err(Rejection::Malformed.into());
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if delivery_id.is_empty() || delivery_id.len() > 128 || !delivery_id.chars().all(legal) {
+        return Err(Rejection::Malformed.into());
+    }
+    let late = !(-300..=300).contains(&(seconds(&timestamp)? - i128::from(message.now)));
+    Ok(Claim {
+        scheme: "v2",
+        mac: hmac_sha256,
+        written: written.to_owned(),
+        head: format!("{delivery_id}.{timestamp}.").into_bytes(),
+        delivery_id: Some(delivery_id),
+        signed: message.body.clone(),
+        late,
+    })
+}
+
+fn opterius(message: &Message, secrets: &[Vec<u8>]) -> Result<Claim, Verdict> {
+    // Not JSON: to be rejected, unless somebody signed the rest.
+    let doubtful = || Verdict::Doubtful { may_pass: signed_inside(message, secrets) };
+    let text = std::str::from_utf8(&message.body).map_err(|_| doubtful())?;
+    let (mark, text) = text.strip_prefix('\u{feff}').map_or(("", text), |rest| ("\u{feff}", rest));
+    let root = json::parse(text).map_err(|_| doubtful())?;
+    let members = root.members().ok_or(Rejection::Missing)?;
+    let named: Vec<_> = members.iter().filter(|member| member.name.as_deref() == Some("signature")).collect();
+    let [member] = named[..] else {
+        // Of two, one may be malformed as well.
+        let two = vec![Rejection::Repeated, Rejection::Malformed];
+        return Err(Verdict::Reject(if named.is_empty() { vec![Rejection::Missing] } else { two }));
+    };
+    if &text[member.written.clone()] != "\"signature\"" || !matches!(member.value.kind, Kind::String(_)) {
+        return Err(Rejection::Malformed.into());
+    }
+    let span = member.value.span.clone();
+    let value = &text[span.start + 1..span.end - 1];
+    let written = value.strip_prefix("sha256=").filter(|digits| is_hex(digits, 64)).ok_or(Rejection::Malformed)?;
+    let (scheme, signed) = if message.mode.1 == "empty" {
+        ("empty", format!("{mark}{}{}", &text[..=span.start], &text[span.end - 1..]).into_bytes())
+    } else {
+        let rest = without(text.as_bytes(), member.written.start, span.end);
+        ("without", [mark.as_bytes(), &rest].concat())
+    };
+    let written = written.to_owned();
+    Ok(Claim { scheme, mac: hmac_sha256, written, delivery_id: None, head: Vec::new(), signed, late: false })
+}
+
+/// Whether one of the secrets signed the text without one of the signatures that stand in it, whatever the text is.
+fn signed_inside(message: &Message, secrets: &[Vec<u8>]) -> bool {
+    let body = &message.body[..];
+    (0..body.len()).any(|open| {
+        let Some(rest) = body[open..].strip_prefix(b"\"signature\"") else { return false };
+        let Some(rest) = trim_start(rest).strip_prefix(b":") else { return false };
+        let Some(rest) = trim_start(rest).strip_prefix(b"\"sha256=") else { return false };
+        let Some((written, b'"')) = rest.get(..64).zip(rest.get(64).copied()) else { return false };
+        let value = body.len() - rest.len() - "sha256=".len();
+        let end = value + "sha256=".len() + 64;
+        let signed = if message.mode.1 == "empty" {
+            [&body[..value], &body[end..]].concat()
+        } else {
+            without(body, open, end + 1)
+        };
+        let mine = |secret: &Vec<u8>| crate::hex(&hmac_sha256(secret, &signed));
+        secrets.iter().any(|secret| written.eq_ignore_ascii_case(mine(secret).as_bytes()))
+    })
+}
