@@ -3,6 +3,8 @@
 
 use std::fmt::Write;
 
+use serde::de::IgnoredAny;
+
 /// A JSON text. Strings (member names too), numbers and words are the tokens as they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Json {
@@ -51,14 +53,17 @@ pub enum Escapes {
     Slash,
 }
 
+/// How deep a text may be nested: what reads and writes it here calls itself for every level.
+const MAX_LEVELS: usize = 2_000;
+
 impl Json {
-    /// None where `text` is not JSON.
+    /// None where `text` is not JSON, or is nested more than 2,000 levels deep. Otherwise it is read as an intake reads it:
+    /// a lone surrogate, a number of any size and a name that comes twice are JSON too.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?;
-        // Judged here, and with that limited in depth: what follows relies on both.
-        serde_json::from_str::<serde_json::Value>(text).ok()?;
-        Some(value(&mut text.trim_start_matches(SPACE)))
+        serde_json::from_str::<IgnoredAny>(text).ok()?;
+        (levels(text) <= MAX_LEVELS).then(|| value(&mut text.trim_start_matches(SPACE)))
     }
 
     /// A string.
@@ -175,6 +180,25 @@ fn new_line(text: &mut String, space: Space, depth: usize) {
 
 const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
+/// How deep valid JSON is nested.
+fn levels(text: &str) -> usize {
+    let (mut depth, mut most, mut rest) = (0_usize, 0, text);
+    while let Some(at) = rest.find(['"', '{', '[', '}', ']']) {
+        rest = &rest[at..];
+        match rest.as_bytes()[0] {
+            b'"' => {
+                token(&mut rest);
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            _ => depth = depth.saturating_sub(1),
+        }
+        most = most.max(depth);
+        rest = &rest[1..];
+    }
+    most
+}
+
 /// The value at the start of `rest`, which is valid JSON.
 fn value(rest: &mut &str) -> Json {
     match rest.as_bytes().first() {
@@ -284,6 +308,25 @@ mod tests {
         {
             assert_eq!(Json::parse(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_an_intake_reads_is_read() {
+        let nested =
+            |levels: usize| format!(r#"{{"a":"[[","b":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+        for text in [
+            r#"{"note":"cut \ud83d","\udc00":1}"#,
+            r#"{"sum":1e400,"other":-1e-99999}"#,
+            r#"{"a":1,"a":2}"#,
+            &nested(130),
+            &nested(MAX_LEVELS),
+        ] {
+            let json = Json::parse(text.as_bytes()).unwrap();
+            assert_eq!(json.write(KEPT), text);
+            let spaced = json.write(Style { space: Space::Single, ..KEPT });
+            assert_eq!(Json::parse(spaced.as_bytes()).unwrap(), json);
+        }
+        assert_eq!(Json::parse(nested(MAX_LEVELS + 1).as_bytes()), None);
     }
 
     #[test]

@@ -286,10 +286,12 @@ fn message(seen: &Seen) -> Value {
             None => "(a large body, kept compressed)".into(),
         };
     } else {
-        let event: Value = serde_json::from_str(&seen.body).unwrap_or_default();
-        for name in ["type", "provider", "account", "subject"] {
-            shown[name] = event[name].clone();
-        }
+        // As a consumer reads it: a payload may hold what a `Value` cannot.
+        let event = hookgate_event::Event::from_json(&seen.body).ok();
+        shown["type"] = event.as_ref().map(|event| event.event_type.as_str()).into();
+        shown["provider"] = event.as_ref().map(|event| event.provider.clone()).into();
+        shown["account"] = event.as_ref().map(|event| event.account.clone()).into();
+        shown["subject"] = event.and_then(|event| event.subject).into();
         shown["text"] = beginning(&seen.body);
     }
     shown

@@ -280,6 +280,28 @@ fn samples_are_sent_twice_tampered_with_and_again() {
     assert_eq!(intake.post("/api/deliveries/9999/replay", &json!({})).0, 404);
 }
 
+/// JSON that an intake queues and that `serde_json::Value` does not take.
+#[test]
+fn an_event_with_an_odd_payload_has_its_type_in_the_queue() {
+    let intake = Intake::start(&["--no-samples"]);
+    for (index, odd) in
+        [r#""cut \ud83d""#, "1e400", &format!("{}{}", "[".repeat(130), "]".repeat(130))].iter().enumerate()
+    {
+        let order = order(&format!("evt_{index}"));
+        // The note is the payload's.
+        let body = order.replacen("\"note\":", &format!("\"odd\":{odd},\"note\":"), 1);
+        assert_ne!(body, order);
+        assert_eq!(intake.signed(with_ids(), body.as_bytes())["summary"]["outcome"], "queued", "{odd}");
+        let queues = intake.get("/api/queues");
+        let messages = queues["events"]["messages"].as_array().unwrap();
+        assert_eq!(messages.len(), index + 1);
+        for message in messages {
+            assert_eq!(message["type"], support::event_type(), "{odd}");
+            assert_eq!(message["provider"], with_ids().name, "{odd}");
+        }
+    }
+}
+
 /// A page from elsewhere, open in the same browser, neither reads nor drives this one.
 #[test]
 fn other_sites_are_refused() {
