@@ -49,6 +49,8 @@ proptest! {
         let post = Post::signed_by(mode, &secret, mode.envelope().text());
         prop_assert_eq!(post.clone().secrets(only(&secret)).outcome(), Read(0));
         let other = String::from_utf8(other).unwrap();
+        // What became no secret at all, like a control character.
+        prop_assume!(hookgate_verify::Secrets::parse(&only(&other)).is_ok());
         prop_assert_eq!(post.secrets(only(&other)).outcome(), Rejected(Rejection::Mismatch));
     }
 
