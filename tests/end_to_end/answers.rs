@@ -94,15 +94,10 @@ async fn a_get_is_405_with_allow() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_event_is_an_error_and_no_dead_sandbox() {
+async fn an_odd_query_or_host_is_no_dead_sandbox() {
     let world = World::new().await;
     let function = world.function(plain(), &[]).await;
-    for garbage in ["", "{", "[]", "null", "{}", r#"{"Records":[{"messageId":"1"}]}"#] {
-        assert!(matches!(function.invoke(garbage.to_owned()).await, Answer::Error(_)), "{garbage}");
-    }
-    // An older API Gateway event, an odd query and an odd host: any client can send the latter two.
-    let old = json!({"resource": "/", "httpMethod": "POST", "headers": {}, "requestContext": {}, "body": "{}"});
-    assert!(matches!(function.invoke(old.to_string()).await, Answer::Error(_)));
+    // Any client can send them.
     let mut odd: Value = serde_json::from_str(&order_paid("1", "")).unwrap();
     odd["rawQueryString"] = "a=<b> c|é".into();
     odd["headers"]["host"] = "a]b[".into();

@@ -17,7 +17,10 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::{lean::Lean, secrets::SecretSource};
+use crate::{
+    lean::Lean,
+    secrets::{self, SecretSource},
+};
 
 /// [Amazon's own roots](https://www.amazontrust.com/repository/): all that AWS endpoints need, and nothing to load
 /// from the system at start-up.
@@ -88,7 +91,10 @@ impl Config {
         let secrets = match (setting("SECRET_ID"), setting("WEBHOOK_SECRETS")) {
             (Some(id), None) => {
                 let aws = aws_at("AWS_ENDPOINT_URL_SECRETS_MANAGER");
-                let config = aws_sdk_secretsmanager::config::Builder::from(&aws).interceptor(Lean).build();
+                // The time for one read is enough for a second attempt, should the first meet a dead connection.
+                let attempt = TimeoutConfig::builder().operation_attempt_timeout(secrets::PATIENCE / 2).build();
+                let config = aws_sdk_secretsmanager::config::Builder::from(&aws).timeout_config(attempt);
+                let config = config.interceptor(Lean).build();
                 SecretSource::manager(aws_sdk_secretsmanager::Client::from_conf(config), id)
             }
             (None, Some(inline)) => {

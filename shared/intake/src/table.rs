@@ -124,21 +124,21 @@ impl Table {
         }
     }
 
-    /// Ends the lease, so that the provider's next attempt need not wait for it. The claim itself stays: see
-    /// [`claim::RELEASED`].
-    pub async fn release(&self, claim: &Claim) -> Result<(), TableError> {
+    /// Has the lease end at another time, in Unix milliseconds, so that the provider's next attempt need not wait for it. The
+    /// claim itself stays: see [`claim::RELEASED`].
+    pub async fn release(&self, claim: &Claim, lease_until: i64) -> Result<(), TableError> {
         let released = self
             .client
             .update_item()
             .table_name(&self.name)
             .key("pk", text(&claim.key))
-            .update_expression("SET lease_until = :released")
+            .update_expression("SET lease_until = :lease_until")
             .condition_expression(MINE)
             .set_expression_attribute_names(Some(map([("#owner", "owner".to_owned()), ("#state", "state".to_owned())])))
             .set_expression_attribute_values(Some(map([
                 (":owner", text(&claim.owner)),
                 (":claimed", text("claimed")),
-                (":released", number(claim::RELEASED)),
+                (":lease_until", number(lease_until)),
             ])))
             .send()
             .await;
