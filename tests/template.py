@@ -132,7 +132,7 @@ def may(binary, **parameters):
 
     def named(resource):
         match resource:
-            case {"Fn::GetAtt": [name, "Arn"]} | {"Ref": name}:
+            case {"Fn::GetAtt": [name, "Arn" | "Id"]} | {"Ref": name}:
                 return name
             case {"Fn::Sub": arn}:
                 return arn.rsplit(":", 1)[1]
