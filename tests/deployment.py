@@ -7,10 +7,14 @@ Needs `cargo build --package hookgate --package hookgate-functions --bins`, and 
 """
 
 import hashlib
+import io
 import json
 import re
+import ssl
 import subprocess
 import time
+import urllib.request
+import zipfile
 
 from botocore.exceptions import ClientError
 
@@ -123,7 +127,20 @@ def sample_secrets():
     return json.loads((ROOT / "events/secrets.json").read_text())
 
 
-def deliveries(stack, rejected):
+def packages(stack):
+    """Each function runs its own binary: with one CodeUri for all of a loop, SAM gives all the same, and says nothing."""
+    for provider in PLATFORMS:
+        location = stack.aws["lambda"].get_function(FunctionName=f"{stack.name}-{provider}")["Code"]["Location"]
+        trusted = ssl.create_default_context(cafile=stack.environment["AWS_CA_BUNDLE"])
+        with urllib.request.urlopen(location, context=trusted) as package:
+            zipped = zipfile.ZipFile(io.BytesIO(package.read()))
+        check(zipped.read("bootstrap") == (FOLDER / "code" / provider / "bootstrap").read_bytes(), provider)
+    bucket, *_ = client(stack.environment, "s3").list_buckets()["Buckets"]
+    keys = client(stack.environment, "s3").list_objects_v2(Bucket=bucket["Name"])["Contents"]
+    equal(len([each for each in keys if not each["Key"].endswith(".template")]), len(FUNCTIONS), "packages")
+
+
+def deliveries(stack):
     """Each platform: fresh, again and tampered, at both front ends."""
     for provider in PLATFORMS:
         api, url = stack.outputs[f"{provider}Url"], stack.outputs[f"{provider}FunctionUrl"]
@@ -135,7 +152,8 @@ def deliveries(stack, rejected):
                 equal(delivery.to(stack, one), (200, "queued"), provider, one, stack.lines(provider)[-1:])
                 equal(delivery.to(stack, other), (200, "duplicate"), provider, "the same at the other front end")
                 tampered = Delivery(provider, first_event(provider), secret, "--tamper", "signature")
-                equal(tampered.to(stack, one), (rejected[provider], "rejected"), provider)
+                status, outcome = tampered.to(stack, one)
+                check(400 <= status < 404 and outcome == "rejected", provider, status, outcome)
             messages = stack.messages("Events", 2)
             equal(len(messages), 2, provider, account)
             for message in messages:
@@ -261,15 +279,15 @@ def consumer(stack):
     sqs, url = stack.aws["sqs"], stack.outputs["EventsQueueUrl"]
     sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "1"})
     sqs.send_message(QueueUrl=url, MessageBody="not an event")
-    elective = Delivery("elective", first_event("elective"), "chosen_anew")
-    equal(elective.to(stack, stack.outputs["electiveUrl"]), (200, "queued"))
-    stack.deploy("FrontEnd=Both", OPERATOR, "WithConsumer=true")
+    shoppex = Delivery("shoppex", first_event("shoppex"), "of both")
+    equal(shoppex.to(stack, stack.outputs["shoppexUrl"]), (200, "queued"))
     dead = stack.messages("DeadLetters", 1, seconds=60)
     equal([each["Body"] for each in dead], ["not an event"])
     left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
     equal((left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"]), ("0", "0"))
-    tables = [name for name in stack.aws["dynamodb"].list_tables()["TableNames"] if "ConsumedTable" in name]
-    equal(stack.aws["dynamodb"].scan(TableName=tables[0])["Count"], 1, "handled")
+    (table,) = (name for name in stack.aws["dynamodb"].list_tables()["TableNames"] if "ConsumedTable" in name)
+    # The two that were delivered, each once.
+    equal(stack.aws["dynamodb"].scan(TableName=table)["Count"], 2)
     own = role(stack, "consumer")
     refused(lambda: client(own, "sqs").send_message(QueueUrl=url, MessageBody="x"), "the consumer sent an event")
     refused(lambda: client(own, "dynamodb").scan(TableName=stack.outputs["ClaimsTable"]), "the consumer read claims")
@@ -279,12 +297,31 @@ def rollout(stack):
     """Deliveries go to the alias. A rollback points it at the version before."""
     function = f"{stack.name}-elective"
     first = stack.aws["lambda"].get_alias(FunctionName=function, Name="live")["FunctionVersion"]
-    stack.deploy("FrontEnd=Both", OPERATOR, "WithConsumer=true", "MemorySize=512")
+    with (FOLDER / "code/elective/bootstrap").open("ab") as code:
+        code.write(b"another version")
+    stack.deploy("LogRetentionDays=7", "FrontEnd=Both", OPERATOR)
     second = stack.aws["lambda"].get_alias(FunctionName=function, Name="live")["FunctionVersion"]
-    check(int(second) > int(first), first, second, "a changed setting is a new version")
+    check(int(second) > int(first), first, second, "changed code is a new version")
     stack.aws["lambda"].update_alias(FunctionName=function, Name="live", FunctionVersion=first)
     elective = Delivery("elective", first_event("elective"), "chosen_anew")
     equal(elective.to(stack, stack.outputs["electiveUrl"]), (200, "queued"), "after the rollback")
+
+
+def smoke(stack):
+    """The smoke test says what it finds. Here no metric comes of a log line, so this puts it there; nothing is too large or too much."""
+    for provider in ("elective", "w3block"):
+        count = {"MetricName": "Received", "Dimensions": [{"Name": "provider", "Value": provider}], "Value": 1}
+        stack.aws["cloudwatch"].put_metric_data(Namespace=stack.name, MetricData=[count])
+    port = stack.environment["AWS_ENDPOINT_URL"].rsplit(":", 1)[1]
+    reach = f"--cacert {stack.environment['AWS_CA_BUNDLE']} --connect-to ::localhost:{port}"
+    own = {"SMOKE_CURL": reach, "PATIENCE": "1", "BURST": "20", "PATH": f"{ROOT / 'target/ci-venv/bin'}:{stack.environment['PATH']}"}
+    command = [ROOT / "tests/smoke", stack.name, "elective", "w3block"]
+    asked = subprocess.run(command, env=stack.environment | own, input="n\n", capture_output=True, text=True)
+    equal((asked.returncode, "FAILED" in asked.stdout), (1, False), asked.stdout)
+    done = subprocess.run([command[0], "--yes", *command[1:]], env=stack.environment | own, capture_output=True, text=True)
+    found = [line for line in done.stdout.split("\n") if line.startswith(("ok ", "FAILED "))]
+    equal([line.split()[0] for line in found], ["ok"] * 7 + ["FAILED"] * 2, done.stdout, done.stderr)
+    check("413" not in found[7] and " 0 answered 429" in found[8], found)
 
 
 def beside(stack, other):
@@ -303,8 +340,8 @@ def beside(stack, other):
         alarms = [alarm for alarm in alarms if each is stack or not alarm["AlarmName"].startswith(f"{stack.name}-")]
         own = {alarm["Namespace"] for alarm in alarms if not alarm["Namespace"].startswith("AWS/")}
         equal(own, {each.name}, [alarm["AlarmName"] for alarm in alarms])
-    check(f"electiveUrl" not in other.outputs, "a platform that was left out")
-    equal(len(other.messages("Events", 1)), 1)
+    check("electiveUrl" not in other.outputs, "a platform that was left out")
+    consumer(other)
 
 
 def delete(stack, other):
@@ -329,21 +366,21 @@ def stripped(binary):
 
 def main():
     started = time.monotonic()
-    source = {path.stem: path.read_text() for path in (ROOT / "shared/verify/src/providers").glob("*.rs")}
-    rejected = {provider: int((re.search(r"rejected_status: (\d+)", source[provider]) or [0, 401])[1]) for provider in PLATFORMS}
     with ministack(FOLDER) as environment:
         stage(FOLDER, {binary: stripped(binary) for binary in FUNCTIONS})
         stack = Stack(environment, "hookgate-dev", "LogRetentionDays=7", "FrontEnd=Both", OPERATOR)
         for provider, secrets in sample_secrets().items():
             if provider in PLATFORMS:
                 stack.put_secret(provider, secrets)
-        for part in (lambda: deliveries(stack, rejected), lambda: log_lines(stack), lambda: quarantine(stack), lambda: rotation(stack), lambda: roles(stack), lambda: consumer(stack), lambda: rollout(stack)):
-            part()
-            print(f"{checks} checks, {time.monotonic() - started:.0f} s", flush=True)
-        other = Stack(environment, "hookgate", "FrontEnd=FunctionUrl", "Providers=shoppex", OPERATOR.replace("-dev", ""))
-        beside(stack, other)
-        delete(stack, other)
+        for part in (packages, deliveries, log_lines, quarantine, rotation, roles, rollout, smoke):
+            part(stack)
+            print(f"{part.__name__}: {checks} checks so far, {time.monotonic() - started:.0f} s", flush=True)
+        other = Stack(environment, "hookgate", "FrontEnd=FunctionUrl", "Providers=shoppex", "WithConsumer=true")
+        for part in (beside, delete):
+            part(stack, other)
+            print(f"{part.__name__}: {checks} checks so far, {time.monotonic() - started:.0f} s", flush=True)
     print(f"{checks} passed, 0 failed")
 
 
-main()
+if __name__ == "__main__":
+    main()

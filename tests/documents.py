@@ -264,6 +264,8 @@ def play(document, aws, platform):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+        if re.search("^sam build", session, re.M):
+            built_apart()
         if re.search("^(sam|cargo lambda) build", session, re.M):
             # What was built in a hurry is not to be deployed.
             for built in (".aws-sam", "target/lambda"):
@@ -281,6 +283,14 @@ def play(document, aws, platform):
                 sys.exit(f"{block.place} does not print what the document says:\n{expected}\n\nbut:\n{parts[str(index)]}")
     count = sum(block.tag.startswith("sh") for block in document_blocks)
     print(f"{document}: {count} blocks, {time.monotonic() - started:.1f} s", flush=True)
+
+
+def built_apart():
+    """`sam build` gives each function of the template's loop its own binary."""
+    built = {provider: (ROOT / f".aws-sam/build/{provider}Function/bootstrap").read_bytes() for provider in PROVIDERS}
+    assert len(set(built.values())) == len(PROVIDERS), "functions share their code"
+    for provider, code in built.items():
+        assert code == (ROOT / f"target/lambda/{provider}/bootstrap").read_bytes(), provider
 
 
 def taken_port():

@@ -92,6 +92,8 @@ struct Stack {
     said: Arc<Mutex<Said>>,
     url: String,
     queues: BTreeMap<&'static str, String>,
+    /// Where the command runs.
+    folder: PathBuf,
 }
 
 impl Stack {
@@ -103,7 +105,8 @@ impl Stack {
         let protect = engines.dynamodb().update_table().table_name("hookgate-ClaimsTable-1");
         protect.deletion_protection_enabled(true).send().await.unwrap();
 
-        let mut stack = Stack { engines, said: Arc::default(), url: String::new(), queues: BTreeMap::new() };
+        let mut stack =
+            Stack { engines, said: Arc::default(), url: String::new(), queues: BTreeMap::new(), folder: ".".into() };
         let large = (Attribute::MaximumMessageSize, "1048576".to_owned());
         let kept = |seconds: &str| (Attribute::MessageRetentionPeriod, seconds.to_owned());
         stack.queue("hookgate-DeadLettersQueue-1", &[large.clone(), kept("1209600")]).await;
@@ -160,7 +163,7 @@ impl Stack {
         for variable in ["AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"] {
             command.env_remove(variable);
         }
-        Ran::of(command.envs([
+        Ran::of(command.current_dir(&self.folder).envs([
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI"),
             ("AWS_REGION", "eu-west-1"),
@@ -413,6 +416,29 @@ async fn what_is_wrong_with_a_function_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_binary_built_for_another_architecture_is_named() {
+    let mut stack = Stack::new().await;
+    stack.folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("built");
+    let function = stack.folder.join(".aws-sam/build/electiveFunction");
+    fs::create_dir_all(&function).unwrap();
+    let mut header = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\0\0";
+    for (machine, built, other) in [(0xb7, "arm64", "x86_64"), (0x3e, "x86_64", "arm64")] {
+        header[18] = machine;
+        fs::write(function.join("bootstrap"), header).unwrap();
+        let deployed = |architecture: &str| {
+            let mut configuration = stack.configuration("elective");
+            configuration["Architectures"] = json!([architecture]);
+            stack.say(|all| _ = all.functions.insert("hookgate-elective".to_owned(), (200, configuration)));
+        };
+        deployed(built);
+        assert_eq!(stack.doctor(&["--only", "functions"]).findings(), []);
+        deployed(other);
+        let words = [&*format!("is built for {built}"), &format!("deployed for {other}"), "samconfig.toml"];
+        stack.finds(&["--only", "functions"], "elective, architecture", "problem", &words);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_secret_is_named_without_it() {
     let stack = Stack::new().await;
     let samples = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/secrets.json")).unwrap();
@@ -472,7 +498,7 @@ async fn what_an_endpoint_should_not_answer_is_named() {
         (400, outcome("rejected"), ["HTTP 400, rejected, not with 401", "something else than Hookgate"]),
         (401, "{}".to_owned(), ["HTTP 401, not with 401", "something else than Hookgate"]),
         (403, json!({"Message": "Forbidden"}).to_string(), ["HTTP 403", "AuthType must be NONE"]),
-        (404, "{}".to_owned(), ["HTTP 404", "Include parameter"]),
+        (404, "{}".to_owned(), ["HTTP 404", "the parameter Providers"]),
         (429, "{}".to_owned(), ["HTTP 429", "ThrottlingRate"]),
         (500, "{}".to_owned(), ["HTTP 500", "function's log"]),
         (503, outcome("unavailable"), ["HTTP 503, unavailable", "cannot read its secrets"]),

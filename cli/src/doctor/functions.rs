@@ -17,7 +17,7 @@ use hookgate_verify::Provider;
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::{Check, Checks, Section, queues};
+use super::{Check, Checks, Section, bootstrap, queues};
 use crate::{
     http::{self, Poster},
     usage::{self, UsageError},
@@ -144,6 +144,7 @@ pub(super) fn check(functions: &Functions, stack: &str, table: Option<&str>, que
                 }
                 settings(&mut checks, name, function, table, queues);
                 age(&mut checks, name, function);
+                bootstrap::check(&mut checks, name, configuration);
             }
         }
     }
