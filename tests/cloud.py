@@ -3,6 +3,8 @@
 What else it does not have, tests/template.py asserts on the template: metrics from log lines, expiry, `dynamodb:LeadingKeys`.
 """
 
+import re
+
 from ministack.app import main
 from ministack.services.cloudformation import provisioners
 
@@ -10,13 +12,15 @@ refuses_metric_math = provisioners._cw_metric_alarm_record
 
 
 def alarm(name, properties):
-    named = [each["MetricStat"] for each in properties.get("Metrics", []) if "MetricStat" in each]
-    # A query names none.
-    first = named[0] if named else {"Stat": "Sum", "Period": 300, "Metric": {"Namespace": "Query", "MetricName": "Query"}}
     plain = {member: value for member, value in properties.items() if member != "Metrics"}
-    if "Metrics" in properties:
-        statistic = "ExtendedStatistic" if first["Stat"].startswith("p") else "Statistic"
-        plain |= {**first["Metric"], "Period": first["Period"], statistic: first["Stat"]}
+    for each in properties.get("Metrics", []):
+        query = re.search(r'SELECT (\w+)\((\w+)\) FROM SCHEMA\("([^"]+)"', each.get("Expression", ""))
+        if "MetricStat" in each:
+            plain |= {**each["MetricStat"]["Metric"], "Period": each["MetricStat"]["Period"]}
+            plain["ExtendedStatistic" if each["MetricStat"]["Stat"].startswith("p") else "Statistic"] = each["MetricStat"]["Stat"]
+            break
+        if query:
+            plain |= {"Namespace": query[3], "MetricName": query[2], "Statistic": query[1].capitalize(), "Period": each["Period"]}
     return refuses_metric_math(name, plain)
 
 

@@ -130,7 +130,7 @@ def sample_secrets():
 def packages(stack):
     """Each function runs its own binary: with one CodeUri for all of a loop, SAM gives all the same, and says nothing."""
     for provider in PLATFORMS:
-        location = stack.aws["lambda"].get_function(FunctionName=f"{stack.name}-{provider}")["Code"]["Location"]
+        location = stack.aws["lambda"].get_function(FunctionName=f"{stack.name}-{provider}")["Code"]["Location"].replace("http:", "https:")
         trusted = ssl.create_default_context(cafile=stack.environment["AWS_CA_BUNDLE"])
         with urllib.request.urlopen(location, context=trusted) as package:
             zipped = zipfile.ZipFile(io.BytesIO(package.read()))

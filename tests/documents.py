@@ -264,7 +264,7 @@ def play(document, aws, platform):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
-        if re.search("^sam build", session, re.M):
+        if output[-1:] == ["@@ end\n"] and re.search("^sam build", session, re.M):
             built_apart()
         if re.search("^(sam|cargo lambda) build", session, re.M):
             # What was built in a hurry is not to be deployed.
@@ -289,6 +289,9 @@ def built_apart():
     """`sam build` gives each function of the template's loop its own binary."""
     built = {provider: (ROOT / f".aws-sam/build/{provider}Function/bootstrap").read_bytes() for provider in PROVIDERS}
     assert len(set(built.values())) == len(PROVIDERS), "functions share their code"
+    # For arm64, by the header of an ELF file; the consumer too, though it is off.
+    consumer = (ROOT / ".aws-sam/build/ConsumerFunction/bootstrap").read_bytes()
+    assert all(code[18] == 0xB7 for code in (*built.values(), consumer)), "not built for arm64"
     for provider, code in built.items():
         assert code == (ROOT / f"target/lambda/{provider}/bootstrap").read_bytes(), provider
 
