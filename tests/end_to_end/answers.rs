@@ -259,7 +259,7 @@ async fn essential_metrics_are_what_the_alarms_read() {
         assert!(line.get("trace").is_none(), "{line}");
     }
     // Billed by the byte: bench/cost.py counts on these.
-    let bytes: Vec<_> = function.log().iter().map(|line| line.len()).collect();
+    let bytes: Vec<_> = function.log().iter().map(String::len).collect();
     assert!(bytes[0] <= 445 && bytes[1] <= 410 && bytes[2] <= 410, "{bytes:?}");
     // What one can look up by the id stays out of the line of what went well.
     let told = |line: &Value| line.get("key").is_some() || line.get("request_id").is_some();
