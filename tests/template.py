@@ -324,6 +324,9 @@ def test_nothing_costs_extra_unless_asked_for():
         properties = RESOURCES[FUNCTIONS[binary]]["Properties"]
         assert properties["Tracing"] == {"Ref": "Tracing"} and PARAMETERS["Tracing"]["Default"] == "PassThrough"
         assert properties["LoggingConfig"]["SystemLogLevel"] == {"Ref": "LambdaLogs"}
+        # SAM resolves a parameter here, and no condition.
+        rollout = properties.get("DeploymentPreference", {"Enabled": {"Ref": "GradualRollout"}})
+        assert rollout["Enabled"] == {"Ref": "GradualRollout"} and PARAMETERS["GradualRollout"]["Default"] == "false"
     assert {PARAMETERS[name]["Default"] for name in ("Metrics", "LambdaLogs")} == {"essential", "WARN"}
     for resource in there.values():
         # A key of KMS costs per request.
