@@ -177,8 +177,7 @@ impl Place {
 
 /// The template's name for the output that names the platform's entry of Secrets Manager.
 fn output(provider: &Provider) -> String {
-    let (first, rest) = provider.name.split_at(1);
-    format!("{}{rest}Secret", first.to_uppercase())
+    format!("{}Secret", provider.name)
 }
 
 /// What the pages say where the entry of Secrets Manager belongs.

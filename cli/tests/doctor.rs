@@ -114,6 +114,8 @@ struct Stack {
     said: Arc<Mutex<Said>>,
     url: String,
     queues: BTreeMap<&'static str, String>,
+    /// Where the command runs.
+    folder: PathBuf,
 }
 
 impl Stack {
@@ -125,7 +127,8 @@ impl Stack {
         let protect = engines.dynamodb().update_table().table_name("hookgate-ClaimsTable-1");
         protect.deletion_protection_enabled(true).send().await.unwrap();
 
-        let mut stack = Stack { engines, said: Arc::default(), url: String::new(), queues: BTreeMap::new() };
+        let mut stack =
+            Stack { engines, said: Arc::default(), url: String::new(), queues: BTreeMap::new(), folder: ".".into() };
         let large = (Attribute::MaximumMessageSize, "1048576".to_owned());
         let kept = |seconds: &str| (Attribute::MessageRetentionPeriod, seconds.to_owned());
         stack.queue("hookgate-DeadLettersQueue-1", &[large.clone(), kept("1209600")]).await;
@@ -188,7 +191,7 @@ impl Stack {
         for variable in ["AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"] {
             command.env_remove(variable);
         }
-        command.envs([
+        command.current_dir(&self.folder).envs([
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI"),
             ("AWS_REGION", "eu-west-1"),
@@ -472,6 +475,29 @@ async fn lambda_is_asked_with_the_certificates_of_the_bundle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_binary_built_for_another_architecture_is_named() {
+    let mut stack = Stack::new().await;
+    stack.folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("built");
+    let function = stack.folder.join(format!(".aws-sam/build/{}Function", one().name));
+    fs::create_dir_all(&function).unwrap();
+    let mut header = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\0\0";
+    for (machine, built, other) in [(0xb7, "arm64", "x86_64"), (0x3e, "x86_64", "arm64")] {
+        header[18] = machine;
+        fs::write(function.join("bootstrap"), header).unwrap();
+        let deployed = |architecture: &str| {
+            let mut configuration = stack.configuration(one().name);
+            configuration["Architectures"] = json!([architecture]);
+            stack.say(|all| _ = all.functions.insert(format!("hookgate-{}", one().name), (200, configuration)));
+        };
+        deployed(built);
+        assert_eq!(stack.doctor(&["--only", "functions"]).findings(), []);
+        deployed(other);
+        let words = [&*format!("is built for {built}"), &format!("deployed for {other}"), "samconfig.toml"];
+        stack.finds(&["--only", "functions"], &format!("{}, architecture", one().name), "problem", &words);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_secret_is_named_without_it() {
     let stack = Stack::new().await;
     let samples = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../events/secrets.json")).unwrap();
@@ -552,7 +578,7 @@ async fn what_an_endpoint_should_not_answer_is_named() {
         (wrong, outcome("rejected"), (with(&format!("HTTP {wrong}, rejected")), "something else than Hookgate")),
         (right, "{}".to_owned(), (with(&format!("HTTP {right}")), "something else than Hookgate")),
         (403, json!({"Message": "Forbidden"}).to_string(), ("HTTP 403".to_owned(), "AuthType must be NONE")),
-        (404, "{}".to_owned(), ("HTTP 404".to_owned(), "Include parameter")),
+        (404, "{}".to_owned(), ("HTTP 404".to_owned(), "the parameter Providers")),
         (429, "{}".to_owned(), ("HTTP 429".to_owned(), "ThrottlingRate")),
         (500, "{}".to_owned(), ("HTTP 500".to_owned(), "function's log")),
         (503, outcome("unavailable"), ("HTTP 503, unavailable".to_owned(), "cannot read its secrets")),

@@ -95,7 +95,7 @@ fn stand_in(provider: &Provider) -> String {
 
 /// The stack's output that names it.
 fn output(provider: &Provider) -> String {
-    format!("{}{}Secret", provider.name[..1].to_uppercase(), &provider.name[1..])
+    format!("{}Secret", provider.name)
 }
 
 /// A path where nothing is.

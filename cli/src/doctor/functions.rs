@@ -20,7 +20,7 @@ use hookgate_verify::{
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::{Check, Checks, Section, queues};
+use super::{Check, Checks, Section, bootstrap, queues};
 use crate::{
     aws::ca_bundle,
     http::{self, Poster},
@@ -157,6 +157,7 @@ pub(super) fn check(functions: &Functions, stack: &str, table: Option<&str>, que
                 }
                 settings(&mut checks, name, function, table, queues);
                 age(&mut checks, name, function);
+                bootstrap::check(&mut checks, name, configuration);
             }
         }
     }

@@ -19,6 +19,7 @@ use rustls::{
 
 use crate::{
     lean::Lean,
+    log::Reporting,
     secrets::{self, SecretSource},
 };
 
@@ -46,6 +47,7 @@ pub struct Config {
     pub(crate) claim_ttl: Duration,
     pub(crate) budget: Duration,
     pub(crate) max_event_age: Option<Duration>,
+    pub(crate) reporting: Reporting,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
 }
@@ -123,12 +125,26 @@ impl Config {
             claim_ttl: days(whole("CLAIM_TTL_DAYS", 1..=3_650)?.unwrap_or(30)),
             budget,
             max_event_age: whole("MAX_EVENT_AGE_DAYS", 1..=3_650)?.map(days),
+            reporting: reporting(&setting)?,
             dynamodb: dynamodb_client(&aws_at("AWS_ENDPOINT_URL_DYNAMODB")),
             sqs: aws_sdk_sqs::Client::from_conf(
                 aws_sdk_sqs::config::Builder::from(&aws_at("AWS_ENDPOINT_URL_SQS")).interceptor(Lean).build(),
             ),
         })
     }
+}
+
+fn reporting(setting: &impl Fn(&str) -> Option<String>) -> Result<Reporting, ConfigError> {
+    let Reporting { namespace, all } = Reporting::default();
+    Ok(Reporting {
+        namespace: setting("METRICS_NAMESPACE").unwrap_or(namespace),
+        all: match setting("METRICS_LEVEL").as_deref() {
+            None => all,
+            Some("all") => true,
+            Some("essential") => false,
+            Some(_) => return Err(ConfigError::new("METRICS_LEVEL", "must be one of: essential, all".to_owned())),
+        },
+    })
 }
 
 /// A DynamoDB client as lean as the intake's own, for other functions beside it; `setting` looks up an environment

@@ -122,14 +122,18 @@ impl Intake {
             }
         };
         let response = outcome.answer(provider, trail.id.as_deref());
-        let metrics = Metrics::of(&outcome, &trail, started.elapsed());
+        let reporting = &self.config.reporting;
+        let metrics = Metrics::of(&outcome, &trail, started.elapsed(), reporting);
+        let level = match outcome {
+            Outcome::Queued | Outcome::Duplicate => "INFO",
+            Outcome::Quarantined(_) | Outcome::Rejected(_) | Outcome::Busy { .. } => "WARN",
+            Outcome::TooLarge | Outcome::Unavailable { .. } => "ERROR",
+        };
+        let whole = reporting.all || level != "INFO";
+        trail.key = trail.key.filter(|_| whole);
+        trail.message_id = trail.message_id.filter(|_| whole);
         let line = Line {
-            level: match outcome {
-                Outcome::Queued | Outcome::Duplicate => "INFO",
-                Outcome::Quarantined(_) | Outcome::Rejected(_) | Outcome::Busy { .. } => "WARN",
-                Outcome::TooLarge | Outcome::Unavailable { .. } => "ERROR",
-            },
-            message: "delivery",
+            level,
             provider: provider.name,
             account,
             outcome: outcome.name(),
@@ -137,9 +141,9 @@ impl Intake {
             error: outcome.error(),
             trail: &trail,
             body_bytes,
-            request_id: &context.request_id,
-            trace: trace(&context),
-            directive: Directive::new(&metrics, unix_milliseconds(received)),
+            request_id: whole.then_some(context.request_id.as_str()),
+            trace: trace(&context).filter(|trace| trace.contains("Sampled=1")),
+            directive: Directive::new(&metrics, unix_milliseconds(received), reporting),
             metrics: &metrics,
         };
         Handled { response, log: line.to_json() }

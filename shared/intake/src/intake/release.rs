@@ -16,7 +16,7 @@ use super::{
     Authenticated, Config, Context, Delivery, Fate, Instant, Intake, Reading, SystemTime, Trail, event, partition_key,
     quarantine_id, unix_milliseconds,
 };
-use crate::{Quarantined, secrets::SecretSource};
+use crate::{Quarantined, log::Reporting, secrets::SecretSource};
 
 /// What one release may take. Nobody waits for an answer, but its claim keeps other deliveries of the event waiting.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -148,6 +148,7 @@ impl Release {
             budget: PATIENCE,
             // The operator has decided that it is not too old.
             max_event_age: None,
+            reporting: Reporting::default(),
             dynamodb,
             sqs,
         })))
