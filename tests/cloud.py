@@ -1,40 +1,28 @@
-"""A stand-in for AWS that takes `sam deploy`: moto's server, and what CloudFormation itself does to a SAM template.
+"""MiniStack, started by its own Python. It refuses alarms on several metrics: here such an alarm watches the first it names.
 
-    python3 tests/cloud.py --port 5000
-
-Moto knows no transforms; SAM's own is a library of the SAM CLI. What moto does not make of a template, it leaves out: HTTP API,
-alarms, policies of queues, secrets.
+What else it does not have, tests/template.py asserts on the template: metrics from log lines, expiry, `dynamodb:LeadingKeys`.
 """
 
-import json
-import os
 import re
-from urllib.parse import urlparse
 
-import yaml
-from moto.cloudformation import responses
-from moto.cloudformation.utils import yaml_tag_constructor
-from moto.s3.models import s3_backends
-from moto.server import main
-from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
-from samtranslator.translator.transform import transform
+from ministack.app import main
+from ministack.services.cloudformation import provisioners
+
+refuses_metric_math = provisioners._cw_metric_alarm_record
 
 
-def template(url, account_id, partition):
-    """The template that `sam deploy` has put into its bucket, as CloudFormation would go on with it."""
-    bucket, key = urlparse(url).path.lstrip("/").split("/", 1)
-    yaml.add_multi_constructor("", yaml_tag_constructor)
-    written = yaml.load(s3_backends[account_id][partition].get_object(bucket, key).value, yaml.Loader)
-    for parameter in written["Parameters"].values():
-        # A parameter is text, whatever YAML takes its default for.
-        parameter["Default"] = str(parameter["Default"])
-    defaults = {name: parameter["Default"] for name, parameter in written["Parameters"].items()}
-    plain = json.dumps(transform(json.loads(json.dumps(written)), defaults, ManagedPolicyLoader(None)))
-    # Moto makes no secrets of a template: these names are those of tests/documents.py.
-    return re.sub(r'\{"Ref": "(\w+)Secret"\}', lambda found: f'"{found[1].upper()}_SECRET"', plain)
+def alarm(name, properties):
+    plain = {member: value for member, value in properties.items() if member != "Metrics"}
+    for each in properties.get("Metrics", []):
+        query = re.search(r'SELECT (\w+)\((\w+)\) FROM SCHEMA\("([^"]+)"', each.get("Expression", ""))
+        if "MetricStat" in each:
+            plain |= {**each["MetricStat"]["Metric"], "Period": each["MetricStat"]["Period"]}
+            plain["ExtendedStatistic" if each["MetricStat"]["Stat"].startswith("p") else "Statistic"] = each["MetricStat"]["Stat"]
+            break
+        if query:
+            plain |= {"Namespace": query[3], "MetricName": query[2], "Statistic": query[1].capitalize(), "Period": each["Period"]}
+    return refuses_metric_math(name, plain)
 
 
-# The translator asks for it.
-os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
-responses.get_stack_from_s3_url = template
+provisioners._cw_metric_alarm_record = alarm
 main()

@@ -3,7 +3,7 @@
 
     tests/documents.py [README.md …]
 
-Needs `cargo build`, `fuzz/run`, the tools of .ci/requirements.txt in the PATH, and ports 9000 to 9002 and 9010.
+Needs `cargo build`, `fuzz/run`, the tools of .ci/requirements.txt in the PATH, MiniStack, and ports 9000 to 9002 and 9010.
 
 Each document is one shell session, from its first `sh` block to its last, beside a local intake of its own, a server that
 stands in for AWS and one for the platforms' own APIs. Every block must end well; one tagged `sh no` must end with exit code 1,
@@ -28,14 +28,14 @@ import time
 import tomllib
 from pathlib import Path
 
-import boto3
 import yaml
 from jsonschema import Draft202012Validator
 
-from template import PROVIDERS, RESOURCES
+from emulator import client, ministack, sam, stage
+from template import FUNCTIONS, PROVIDERS
 
 ROOT = Path(__file__).resolve().parent.parent
-SCRATCH = ROOT / "target/documents"
+SCRATCH, CLOUD = ROOT / "target/documents", ROOT / "target/cloud"
 
 # Takes long, and is run by another step of CI: the file that has this very line.
 ELSEWHERE = {
@@ -62,7 +62,7 @@ hookgate() {
     # Follows until Ctrl-C.
     "tail "*) case " $* " in *" --once "* | *" --max "*) "$HOOKGATE" "$@" ;; *) timeout --preserve-status --signal INT 3 "$HOOKGATE" "$@" ;; esac ;;
     "register "*" --secret-file "*) "$HOOKGATE" "$@" --api-url "$PLATFORM" ;;
-    # Moto cannot move messages, the local intake's SQS can: it has the stack's queues then.
+    # MiniStack cannot move messages, the local intake's SQS can: it has the stack's queues then.
     "redrive "*" --aws "*)
       local arn=arn:aws:sqs:us-east-1:000000000000:hookgate-DeadLettersQueue-1 sqs=http://127.0.0.1:9002
       aws sqs create-queue --endpoint-url $sqs --queue-name hookgate-DeadLettersQueue-1 > /dev/null
@@ -224,7 +224,7 @@ def pattern(expected):
     return re.compile(r"\s*".join(line.replace(r"\ ", " +") for line in lines), re.S)
 
 
-def play(document, moto, platform):
+def play(document, aws, platform):
     document_blocks, session = script(document)
     if not any(block.tag.startswith("sh") for block in document_blocks):
         return
@@ -237,22 +237,16 @@ def play(document, moto, platform):
     for provider in PROVIDERS:
         if not re.search(rf"(>|--secret-file) {provider}\.json", session):
             (folder / f"{provider}.json").write_text('{"default": ["chosen_by_the_reader"]}\n')
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "HOOKGATE_"))} | {
+    environment = aws | {
         "PROJECT": str(ROOT),
         "HOOKGATE": os.environ.get("HOOKGATE", str(ROOT / "target/debug/hookgate")),
         "CARGO_MANIFEST_DIR": str(ROOT / "cli"),
-        "AWS_ENDPOINT_URL": moto,
         "PLATFORM": platform,
         # Six binaries for another machine: as documented, but in three minutes and not in a quarter of an hour.
         "CARGO_PROFILE_RELEASE_LTO": "off",
         "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
         "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
         "EVENTS_QUEUE_ARN": "arn:aws:sqs:us-east-1:123456789012:hookgate-events",
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_PAGER": "",
-        "SAM_CLI_TELEMETRY": "0",
     }
     # What the steps of registering ask for.
     asked = re.findall(r'key: "(\w+)"|\$([A-Z]\w+)', "".join(PROVIDERS.values()))
@@ -275,6 +269,8 @@ def play(document, moto, platform):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+        if output[-1:] == ["@@ end\n"] and re.search("^sam build", session, re.M):
+            built_apart()
         if re.search("^(sam|cargo lambda) build", session, re.M):
             # What was built in a hurry is not to be deployed.
             for built in (".aws-sam", "target/lambda"):
@@ -294,6 +290,17 @@ def play(document, moto, platform):
     print(f"{document}: {count} blocks, {time.monotonic() - started:.1f} s", flush=True)
 
 
+def built_apart():
+    """`sam build` gives each function of the template's loop its own binary."""
+    built = {provider: (ROOT / f".aws-sam/build/{provider}Function/bootstrap").read_bytes() for provider in PROVIDERS}
+    assert len(set(built.values())) == len(PROVIDERS), "functions share their code"
+    # For arm64, by the header of an ELF file; the consumer too, though it is off.
+    consumer = (ROOT / ".aws-sam/build/ConsumerFunction/bootstrap").read_bytes()
+    assert all(code[18] == 0xB7 for code in (*built.values(), consumer)), "not built for arm64"
+    for provider, code in built.items():
+        assert code == (ROOT / f"target/lambda/{provider}/bootstrap").read_bytes(), provider
+
+
 def taken_port():
     for port in (9000, 9001, 9002, 9010):
         with socket.socket() as probe:
@@ -309,41 +316,15 @@ def tracked():
     return listed.stdout.split()
 
 
-def start_moto():
-    """A stand-in for AWS, with what the stack has that the documents speak of."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(
-        [sys.executable, ROOT / "tests/cloud.py", "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(100):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.2)
-    aws = boto3.session.Session("local", "local", region_name="us-east-1")
+def prepare(aws):
+    """What the documents speak of: a stack, though its functions do nothing, and what a reader has besides."""
+    stage(CLOUD, {binary: f"#!/bin/sh\n# {binary}\n".encode() for binary in FUNCTIONS})
+    sam(aws, CLOUD, "hookgate", "deploy")
     for provider in PROVIDERS:
         # So the pages call the secret that the stack made.
-        name = f"{provider.upper()}_SECRET"
-        aws.client("secretsmanager", endpoint_url=url).create_secret(Name=name, SecretString="generated")
-    sqs = aws.client("sqs", endpoint_url=url)
+        client(aws, "secretsmanager").create_secret(Name=f"{provider.upper()}_SECRET", SecretString="generated")
     for name in ("hookgate-events", "watch-events"):
-        sqs.create_queue(QueueName=name)
-    names = ("ClaimsTable", "EventsQueue", "QuarantineQueue", "DeadLettersQueue")
-    resources = {name: {each: RESOURCES[name][each] for each in ("Type", "Properties")} for name in names}
-    template = re.sub(r'"Fn::GetAtt": "(\w+)\.(\w+)"', r'"Fn::GetAtt": ["\1", "\2"]', json.dumps({"Resources": resources}))
-    cloudformation = aws.client("cloudformation", endpoint_url=url)
-    cloudformation.create_stack(StackName="hookgate", TemplateBody=template)
-    # Where the SAM CLI puts what it deploys. It would make this itself, but moto keeps no tags of its change set.
-    bucket = {"Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}}, "Outputs": {"SourceBucket": {"Value": {"Ref": "Bucket"}}}}
-    cloudformation.create_stack(
-        StackName="aws-sam-cli-managed-default",
-        TemplateBody=json.dumps(bucket),
-        Tags=[{"Key": "ManagedStackSource", "Value": "AwsSamCli"}],
-    )
-    return server, url
+        client(aws, "sqs").create_queue(QueueName=name)
 
 
 class Platform(http.server.BaseHTTPRequestHandler):
@@ -372,16 +353,14 @@ def main():
     if port := taken_port():
         sys.exit(f"port {port} is taken: end what listens there, or give this a network of its own (unshare --net)")
     assert (ROOT / "target/debug/hookgate").exists(), "run `cargo build` first"
-    server, url = start_moto()
     platforms = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Platform)
     threading.Thread(target=platforms.serve_forever, daemon=True).start()
     platform = f"http://127.0.0.1:{platforms.server_port}"
-    try:
+    with ministack(CLOUD, secure=False) as aws:
+        prepare(aws)
         for name in documents:
             if not sys.argv[1:] or name in sys.argv[1:]:
-                play(name, url, platform)
-    finally:
-        server.terminate()
+                play(name, aws, platform)
 
 
 main()

@@ -12,6 +12,10 @@ mod claims;
 mod consumer;
 #[path = "end_to_end/foreign.rs"]
 mod foreign;
+#[path = "end_to_end/invocations.rs"]
+mod invocations;
+#[path = "end_to_end/leaks.rs"]
+mod leaks;
 #[path = "end_to_end/messages.rs"]
 mod messages;
 #[path = "end_to_end/moto.rs"]
@@ -22,3 +26,5 @@ mod one_place;
 mod samples;
 #[path = "end_to_end/startup.rs"]
 mod startup;
+#[path = "end_to_end/wire.rs"]
+mod wire;

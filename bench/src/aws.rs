@@ -134,6 +134,9 @@ async fn serve(acceptor: TlsAcceptor, state: Arc<Mutex<State>>) -> Result<String
 }
 
 async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Result<Response<Full<Bytes>>> {
+    if request.uri().path() == "/ping" {
+        return Ok(Response::new(Full::new("healthy".into())));
+    }
     let target = request.headers().get("x-amz-target").context("not AWS JSON")?.to_str()?.to_owned();
     let body: Value = serde_json::from_slice(&request.into_body().collect().await?.to_bytes())?;
     let mut state = state.lock().expect("nobody panics");

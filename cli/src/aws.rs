@@ -102,7 +102,11 @@ impl Deployment {
 
     /// The standard chain: environment, profile, SSO, container, instance.
     async fn load(&self) -> Result<SdkConfig, UsageError> {
-        let tls = TlsContext::builder().with_trust_store(trust_store(env::var_os("AWS_CA_BUNDLE").as_deref())?);
+        let store = match ca_bundle()? {
+            Some((pem, _)) => TrustStore::empty().with_pem_certificate(pem),
+            None => TrustStore::default(),
+        };
+        let tls = TlsContext::builder().with_trust_store(store);
         let tls = tls.build().map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
         let http = aws_smithy_http_client::Builder::new().tls_provider(Tls::Rustls(CryptoMode::Ring)).tls_context(tls);
         let http = http.build_https();
@@ -128,9 +132,16 @@ impl Deployment {
     }
 }
 
-/// The system's certificates, or, as with the AWS CLI, those of `AWS_CA_BUNDLE` in their place.
-fn trust_store(bundle: Option<&std::ffi::OsStr>) -> Result<TrustStore, UsageError> {
-    let Some(path) = bundle.filter(|path| !path.is_empty()).map(Path::new) else { return Ok(TrustStore::default()) };
+/// The certificates of `AWS_CA_BUNDLE`, as read and as parsed, which take the place of the system's, as with the AWS CLI. None
+/// where it is not set.
+///
+/// # Errors
+/// It cannot be read, or holds something else than certificates.
+pub(crate) fn ca_bundle() -> Result<Option<(Vec<u8>, RootCertStore)>, UsageError> {
+    env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(|path| certificates(Path::new(&path))).transpose()
+}
+
+fn certificates(path: &Path) -> Result<(Vec<u8>, RootCertStore), UsageError> {
     let unusable = |why: String| UsageError(format!("AWS_CA_BUNDLE names {}, which {why}", path.display()));
     let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
     // The client would panic on what is no certificate.
@@ -142,7 +153,7 @@ fn trust_store(bundle: Option<&std::ffi::OsStr>) -> Result<TrustStore, UsageErro
     if roots.is_empty() {
         return Err(unusable("holds no PEM certificate".to_owned()));
     }
-    Ok(TrustStore::empty().with_pem_certificate(pem))
+    Ok((pem, roots))
 }
 
 impl Clients {
@@ -274,7 +285,7 @@ fn causes(error: &(dyn Error + 'static)) -> (String, bool) {
 
 #[cfg(test)]
 mod tests {
-    use std::{ffi::OsStr, net::SocketAddr};
+    use std::net::SocketAddr;
 
     use clap::Parser;
 
@@ -322,10 +333,9 @@ mod tests {
     #[test]
     fn a_bundle_of_certificates_is_read_before_it_is_trusted() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
-        let store = |file: &str| trust_store(Some(folder.join(file).as_os_str())).map(|_| ());
-        assert_eq!(store("cert.pem"), Ok(()));
+        let store = |file: &str| certificates(&folder.join(file)).map(|(_, roots)| roots.len());
+        assert_eq!(store("cert.pem"), Ok(1));
         assert!(store("key.pem").unwrap_err().0.ends_with("holds no PEM certificate"));
         assert!(store("none.pem").unwrap_err().0.contains("none.pem, which cannot be read"));
-        assert!(trust_store(Some(OsStr::new(""))).is_ok());
     }
 }

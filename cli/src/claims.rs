@@ -2,12 +2,16 @@
 
 use std::{
     collections::HashMap,
+    io::{IsTerminal, Write as _},
     time::{Duration, SystemTime},
 };
 
 use anstyle::{AnsiColor, Style};
-use aws_sdk_dynamodb::types::AttributeValue;
-use hookgate_intake::claim::{RELEASED, partition_key};
+use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::AttributeValue};
+use hookgate_intake::{
+    QUARANTINE,
+    claim::{RELEASED, partition_key},
+};
 use hookgate_verify::{Account, Provider, providers, rfc3339_milliseconds};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -18,7 +22,7 @@ use crate::{
     usage::{self, UsageError},
 };
 
-/// What the table of claims knows of an event.
+/// What the table of claims knows of an event, and how to have it forgotten.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -28,6 +32,7 @@ pub struct Arguments {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Show(Show),
+    Forget(Forget),
 }
 
 /// Show the claim of one event: how far it came, when its lease ends, when it is forgotten.
@@ -43,6 +48,37 @@ enum Command {
 
 Exit code: 0 there is a claim, 1 there is none, 2 it could not be done as asked."))]
 struct Show {
+    /// Answer in JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Forget the claim of one event, so that the platform can send it again: for an event that your consumer lost.
+///
+/// Shows the claim, then deletes it, and only if it still is as shown: queued, with that message. What the platform sends
+/// then is queued with the same source and id. A consumer that remembers these takes it for a copy: see docs/operate.md.
+#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
+#[derive(Debug, clap::Args)]
+#[command(after_help = usage::examples("Examples:
+  hookgate claims forget evt_01j7x
+  hookgate claims forget evt_01j7x --provider PLATFORM --account eu-shop --aws --profile prod
+  hookgate claims forget evt_01j7x --aws --yes
+
+With --aws it asks first. The credentials need dynamodb:DeleteItem on the table.
+Exit code: 0 it is forgotten, 1 there is none, or none that can be, 2 it could not be done as asked."))]
+struct Forget {
+    /// Do not ask.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    which: Which,
+}
+
+/// Which claim, and where.
+#[derive(Debug, clap::Args)]
+struct Which {
     /// The event's id (`id` in the log, on the queue and in the answer), or the claim's key (`key` in the log).
     #[arg(value_name = "ID|KEY")]
     event: String,
@@ -55,9 +91,6 @@ struct Show {
     /// The table of claims [default: the installation's].
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// Answer in JSON.
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     deployment: Deployment,
 }
@@ -90,6 +123,8 @@ pub enum Meaning {
     Expired,
     /// The event is on the queue.
     Queued,
+    /// The delivery is in quarantine.
+    Quarantined,
     /// Somebody is at work on it.
     AtWork,
     /// Its owner gave it up.
@@ -100,40 +135,109 @@ pub enum Meaning {
     Unknown,
 }
 
-/// Whether there is a claim.
+/// Whether there is a claim, or was one to forget.
 ///
 /// # Errors
 /// The table is not there.
 pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
-    let Command::Show(show) = &arguments.command;
-    let clients = show.deployment.clients().await?;
-    let table = clients.table(show.table.as_deref()).await?;
-    let mut claims = Vec::new();
-    for key in show.keys() {
-        claims.extend(find(&clients, &table, &key).await?);
-    }
+    let (Command::Show(Show { which, .. }) | Command::Forget(Forget { which, .. })) = &arguments.command;
+    let clients = which.deployment.clients().await?;
+    let table = clients.table(which.table.as_deref()).await?;
+    let claims = which.find(&clients, &table).await?;
     let now = now();
-    if show.json {
+    if let Command::Show(Show { json: true, .. }) = &arguments.command {
         anstream::println!("{:#}", Value::Array(claims.iter().map(|claim| claim.json(now)).collect()));
-    } else if claims.is_empty() {
+        return Ok(!claims.is_empty());
+    }
+    if claims.is_empty() {
         anstream::println!(
             "No claim of {} in {table}: it has not been queued, or was forgotten since.",
-            plain(&show.event)
+            plain(&which.event)
         );
-        if show.provider.is_none() && !show.event.contains('#') {
-            anstream::println!("Looked for it on every platform, account {}: see --account.", show.account);
-        }
-    } else {
-        for claim in &claims {
-            anstream::println!("{}", claim.text(now));
+        if which.provider.is_none() && !which.is_key() {
+            anstream::println!("Looked for it on every platform, account {}: see --account.", which.account);
         }
     }
-    Ok(!claims.is_empty())
+    for claim in &claims {
+        anstream::println!("{}", claim.text(now));
+    }
+    match (&arguments.command, &claims[..]) {
+        (Command::Forget(forget), [claim]) => forget.forget(&clients, &table, claim).await,
+        (Command::Forget(_), [_, _, ..]) => {
+            Err(UsageError("these are several: name one by its key, or with --provider".to_owned()))
+        }
+        _ => Ok(!claims.is_empty()),
+    }
 }
 
-impl Show {
+impl Forget {
+    async fn forget(&self, clients: &Clients, table: &str, claim: &Claim) -> Result<bool, UsageError> {
+        let meaning = claim.meaning(now());
+        let (Meaning::Queued | Meaning::Quarantined, Some(message)) = (meaning, &claim.message_id) else {
+            anstream::println!(
+                "Only a claim whose message was sent can be forgotten. {}",
+                match meaning {
+                    Meaning::Expired => "This one is forgotten already.",
+                    _ => "The platform's next attempt takes this one over once its lease has ended.",
+                }
+            );
+            return Ok(false);
+        };
+        if !clients.is_local() && !self.yes && !is_confirmed("Forget it?") {
+            return Err(UsageError("nothing was forgotten: with --aws it must be confirmed, or say --yes".to_owned()));
+        }
+        let delete = clients.dynamodb.delete_item().table_name(table).key("pk", AttributeValue::S(claim.key.clone()));
+        let delete = delete
+            .condition_expression("#state = :queued AND message_id = :message_id")
+            .expression_attribute_names("#state", "state")
+            .expression_attribute_values(":queued", AttributeValue::S("queued".to_owned()))
+            .expression_attribute_values(":message_id", AttributeValue::S(message.clone()));
+        match delete.send().await {
+            Ok(_) => {
+                anstream::println!("Forgotten. What the platform sends of it from now on is taken for new.");
+                Ok(true)
+            }
+            Err(error)
+                if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
+            {
+                anstream::println!("It has changed since it was shown: nothing was forgotten.");
+                Ok(false)
+            }
+            Err(error) => Err(clients.failed(&format!("cannot delete from the table {table}"), &error)),
+        }
+    }
+}
+
+/// Asks whoever sits at the terminal. Nobody there says no.
+fn is_confirmed(question: &str) -> bool {
+    let mut answer = String::new();
+    if std::io::stdin().is_terminal() {
+        anstream::print!("{question} [y/N] ");
+        let _ = std::io::stdout().flush();
+        let _ = std::io::stdin().read_line(&mut answer);
+    }
+    matches!(answer.trim(), "y" | "Y" | "yes")
+}
+
+impl Which {
+    /// Whether it is a claim's key: see [`partition_key`]. An event's id may have a `#` in it, too.
+    fn is_key(&self) -> bool {
+        let mut parts = self.event.splitn(3, '#');
+        let mut part = || parts.next().unwrap_or_default();
+        let (provider, account, hash) = (part(), part(), part());
+        Provider::named(provider).is_some() && Account::parse(account).is_some() && is_hash(hash)
+    }
+
+    async fn find(&self, clients: &Clients, table: &str) -> Result<Vec<Claim>, UsageError> {
+        let mut claims = Vec::new();
+        for key in self.keys() {
+            claims.extend(find(clients, table, &key).await?);
+        }
+        Ok(claims)
+    }
+
     fn keys(&self) -> Vec<String> {
-        if self.event.matches('#').count() == 2 {
+        if self.is_key() {
             return vec![self.event.clone()];
         }
         let all =
@@ -141,6 +245,10 @@ impl Show {
         // An event's id is its idempotency key.
         all.map(|provider| partition_key(provider.name, self.account.as_str(), &self.event)).collect()
     }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// The claim under this partition key.
@@ -182,6 +290,7 @@ impl Claim {
     pub fn meaning(&self, now: i64) -> Meaning {
         match (self.state.as_str(), self.lease_until) {
             _ if self.expires_at.is_some_and(|expiry| expiry < now / 1000) => Meaning::Expired,
+            ("queued", _) if self.event_id.strip_prefix(QUARANTINE).is_some_and(is_hash) => Meaning::Quarantined,
             ("queued", _) => Meaning::Queued,
             ("claimed", Some(RELEASED)) => Meaning::Released,
             ("claimed", Some(lease)) if lease < now => Meaning::Abandoned,
@@ -204,11 +313,10 @@ impl Claim {
     fn text(&self, now: i64) -> String {
         const BOLD: Style = Style::new().bold();
         let lease = self.lease_until.unwrap_or(now);
+        let message = plain(self.message_id.as_deref().unwrap_or("unknown"));
         let what = match self.meaning(now) {
-            Meaning::Queued => {
-                let message = self.message_id.as_deref().unwrap_or("unknown");
-                format!("its message {} went to the queue", plain(message))
-            }
+            Meaning::Queued => format!("its message {message} went to the queue"),
+            Meaning::Quarantined => format!("its message {message} went to quarantine: see hookgate quarantine show"),
             Meaning::AtWork => format!("an invocation is at work on it; its lease ends in {}", span(lease - now)),
             Meaning::Released => {
                 "its invocation could not send it, and said so; the provider's next attempt takes over".to_owned()
@@ -246,6 +354,7 @@ impl Meaning {
         match self {
             Self::Expired => "expired",
             Self::Queued => "queued",
+            Self::Quarantined => "quarantined",
             Self::AtWork => "claimed",
             Self::Released => "released",
             Self::Abandoned => "abandoned",

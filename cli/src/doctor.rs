@@ -1,5 +1,6 @@
 //! `hookgate doctor`: looks at an installation for what is known to go wrong, and says what to do about it.
 
+mod bootstrap;
 mod endpoints;
 mod functions;
 mod queues;

@@ -20,8 +20,8 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate_intake::{
-    Config, Handled, Intake,
-    lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent},
+    Config, Handled, Intake, address,
+    lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent, Payload},
 };
 use hookgate_verify::{Provider, Secrets, providers};
 
@@ -126,21 +126,16 @@ impl Functions {
     /// number in the journal too, where a function took it and came to an end.
     pub(crate) async fn deliver(self: &Arc<Self>, request: Request, crash: Option<Crash>) -> (Response, Option<u64>) {
         let (head, body) = request.into_parts();
-        let path = head.uri.path().to_owned();
-        let mut parts = path.split('/').skip(1);
-        let (Some("webhooks"), Some(name), account, None) = (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
+        let Some(&name) = self.intakes.keys().find(|name| address(head.uri.path(), name).is_some()) else {
             return (not_found(), None);
         };
-        let Some((&name, _)) = self.intakes.get_key_value(name) else { return (not_found(), None) };
         let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
             let message = axum::Json(serde_json::json!({"message": "Request Too Long"}));
             return ((StatusCode::PAYLOAD_TOO_LARGE, message).into_response(), None);
         };
-        let account = account.map(str::to_owned);
         self.journal.arrives();
         // As in Lambda, an invocation goes on to its end when the caller hangs up.
-        let invocation = tokio::spawn(self.clone().invoke(name, account, head, body, crash));
+        let invocation = tokio::spawn(self.clone().invoke(name, head, body, crash));
         if let Ok(Some((response, number))) = invocation.await {
             return (response, Some(number));
         }
@@ -154,7 +149,6 @@ impl Functions {
     async fn invoke(
         self: Arc<Self>,
         name: &'static str,
-        account: Option<String>,
         head: Parts,
         body: Bytes,
         crash: Option<Crash>,
@@ -166,7 +160,6 @@ impl Functions {
         let mut event = ApiGatewayV2httpRequest::default();
         event.raw_path = Some(head.uri.path().to_owned());
         event.raw_query_string = head.uri.query().map(str::to_owned);
-        event.path_parameters.extend(account.map(|account| ("account".to_owned(), account)));
         event.request_context.http.method = head.method.clone();
         event.headers = joined(&head.headers);
         (event.body, event.is_base64_encoded) = match String::from_utf8(body.into()) {
@@ -197,7 +190,7 @@ impl Functions {
         let Handled { response, log } = tokio::select! {
             biased;
             true = dies => return None,
-            handled = intake.handle(LambdaEvent::new(event, context)) => handled,
+            handled = intake.handle(LambdaEvent::new(Payload(Some(event)), context)) => handled,
         };
         let number = self.journal.keep(Taken {
             number: 0,

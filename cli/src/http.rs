@@ -73,10 +73,20 @@ impl Poster {
     /// # Errors
     /// The system has no usable certificates, and the address wants them.
     pub fn new(url: Uri) -> Result<Self, UsageError> {
+        Self::trusting(url, None)
+    }
+
+    /// The same, with these certificates in place of the system's.
+    ///
+    /// # Errors
+    /// None are given, the system has no usable ones, and the address wants them.
+    pub(crate) fn trusting(url: Uri, roots: Option<RootCertStore>) -> Result<Self, UsageError> {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
-        let tls = if url.scheme_str() == Some("https") {
+        let tls = if let Some(roots) = roots {
+            tls.with_root_certificates(roots)
+        } else if url.scheme_str() == Some("https") {
             tls.with_native_roots().map_err(|error| {
                 UsageError(format!(
                     "no certificates to check {} with ({error}): install ca-certificates, or name a PEM file in \

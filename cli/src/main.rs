@@ -220,9 +220,12 @@ async fn send_samples(
         sent.push(sample.send_thrice(&client, &local.url()).await?);
     }
 
-    let messages = samples::peek(&engines.sqs(), &resources.events_url).await?;
+    // A look, and no receive: that would count as one of the five that each message has.
+    let look = engines.queues().look(&resources.events_url, usize::MAX);
+    let messages = look.map(|look| look.latest).unwrap_or_default();
     let mut arrived = BTreeMap::<&str, Vec<hookgate_event::Event<'_>>>::new();
-    let parsed = messages.iter().map(samples::event).collect::<Result<Vec<_>, _>>()?;
+    let parsed = messages.iter().rev().map(|seen| hookgate_event::Event::from_json(&seen.body));
+    let parsed = parsed.collect::<Result<Vec<_>, _>>()?;
     for event in &parsed {
         arrived.entry(event.id.as_str()).or_default().push(event.clone());
     }

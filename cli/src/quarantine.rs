@@ -6,10 +6,10 @@ use anstyle::{AnsiColor, Style};
 use aws_sdk_sqs::types::Message;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate_intake::{
-    Quarantined,
+    QUARANTINE, Quarantined,
     release::{Installation, Readable, Release, Released, Unusable},
 };
-use hookgate_verify::{Provider, Unreadable, providers};
+use hookgate_verify::{Provider, Unreadable, Verifier, providers};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -76,7 +76,8 @@ struct List {
 The body may hold personal data. Headers are without signatures, cookies and authorization: the quarantine keeps none.
 Exit code: 0 shown, 1 there is none of this id, 2 it could not be done as asked."))]
 struct Show {
-    /// The id of its message, as list shows it (message_id in the log), or its first 8 characters or more.
+    /// The id of its message, as list shows it (message_id in the log), or its first 8 characters or more; or the id that the
+    /// platform was answered (id in the log): quarantine and a hash.
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
@@ -108,7 +109,7 @@ struct Show {
 A platform's own setting must be in the environment as its function has it, where it is set there.
 Exit code: 0 all were released, 1 some stayed or there were none, 2 it could not be done as asked."))]
 struct ReleaseArguments {
-    /// The ids of their messages, as list shows them, or their first 8 characters or more.
+    /// Their ids, as for show.
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<String>,
     /// All that --reason and --provider let through.
@@ -164,9 +165,17 @@ struct Item {
 }
 
 impl Item {
-    /// Whether this is the id that was asked for, or how it begins.
+    /// Whether this is the id that was asked for, or how it begins: its message's, or the one that the platform was answered.
     fn is(&self, id: &str) -> bool {
-        self.message_id == id || (id.len() >= 8 && self.message_id.starts_with(id))
+        let begins = |own: &str, least: usize| own == id || (id.len() >= least && own.starts_with(id));
+        begins(&self.message_id, 8)
+            || (id.starts_with(QUARANTINE) && self.id().is_some_and(|own| begins(&own, QUARANTINE.len() + 8)))
+    }
+
+    fn id(&self) -> Option<String> {
+        let entry = self.entry.as_ref()?;
+        let verifier = Verifier::new(Provider::named(&entry.provider)?, |name| std::env::var(name).ok()).ok()?;
+        entry.id(&verifier)
     }
 }
 

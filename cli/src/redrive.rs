@@ -26,6 +26,10 @@ const LISTED: Duration = Duration::from_secs(30);
 #[command(after_help = "Examples:
   hookgate redrive
   hookgate redrive --aws --profile prod --max-per-second 20
+  hookgate redrive --to hookgate-events
+
+SQS knows the queue of those only that it moved there itself. Its task fails at a message that was sent to the queue of dead
+letters (CouldNotDetermineMessageSource): name the destination with --to.
 
 Ctrl-C ends the waiting, not the task: SQS goes on.
 Exit code: 0 all were moved, or there were none; 1 the task failed or was cancelled; 2 it could not be done as asked.")]
@@ -33,6 +37,9 @@ pub struct Arguments {
     /// The queue of dead letters, by name or URL [default: the installation's].
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
+    /// The queue to move them to, by name or URL [default: that each is from].
+    #[arg(long, value_name = "QUEUE")]
+    to: Option<String>,
     /// Move at most so many a second, so that consumers keep up [default: SQS decides].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=500))]
     max_per_second: Option<i32>,
@@ -51,10 +58,13 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::DeadLetters, arguments.queue.as_deref()).await?;
     let name = messages::name(&url);
-    let arn = messages::attribute(&clients, &url, QueueAttributeName::QueueArn).await?;
-    let arn = arn.ok_or_else(|| UsageError(format!("{name} has no ARN")))?;
+    let arn = arn_of(&clients, &url).await?;
+    let to = match &arguments.to {
+        Some(queue) => Some(arn_of(&clients, &clients.queue(Queue::Events, Some(queue)).await?).await?),
+        None => None,
+    };
     let before = tasks(&clients, &arn).await?.iter().map(|task| task.started_timestamp).max();
-    let start = clients.sqs.start_message_move_task().source_arn(&arn);
+    let start = clients.sqs.start_message_move_task().source_arn(&arn).set_destination_arn(to);
     let start = start.set_max_number_of_messages_per_second(arguments.max_per_second).send().await;
     let started = start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
 
@@ -80,11 +90,19 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
             ("COMPLETED", _) => anstream::println!("Moved {moved} from {name}."),
             _ => anstream::println!("Moved {moved} from {name}, then {}{reason}.", status.to_lowercase()),
         }
+        if task.failure_reason().is_some_and(|reason| reason.contains("CouldNotDetermineMessageSource")) {
+            anstream::println!("A message was sent to {name} itself: name the queue to move it to with --to.");
+        }
     }
     if let Some(hidden) = &hidden {
         anstream::eprintln!("{hidden} more are being looked at by somebody else: again in two minutes.");
     }
     Ok(status == "COMPLETED" && hidden.is_none())
+}
+
+async fn arn_of(clients: &Clients, url: &str) -> Result<String, UsageError> {
+    let arn = messages::attribute(clients, url, QueueAttributeName::QueueArn).await?;
+    arn.ok_or_else(|| UsageError(format!("{} has no ARN", messages::name(url))))
 }
 
 /// The queue's latest tasks.

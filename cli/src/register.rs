@@ -177,8 +177,7 @@ impl Place {
 
 /// The template's name for the output that names the platform's entry of Secrets Manager.
 fn output(provider: &Provider) -> String {
-    let (first, rest) = provider.name.split_at(1);
-    format!("{}{rest}Secret", first.to_uppercase())
+    format!("{}Secret", provider.name)
 }
 
 /// What the pages say where the entry of Secrets Manager belongs.
@@ -347,7 +346,6 @@ impl Registration {
             anstream::eprintln!("hookgate: {failure}");
             return Ok(false);
         };
-        let whole = answer.body().is_some();
         let body = answer.body().as_deref().unwrap_or_default();
         let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
         let secret = signing_secret(&parsed);
@@ -364,8 +362,17 @@ impl Registration {
             return Ok(false);
         }
         let id = parsed["id"].as_str().filter(|id| is_plain(id) && secret.as_deref() != Some(id));
-        let created =
-            Created { id, secret: secret.is_some(), whole, empty: body.is_empty(), path, place, asked: &self.body };
+        // A login page or a proxy's maintenance page is a 200 too.
+        let sure = answer.status() == StatusCode::CREATED || parsed.is_object();
+        let created = Created {
+            sure,
+            id,
+            secret: secret.is_some(),
+            answer: answer.body().as_deref(),
+            path,
+            place,
+            asked: &self.body,
+        };
         if json {
             anstream::println!("{:#}", created.as_json());
         } else {
@@ -402,11 +409,13 @@ fn refused(status: StatusCode, body: &[u8], key: &str, request: &Registration) -
 
 /// What was created, to be told.
 struct Created<'a> {
+    /// Whether the answer says that it was.
+    sure: bool,
     id: Option<&'a str>,
     /// Whether the file holds the signing secret. Else it holds the whole answer.
     secret: bool,
-    whole: bool,
-    empty: bool,
+    /// None where it broke off.
+    answer: Option<&'a [u8]>,
     path: &'a Path,
     place: &'a Place,
     asked: &'a Value,
@@ -420,7 +429,7 @@ impl Created<'_> {
 
     fn as_json(&self) -> Value {
         json!({
-            "created": true,
+            "created": self.sure.then_some(true),
             "id": self.id,
             "url": self.asked["url"],
             "events": self.asked["events"],
@@ -435,16 +444,20 @@ impl Created<'_> {
         let id = self.id.map_or_else(String::new, |id| format!(" ({id})"));
         let url = self.asked["url"].as_str().unwrap_or_default();
         let path = self.path.display();
-        let created = format!("{good}created{good:#}{id}: deliveries go to {url}\n");
+        let created = if self.sure {
+            format!("{good}created{good:#}{id}: deliveries go to {url}\n")
+        } else {
+            format!("{maybe}unknown{maybe:#}: this is no answer of the platform's API, and {UNKNOWN}\n")
+        };
         if !self.secret {
-            let kept = if !self.whole {
-                "The answer broke off, or was too long: if the secret stood in it and the dashboard does not show it, \
-                 delete the endpoint there and register it again."
-                    .to_owned()
-            } else if self.empty {
-                "The answer is empty.".to_owned()
-            } else {
-                format!("The answer is kept whole in {path}: look there, then in the dashboard.")
+            let kept = match self.answer {
+                None => {
+                    "The answer broke off, or was too long: if the secret stood in it and the dashboard does not show \
+                         it, delete the endpoint there and register it again."
+                        .to_owned()
+                }
+                Some([]) => "The answer is empty.".to_owned(),
+                Some(_) => format!("The answer is kept whole in {path}: look there, then in the dashboard."),
             };
             return format!(
                 "{created}\n{maybe}No signing secret was recognised in the answer.{maybe:#} {kept}\nWrite {path} as \

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -25,6 +26,11 @@ use axum::{
 };
 use hookgate::engines::{Engines, create_table};
 use hookgate_verify::{Provider, providers};
+use rustls::{
+    ServerConfig, ServerConnection, StreamOwned,
+    crypto::ring,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
@@ -42,6 +48,11 @@ fn one() -> &'static Provider {
 
 fn two() -> &'static Provider {
     support::find(|provider| provider.rejected_status != one().rejected_status).unwrap_or(support::another(one()))
+}
+
+/// Each platform's own: what two share is a problem.
+fn secret_of(provider: &Provider) -> String {
+    if provider.name == one().name { SECRET.to_owned() } else { format!("{SECRET}-{}", provider.name) }
 }
 
 struct Ran {
@@ -103,6 +114,8 @@ struct Stack {
     said: Arc<Mutex<Said>>,
     url: String,
     queues: BTreeMap<&'static str, String>,
+    /// Where the command runs.
+    folder: PathBuf,
 }
 
 impl Stack {
@@ -114,7 +127,8 @@ impl Stack {
         let protect = engines.dynamodb().update_table().table_name("hookgate-ClaimsTable-1");
         protect.deletion_protection_enabled(true).send().await.unwrap();
 
-        let mut stack = Stack { engines, said: Arc::default(), url: String::new(), queues: BTreeMap::new() };
+        let mut stack =
+            Stack { engines, said: Arc::default(), url: String::new(), queues: BTreeMap::new(), folder: ".".into() };
         let large = (Attribute::MaximumMessageSize, "1048576".to_owned());
         let kept = |seconds: &str| (Attribute::MessageRetentionPeriod, seconds.to_owned());
         stack.queue("hookgate-DeadLettersQueue-1", &[large.clone(), kept("1209600")]).await;
@@ -127,10 +141,12 @@ impl Stack {
         stack.said.lock().unwrap().sqs = stack.engines.sqs_url();
         let router = Router::new().fallback(answer).with_state(stack.said.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        for (provider, status) in [one(), two()].map(|provider| (provider.name, provider.rejected_status)) {
+        for (secret, provider, status) in
+            [one(), two()].map(|provider| (secret_of(provider), provider.name, provider.rejected_status))
+        {
             let mut said = stack.said.lock().unwrap();
             said.functions.insert(format!("hookgate-{provider}"), (200, stack.configuration(provider)));
-            said.secrets.insert(format!("{provider}-secret"), (200, json!({"SecretString": SECRET}), 2));
+            said.secrets.insert(format!("{provider}-secret"), (200, json!({"SecretString": secret}), 2));
             let rejected = json!({"outcome": "rejected"}).to_string();
             said.endpoints.insert(format!("/webhooks/{provider}"), (status, rejected));
         }
@@ -165,13 +181,17 @@ impl Stack {
     }
 
     fn doctor(&self, arguments: &[&str]) -> Ran {
+        Ran::of(&mut self.command(arguments))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-file");
         let mut command = doctor();
         command.args(["--aws", "--url", &self.url, "--json"]).args(arguments);
         for variable in ["AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"] {
             command.env_remove(variable);
         }
-        Ran::of(command.envs([
+        command.current_dir(&self.folder).envs([
             ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
             ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI"),
             ("AWS_REGION", "eu-west-1"),
@@ -181,7 +201,8 @@ impl Stack {
             ("AWS_ENDPOINT_URL_SQS", &self.url),
             ("AWS_ENDPOINT_URL_LAMBDA", &self.url),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.url),
-        ]))
+        ]);
+        command
     }
 
     /// Exactly this is wrong, in these words.
@@ -414,6 +435,68 @@ async fn what_is_wrong_with_a_function_is_named() {
     stack.finds(&["--only", "functions"], "functions", "problem", &["there is none of a stack hookgate", "--stack"]);
 }
 
+/// As every other call does.
+#[tokio::test(flavor = "multi_thread")]
+async fn lambda_is_asked_with_the_certificates_of_the_bundle() {
+    let stack = Stack::new().await;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![CertificateDer::from_pem_file(folder.join("cert.pem")).unwrap()],
+            PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap(),
+        )
+        .unwrap();
+    let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
+    let lambda = format!("https://{}", listener.local_addr().unwrap());
+    let answer = stack.configuration(one().name).to_string();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), socket.unwrap());
+            if stream.read(&mut [0; 4096]).is_ok() {
+                let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
+            }
+        }
+    });
+    let ask = |bundle: &Path| {
+        let mut command = stack.command(&["--only", "functions", "--provider", one().name]);
+        Ran::of(command.env("AWS_ENDPOINT_URL_LAMBDA", &lambda).env("AWS_CA_BUNDLE", bundle))
+    };
+    let ran = ask(&folder.join("cert.pem"));
+    assert_eq!((ran.code, ran.findings()), (Some(0), vec![]), "{}", ran.err);
+    let ran = ask(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/intake/src/roots.pem"));
+    let findings = ran.findings();
+    let [(what, status, text)] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!((&**what, &**status), (one().name, "unknown"));
+    assert!(text.contains("certificate") && text.contains("→") && text.contains("AWS_CA_BUNDLE"), "{text}");
+    assert!(!text.contains("allow lambda"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_binary_built_for_another_architecture_is_named() {
+    let mut stack = Stack::new().await;
+    stack.folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("built");
+    let function = stack.folder.join(format!(".aws-sam/build/{}Function", one().name));
+    fs::create_dir_all(&function).unwrap();
+    let mut header = *b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\0\0";
+    for (machine, built, other) in [(0xb7, "arm64", "x86_64"), (0x3e, "x86_64", "arm64")] {
+        header[18] = machine;
+        fs::write(function.join("bootstrap"), header).unwrap();
+        let deployed = |architecture: &str| {
+            let mut configuration = stack.configuration(one().name);
+            configuration["Architectures"] = json!([architecture]);
+            stack.say(|all| _ = all.functions.insert(format!("hookgate-{}", one().name), (200, configuration)));
+        };
+        deployed(built);
+        assert_eq!(stack.doctor(&["--only", "functions"]).findings(), []);
+        deployed(other);
+        let words = [&*format!("is built for {built}"), &format!("deployed for {other}"), "samconfig.toml"];
+        stack.finds(&["--only", "functions"], &format!("{}, architecture", one().name), "problem", &words);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_with_a_secret_is_named_without_it() {
     let stack = Stack::new().await;
@@ -430,7 +513,7 @@ async fn what_is_wrong_with_a_secret_is_named_without_it() {
         ),
         ((200, text(sample), 2), "problem", ["published samples", "only the platform's own"]),
         (
-            (200, text(&json!({"default": [SECRET], "eu-shop": [SECRET, sample]}).to_string()), 2),
+            (200, text(&json!({"default": [SECRET], "eu-shop": ["a", sample]}).to_string()), 2),
             "problem",
             ["published samples", ""],
         ),
@@ -438,6 +521,16 @@ async fn what_is_wrong_with_a_secret_is_named_without_it() {
             (200, text(&json!({"default": [format!("{SECRET}\n")]}).to_string()), 2),
             "problem",
             ["white space", "put-secret-value"],
+        ),
+        (
+            (200, text(&json!({"default": [SECRET], "eu-shop": ["a", SECRET]}).to_string()), 2),
+            "problem",
+            [r#"accounts "default" and "eu-shop" have a secret in common"#, "put-secret-value"],
+        ),
+        (
+            (200, text(&format!("WEBHOOK_SECRET={SECRET}")), 2),
+            "problem",
+            ["looks like a .env file", "put-secret-value"],
         ),
         (
             (200, text("{\"default\": [\"\"]}"), 2),
@@ -465,6 +558,10 @@ async fn what_is_wrong_with_a_secret_is_named_without_it() {
         let ran = stack.doctor(&["--only", "secrets"]);
         assert_eq!((ran.code, &ran.checks()[0]["finding"]), (Some(0), &json!(finding)), "{}", ran.err);
     }
+    let shared = json!({"default": [SECRET], "eu-shop": ["a", secret_of(two())]}).to_string();
+    stack.say(|all| _ = all.secrets.insert(format!("{}-secret", one().name), (200, text(&shared), 2)));
+    let words = ["a secret in common", "change it at one of the two platforms"];
+    stack.finds(&["--only", "secrets"], &format!("{}, {}", one().name, two().name), "problem", &words);
     stack.say(|all| all.functions.get_mut(&format!("hookgate-{}", one().name)).unwrap().1["Environment"] = json!({}));
     stack.finds(&["--only", "secrets"], one().name, "unknown", &["names none in SECRET_ID"]);
 }
@@ -481,7 +578,7 @@ async fn what_an_endpoint_should_not_answer_is_named() {
         (wrong, outcome("rejected"), (with(&format!("HTTP {wrong}, rejected")), "something else than Hookgate")),
         (right, "{}".to_owned(), (with(&format!("HTTP {right}")), "something else than Hookgate")),
         (403, json!({"Message": "Forbidden"}).to_string(), ("HTTP 403".to_owned(), "AuthType must be NONE")),
-        (404, "{}".to_owned(), ("HTTP 404".to_owned(), "Include parameter")),
+        (404, "{}".to_owned(), ("HTTP 404".to_owned(), "the parameter Providers")),
         (429, "{}".to_owned(), ("HTTP 429".to_owned(), "ThrottlingRate")),
         (500, "{}".to_owned(), ("HTTP 500".to_owned(), "function's log")),
         (503, outcome("unavailable"), ("HTTP 503, unavailable".to_owned(), "cannot read its secrets")),

@@ -250,7 +250,7 @@ impl Case {
     fn explain(&self) -> Explanation {
         let request = Request::parse(&self.http()).unwrap().pop().unwrap();
         let verifier = Verifier::new(self.provider, |_| self.mode.map(str::to_owned)).unwrap();
-        let secrets = Secrets::parse(&self.secrets.to_string()).unwrap();
+        let secrets = Secrets::as_given(&self.secrets.to_string()).unwrap();
         let now = OffsetDateTime::from_unix_timestamp(self.now).unwrap();
         explain(&request, verifier, &secrets, &Account::parse(self.account).unwrap(), now)
     }

@@ -638,6 +638,19 @@ async fn dead_letters_go_back_to_their_queue() {
     assert_eq!(attributes[&MessageSystemAttributeName::MessageGroupId], format!("{}/default", PLATFORM.name));
     assert_eq!(world.run(&["tail", "--once"]).await.out.lines().count(), 4, "each was sent twice");
 
+    // What somebody sent there has no queue that it is from.
+    world.send(dead, "straight").await;
+    let ran = world.run(&["redrive"]).await;
+    assert_eq!(ran.code, Some(1), "{}", ran.err);
+    let said = "Moved 0 from hookgate-dead-letters, then failed: CouldNotDetermineMessageSource.\n";
+    assert!(ran.out.starts_with(said) && ran.out.contains("with --to"), "{}", ran.out);
+    let ran = world.run(&["redrive", "--to", "hookgate-events"]).await;
+    assert_eq!((ran.code, &*ran.out), (Some(0), "Moved 1 from hookgate-dead-letters.\n"), "{}", ran.err);
+    assert_eq!(world.visible(events).await.len(), 3);
+    let ran = world.run(&["redrive", "--to", "none"]).await;
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("cannot find the queue none"), "{}", ran.err);
+
     let ran = world.run(&["redrive", "--aws", "--queue", "hookgate-dead-letters", "--max-per-second", "5"]).await;
     assert_eq!((ran.code, &*ran.out), (Some(0), "No dead letters in hookgate-dead-letters.\n"), "{}", ran.err);
     let ran = world.run(&["redrive", "--queue", "hookgate-quarantine"]).await;
@@ -739,6 +752,167 @@ async fn a_claim_is_told_in_words() {
         let shown = &world.run(&aws).await.json()[0];
         assert_eq!((&shown["meaning"], &shown["content"]), (&json!(meaning), &json!("c0ffee")));
     }
+}
+
+/// Who tests here must see what happens there.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_local_intake_reads_an_address_as_a_function_does() {
+    let world = World::new().await;
+    let rejected = PLATFORM.rejected_status;
+    // `PLATFORM` stands for its name.
+    for (number, (path, status)) in [
+        ("/webhooks/PLATFORM", 200),
+        ("/webhooks/PLATFORM/", 200),
+        ("/webhooks/PLATFORM/default/", 200),
+        ("/hooks/v1/webhooks/PLATFORM", 200),
+        ("/webhooks/PLATFORM/EU", rejected),
+        ("/webhooks/PLATFORM/eu-shop", rejected),
+        ("/webhooks/PLATFORM/a/b", 404),
+        ("/webhooks/other", 404),
+        ("/PLATFORM", 404),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = path.replace("PLATFORM", PLATFORM.name);
+        let signed = signed(&PLATFORM, ORDER.replace("evt_1", &format!("evt_{number}")).as_bytes(), now());
+        let mut request = reqwest::Client::new().post(format!("{}{path}", world.local.url()));
+        for (name, value) in signed.headers {
+            request = request.header(name, value);
+        }
+        assert_eq!(request.body(signed.body).send().await.unwrap().status(), status, "{path}");
+    }
+    assert_eq!(world.events().await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_with_a_hash_sign_is_an_id_and_a_quarantined_one_is_found_by_its_answer() {
+    let world = World::new().await;
+    for id in ["shop#42#paid", "#", &format!("{}#default#paid", PLATFORM.name), "a#b"] {
+        let answer = world.deliver(&PLATFORM, ORDER.replace("evt_1", id).as_bytes()).await;
+        assert_eq!((&answer["outcome"], &answer["id"]), (&json!("queued"), &json!(id)));
+        for more in [&[][..], &["--provider", PLATFORM.name]] {
+            let ran = world.run(&[&["claims", "show", id], more].concat()).await;
+            assert!(ran.code == Some(0) && ran.out.starts_with("queued: "), "{id}: {} {}", ran.out, ran.err);
+        }
+    }
+    let none = partition_key(PLATFORM.name, "default", "none");
+    assert_eq!(world.run(&["claims", "show", &none]).await.code, Some(1));
+
+    for provider in providers::ALL {
+        let nameless = support::body(provider, &[(provider.fields.name, Json::Token("null".to_owned()))]);
+        let answer = world.deliver(provider, &nameless).await;
+        assert_eq!(answer["outcome"], "quarantined", "{provider:?}");
+        let id = answer["id"].as_str().unwrap();
+        let claim = world.run(&["claims", "show", id]).await;
+        let listed = world.run(&["quarantine", "list", "--json", "--provider", provider.name]).await.json();
+        let message = listed[0]["quarantine_id"].clone();
+        let said = format!("quarantined: its message {} went to quarantine", message.as_str().unwrap());
+        assert!(claim.out.starts_with(&said), "{}", claim.out);
+        assert_eq!(world.run(&["claims", "show", id, "--json"]).await.json()[0]["meaning"], "quarantined");
+        for asked in [id, &id[..18], message.as_str().unwrap()] {
+            let shown = world.run(&["quarantine", "show", asked, "--json"]).await;
+            assert_eq!(shown.json()["quarantine_id"], message, "{asked}: {}", shown.err);
+        }
+        for asked in ["quarantine", &id[..17], "quarantine00000000"] {
+            assert_eq!(world.run(&["quarantine", "show", asked]).await.code, Some(1), "{asked}");
+        }
+        let ran = world.run(&["quarantine", "release", id, "--dry-run", "--json"]).await;
+        assert_eq!(ran.json()[0]["outcome"], "unreadable", "{}", ran.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_is_forgotten_as_shown_or_not_at_all() {
+    let world = World::new().await;
+    let deliver = async || world.deliver(&PLATFORM, ORDER.as_bytes()).await["outcome"].clone();
+    assert_eq!(deliver().await, "queued");
+    assert_eq!(deliver().await, "duplicate");
+    let message = world.visible(&world.resources.events_url).await[0].message_id.clone().unwrap();
+    let table = ["--table", "hookgate-claims"];
+
+    // Nobody is at the terminal to say yes.
+    let ran = world.run(&[&["claims", "forget", "evt_1", "--aws"][..], &table].concat()).await;
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.out.contains(&message) && ran.err.contains("--yes"), "{} {}", ran.out, ran.err);
+    assert_eq!(deliver().await, "duplicate");
+
+    let ran = world.run(&["claims", "forget", "evt_1"]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert!(ran.out.starts_with(&format!("queued: its message {message}")), "{}", ran.out);
+    assert!(ran.out.contains("\nForgotten."), "{}", ran.out);
+    assert_eq!(world.run(&["claims", "forget", "evt_1"]).await.code, Some(1));
+    assert_eq!(deliver().await, "queued");
+    let key = partition_key(PLATFORM.name, "default", "evt_1");
+    let ran = world.run(&[&["claims", "forget", &key, "--aws", "--yes"][..], &table].concat()).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    assert_eq!(deliver().await, "queued");
+
+    // Only what was sent: while somebody is at work on it, forgetting could make two of it.
+    let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    for (state, lease, expires_in) in [
+        ("claimed", now + 10_000, 900),
+        ("claimed", 0, 900),
+        ("claimed", now - 9_000, 900),
+        ("?", 0, 900),
+        ("queued", 0, -60),
+    ] {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let put = world.engines.dynamodb().put_item().table_name(&world.resources.table).item("pk", text(&key));
+        let put = put.item("event_id", text("evt_1")).item("owner", text("me")).item("content", text("c0ffee"));
+        let put = put.item("state", text(state)).item("lease_until", number(lease)).item("message_id", text("m"));
+        put.item("expires_at", number(now / 1000 + expires_in)).send().await.unwrap();
+        let ran = world.run(&["claims", "forget", "evt_1"]).await;
+        assert_eq!(ran.code, Some(1), "{state} {lease}: {}", ran.out);
+        assert!(ran.out.contains("Only a claim whose message was sent can be forgotten"), "{}", ran.out);
+        assert_eq!(world.run(&["claims", "show", "evt_1"]).await.code, Some(0), "{state} {lease}");
+    }
+
+    // The same id on two platforms: which one is meant?
+    let has_ids = |provider: &Provider| matches!(provider.identity, Identity::Id(_)) && provider.name != PLATFORM.name;
+    let second = support::find(has_ids).expect("another platform whose events have ids");
+    let answer = world.deliver(second, &support::body_with_id(second, "evt_1")).await;
+    assert_eq!((&answer["outcome"], &answer["id"]), (&json!("queued"), &json!("evt_1")));
+    let ran = world.run(&["claims", "forget", "evt_1"]).await;
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.err.contains("--provider"), "{}", ran.err);
+    let ran = world.run(&["claims", "forget", "evt_1", "--provider", second.name]).await;
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+}
+
+/// Between the look and the deletion the event may be sent again, as another message.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_changed_since_it_was_shown_is_not_forgotten() {
+    let world = World::new().await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
+    let dynamodb = axum::Router::new().fallback({
+        let (url, client) = (world.engines.dynamodb_url(), world.engines.dynamodb());
+        let table = world.resources.table.clone();
+        move |headers: HeaderMap, body: axum::body::Bytes| async move {
+            if headers["x-amz-target"].to_str().unwrap().ends_with(".DeleteItem") {
+                let key = AttributeValue::S(partition_key(PLATFORM.name, "default", "evt_1"));
+                let update = client.update_item().table_name(table).key("pk", key);
+                let update = update.update_expression("SET message_id = :other");
+                update.expression_attribute_values(":other", AttributeValue::S("other".into())).send().await.unwrap();
+            }
+            let mut request = reqwest::Client::new().post(url).body(body);
+            for (name, value) in headers.iter().filter(|(name, _)| *name != "host") {
+                request = request.header(name, value);
+            }
+            let answer = request.send().await.unwrap();
+            (axum::http::StatusCode::from_u16(answer.status().as_u16()).unwrap(), answer.bytes().await.unwrap())
+        }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, dynamodb).await });
+    let mut command = world.command(&["claims", "forget", "evt_1", "--aws", "--yes", "--table", "hookgate-claims"]);
+    command.env("AWS_ENDPOINT_URL_DYNAMODB", url);
+    let ran: Ran = tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap();
+    assert_eq!(ran.code, Some(1), "{} {}", ran.out, ran.err);
+    assert!(ran.out.contains("It has changed since it was shown"), "{}", ran.out);
+    assert_eq!(world.run(&["claims", "show", "evt_1"]).await.code, Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,7 +19,7 @@ class Plain(yaml.SafeLoader):
     """YAML in which CloudFormation's short forms are text: !GetAtt X.Arn is "X.Arn"."""
 
 
-Plain.add_multi_constructor("!", lambda loader, tag, node: loader.construct_scalar(node))
+Plain.add_multi_constructor("!", lambda loader, tag, node: node.value if isinstance(node, yaml.ScalarNode) else None)
 RESOURCES = {
     name: resource["Properties"] | {"Type": resource["Type"]}
     for name, resource in yaml.load((HERE / "fan-out.yaml").read_text(), Plain)["Resources"].items()
@@ -46,9 +46,13 @@ class FanOut(unittest.TestCase):
 
         code = {}
         exec(RESOURCES["FanOut"]["Code"]["ZipFile"], code)
-        too_large = {**BATCH["Records"][0], "messageId": "too large", "body": "x" * 300_000}
+        publish, groups = code["sns"].publish, []
+        code["sns"].publish = lambda **call: groups.append(call.get("MessageGroupId")) or publish(**call)
+        too_large = {**BATCH["Records"][0], "messageId": "too large", "body": "x" * 1_100_000}
         answer = code["handler"]({"Records": [too_large, *BATCH["Records"]]}, None)
         self.assertEqual(answer, {"batchItemFailures": [{"itemIdentifier": "too large"}]})
+        # The consumers' queues are fair by it, too.
+        self.assertEqual(groups[1:], [record["attributes"]["MessageGroupId"] for record in BATCH["Records"]])
 
         sent = sorted(record["body"] for record in BATCH["Records"])
         self.assertEqual(sorted(received(sqs, queues["AuditQueue"])), sent)

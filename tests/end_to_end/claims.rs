@@ -9,7 +9,7 @@ use hookgate_intake::claim::{Claim, Refusal, State, Stored, admits, judge};
 use crate::support::{
     World, binary,
     lambda::{Answer, Function, Invocation},
-    log_lines, order_paid, outcome, plain,
+    log_lines, order_paid, outcome, plain, project, signed,
 };
 
 fn now() -> i64 {
@@ -21,7 +21,7 @@ fn now() -> i64 {
 async fn change_claim(world: &World, changes: &[(&str, AttributeValue)]) {
     let mut item = world.claims().await.remove(0);
     item.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
-    world.engines.dynamodb().put_item().table_name(&world.resources.table).set_item(Some(item)).send().await.unwrap();
+    world.dynamodb().put_item().table_name(&world.resources.table).set_item(Some(item)).send().await.unwrap();
 }
 
 fn text(value: &str) -> AttributeValue {
@@ -78,6 +78,27 @@ async fn the_claim_is_readable_and_expires() {
     assert_eq!(days, 30);
 }
 
+/// Else a delivery could be a duplicate of one that SQS has dropped from the quarantine: 200, and it is nowhere.
+#[tokio::test]
+async fn a_quarantined_deliverys_claim_expires_a_day_before_its_message() {
+    let template = std::fs::read_to_string(project().join("template.yaml")).unwrap();
+    let queue = template.split("\n  QuarantineQueue:").nth(1).unwrap();
+    let retention = queue.split("MessageRetentionPeriod:").nth(1).unwrap().trim_start();
+    let retention: i64 = retention.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+    for (days, expected) in [("30", retention / 86_400 - 1), ("365", retention / 86_400 - 1), ("5", 5)] {
+        let world = World::new().await;
+        let function = world.function(plain(), &[("CLAIM_TTL_DAYS", days)]).await;
+        let unreadable = signed(plain(), b"{}");
+        assert_eq!(outcome(&function.invoke(unreadable.clone()).await), (200, "quarantined".to_owned()));
+        let expires_at: i64 = world.claims().await[0]["expires_at"].as_n().unwrap().parse().unwrap();
+        assert_eq!((expires_at - now() / 1000 + 60) / 86_400, expected, "{days}");
+        // And then it is quarantined again.
+        change_claim(&world, &[("expires_at", number(now() / 1000 - 1))]).await;
+        assert_eq!(outcome(&function.invoke(unreadable).await), (200, "quarantined".to_owned()));
+        assert_eq!(world.quarantined().await.len(), 2);
+    }
+}
+
 #[tokio::test]
 async fn a_live_lease_is_busy_and_an_ended_one_is_taken_over() {
     let (world, function, delivery) = with_one_event().await;
@@ -120,7 +141,7 @@ async fn the_same_id_with_other_content_goes_to_quarantine_in_every_state() {
         let mut item = claims.into_iter().find(|claim| claim["event_id"] == text("evt_1")).unwrap();
         item.insert("state".to_owned(), text("claimed"));
         item.insert("lease_until".to_owned(), number(now() + lease));
-        let put = world.engines.dynamodb().put_item().table_name(&world.resources.table).set_item(Some(item));
+        let put = world.dynamodb().put_item().table_name(&world.resources.table).set_item(Some(item));
         put.send().await.unwrap();
         let answer = function.invoke(other(&format!("lease {index}"))).await;
         assert_eq!(outcome(&answer), (200, "quarantined".to_owned()), "lease {lease}");
@@ -154,7 +175,7 @@ async fn dynamodb_and_the_pure_functions_decide_alike() {
                         item.insert("state".into(), text("claimed"));
                         item.insert("lease_until".into(), number(lease_until));
                     }
-                    let put = world.engines.dynamodb().put_item().table_name(&world.resources.table);
+                    let put = world.dynamodb().put_item().table_name(&world.resources.table);
                     put.set_item(Some(item)).send().await.unwrap();
 
                     let wanted = Claim {

@@ -50,6 +50,7 @@ async fn each_setting_is_named_with_its_remedy() {
         ("CLAIM_TTL_DAYS", "x", "CLAIM_TTL_DAYS must be a whole number from 1 to 3650"),
         ("CLAIM_TTL_DAYS", "0", "CLAIM_TTL_DAYS must be a whole number from 1 to 3650"),
         ("MAX_EVENT_AGE_DAYS", "-1", "MAX_EVENT_AGE_DAYS must be a whole number from 1 to 3650"),
+        ("METRICS_LEVEL", "some", "METRICS_LEVEL must be one of: essential, all"),
         ("RESPONSE_BUDGET_MS", "999", "RESPONSE_BUDGET_MS must be a whole number from 1000 to 30000"),
         (
             "AWS_CA_BUNDLE",

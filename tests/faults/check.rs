@@ -85,6 +85,8 @@ pub struct Tally {
     pub copies: usize,
     /// By the window that let them in.
     pub extra: BTreeMap<char, usize>,
+    /// Events that never arrived, because their last attempt met a lease that nobody could end.
+    pub blocked: usize,
 }
 
 impl Tally {
@@ -93,6 +95,7 @@ impl Tally {
         self.calls += other.calls;
         self.faults += other.faults;
         self.copies += other.copies;
+        self.blocked += other.blocked;
         for (outcome, count) in other.deliveries {
             *self.deliveries.entry(outcome).or_default() += count;
         }
@@ -104,10 +107,10 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { runs, deliveries, calls, faults, copies, extra } = self;
+        let Tally { runs, deliveries, calls, faults, copies, extra, blocked } = self;
         let received: usize = deliveries.values().sum();
         write!(f, "{runs} runs, {received} deliveries {deliveries:?}, {calls} AWS calls, {faults} of them faulty, ")?;
-        write!(f, "{copies} messages, of which extra by window {extra:?}")
+        write!(f, "{copies} messages, of which extra by window {extra:?}; {blocked} events kept out by a lease")
     }
 }
 
@@ -123,8 +126,8 @@ pub enum Broken {
 /// The first promise that was broken, or what the run came to.
 pub fn check(record: &Record, slack: Duration) -> Result<Tally, Broken> {
     let tally = promises(record).map_err(Broken::Promise)?;
-    punctuality(record, slack).map_err(Broken::Time)?;
-    Ok(tally)
+    let blocked = punctuality(record, slack).map_err(Broken::Time)?;
+    Ok(Tally { blocked, ..tally })
 }
 
 fn promises(record: &Record) -> Result<Tally, String> {
@@ -152,7 +155,8 @@ fn promises(record: &Record) -> Result<Tally, String> {
         *deliveries.entry(delivery.outcome.clone()).or_default() += 1;
     }
     let faults = record.calls.iter().filter(|call| call.fault.is_some()).count();
-    Ok(Tally { runs: 1, deliveries, calls: record.calls.len(), faults, copies: record.copies.len(), extra })
+    let (calls, copies) = (record.calls.len(), record.copies.len());
+    Ok(Tally { runs: 1, deliveries, calls, faults, copies, extra, blocked: 0 })
 }
 
 /// Each answer left one line that says the same. Who died left one at most.
@@ -172,18 +176,21 @@ fn conservation(record: &Record) -> Result<(), String> {
     if lines.is_empty() { Ok(()) } else { Err(format!("the log has lines of nobody: {lines:?}")) }
 }
 
-/// Every answer is within the budget; and when all is well again every event is acknowledged.
-fn punctuality(record: &Record, slack: Duration) -> Result<(), String> {
+/// Every answer is within the budget; and when all is well again every event is acknowledged, but for those whose last
+/// attempt met a lease that nobody could end. Gives the number of these.
+fn punctuality(record: &Record, slack: Duration) -> Result<usize, String> {
     let acknowledged = |thing| record.deliveries.iter().any(|other| other.thing == thing && other.acknowledged());
-    if let Some(delivery) = record.deliveries.iter().find(|delivery| !acknowledged(delivery.thing)) {
-        return Err(format!("an event was never acknowledged\n{}", record.trace(delivery.thing)));
+    let things = record.deliveries.iter().map(|delivery| delivery.thing);
+    let waiting: BTreeSet<u64> = things.filter(|&thing| !acknowledged(thing)).collect();
+    if let Some(&thing) = waiting.iter().find(|&&thing| !record.is_blocked(thing)) {
+        return Err(format!("an event was never acknowledged\n{}", record.trace(thing)));
     }
     if let Some(delivery) = record.deliveries.iter().find(|delivery| delivery.outcome == "timed out") {
         return Err(format!("an invocation overran its deadline: {delivery:?}\n{}", record.trace(delivery.thing)));
     }
     let most = (record.budget + slack).as_secs_f64() * 1e3;
     let late = record.lines.iter().find(|line| line["TotalMs"].as_f64().is_none_or(|total| total > most));
-    late.map_or(Ok(()), |line| Err(format!("an answer overran its budget: {line}")))
+    late.map_or(Ok(waiting.len()), |line| Err(format!("an answer overran its budget: {line}")))
 }
 
 /// Whatever was acknowledged had been sent by then, and is there.
@@ -251,11 +258,32 @@ impl Record {
     }
 
     fn outlives_its_lease(&self, send: &Call) -> bool {
-        let lease = self.applied(Step::Claim, &send.invocation).next();
-        let lease = lease.and_then(|claim| claim.request["Item"]["lease_until"]["N"].as_str()?.parse::<u64>().ok());
-        let (instant, unix) = self.clocks;
-        let end = lease.map(|end| instant + Duration::from_millis(end.saturating_sub(unix)));
+        let ends = |step| self.applied(step, &send.invocation).map(|call| self.lease_of(call));
+        // Shortened, or as it was claimed. What was released at once is a case of its own.
+        let end = ends(Step::Release).find(|end| *end > self.clocks.0).or_else(|| ends(Step::Claim).next());
         send.done.zip(end).is_some_and(|((done, _), end)| done > end)
+    }
+
+    /// Whether the thing's last delivery met the lease of somebody who could not end it: who died, or whose calls to the
+    /// table went wrong.
+    fn is_blocked(&self, thing: u64) -> bool {
+        let mut deliveries = self.deliveries.iter().filter(|delivery| delivery.thing == thing);
+        let Some(last) = deliveries.clone().max_by_key(|delivery| delivery.answered) else { return false };
+        last.outcome == "busy"
+            && deliveries.any(|delivery| {
+                let calls = self.calls.iter().filter(|call| call.invocation == delivery.invocation);
+                let mut faulty = calls.filter(|call| call.step != Step::Send && call.fault.is_some());
+                let could_not = !delivery.survived() || faulty.next().is_some();
+                let mut claims = self.applied(Step::Claim, &delivery.invocation);
+                could_not && claims.any(|claim| self.lease_of(claim) >= last.answered)
+            })
+    }
+
+    /// The end of the lease that the call asks for.
+    fn lease_of(&self, call: &Call) -> Instant {
+        let paths = ["/Item/lease_until/N", "/ExpressionAttributeValues/:lease_until/N"];
+        let end = paths.iter().find_map(|path| call.request.pointer(path)?.as_str()?.parse::<u64>().ok());
+        self.clocks.0 + Duration::from_millis(end.unwrap_or_default().saturating_sub(self.clocks.1))
     }
 
     /// The story of one thing, for people.

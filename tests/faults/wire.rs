@@ -16,6 +16,9 @@ use crate::support::{
 /// From an invocation's deadline to the end of its lease.
 pub const LEASE_MARGIN: Duration = Duration::from_secs(2);
 
+/// From the answer to a send whose outcome is unknown to the end of its lease, at most.
+pub const SHORT_LEASE: Duration = Duration::from_secs(2);
+
 /// A function and the proxy behind it.
 pub struct Wire {
     pub function: Arc<Function>,

@@ -26,7 +26,7 @@ function deliver(name, provider, mode, secret, received, headers, body) {
 
 {
   // Longer than SHA-512's block of 128 bytes: HMAC hashes the key first.
-  const secret = "foreign shoppex secret ".repeat(8);
+  const secret = "foreign shoppex secret ".repeat(8).trim();
   const body = JSON.stringify({
     event: "order:paid",
     data: { uniqid: "inv_1", total: 49.99, currency: "USD", product_title: "Licença / Pro ✓" },

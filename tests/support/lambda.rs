@@ -183,6 +183,16 @@ impl Function {
         exit.unwrap_or_else(|_| panic!("{} is still running: {:#?}", self.binary, self.log()))
     }
 
+    /// Sends this signal to every sandbox, and returns when they have it: `STOP` freezes them, `CONT` thaws them.
+    pub async fn signal(&self, name: &str) {
+        let ids =
+            self.shared.look(|state| state.sandboxes.iter().filter_map(|sandbox| sandbox.process).collect::<Vec<_>>());
+        for id in ids {
+            let sent = Command::new("kill").args(["-s", name, &id.to_string()]).status().await;
+            assert!(sent.is_ok_and(|status| status.success()), "no {name} to {id}");
+        }
+    }
+
     async fn kill_where(&self, chosen: impl Fn(&Sandbox) -> bool) -> bool {
         let ids = self.shared.look(|state| {
             let ids: Vec<usize> = (0..state.sandboxes.len())
@@ -215,7 +225,7 @@ impl Function {
             .unwrap_or_else(|error| panic!("cannot start {}: {error}", self.binary));
 
         let shared = Arc::clone(&self.shared);
-        let sandbox = Sandbox { life: Life::Running, job: None, killer: Arc::default() };
+        let sandbox = Sandbox { life: Life::Running, process: child.id(), job: None, killer: Arc::default() };
         let killer = Arc::clone(&sandbox.killer);
         let id = shared.look(|state| {
             state.sandboxes.push(sandbox);
@@ -293,6 +303,8 @@ struct Job {
 
 struct Sandbox {
     life: Life,
+    /// Its id.
+    process: Option<u32>,
     /// What it took and has not answered yet.
     job: Option<Job>,
     killer: Arc<Notify>,

@@ -12,7 +12,7 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use hookgate::{
-    engines::{Engines, Resources, provision},
+    engines::{Engines, Resources, create_table, provision, sdk_config},
     samples::Sample,
 };
 use hookgate_event::{Event, EventType};
@@ -32,7 +32,7 @@ pub const CURRENT: &str = "current-s3cr3t";
 pub const PREVIOUS: &str = "previous-s3cr3t";
 pub const EU_SHOP: &str = "eu-s3cr3t";
 
-/// Fresh DynamoDB and SQS, with the table and the queues.
+/// Fresh DynamoDB and SQS, with the table and the queues. With `HOOKGATE_DYNAMODB` the table is in the DynamoDB of that URL.
 pub struct World {
     pub engines: Engines,
     pub resources: Resources,
@@ -42,14 +42,30 @@ impl World {
     pub async fn new() -> Self {
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let engines = Engines::start(any, any).await.unwrap();
-        let resources = provision(&engines).await.unwrap();
+        let mut resources = provision(&engines).await.unwrap();
+        if let Some(url) = other_dynamodb() {
+            let run = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+            resources.table = format!("hookgate-claims-{}-{run}", std::process::id());
+            let client = aws_sdk_dynamodb::Client::new(&sdk_config(url));
+            create_table(&client, &resources.table).await.unwrap();
+        }
         World { engines, resources }
+    }
+
+    /// Where DynamoDB answers.
+    pub fn dynamodb_url(&self) -> String {
+        other_dynamodb().unwrap_or_else(|| self.engines.dynamodb_url())
+    }
+
+    /// A client of it.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&sdk_config(self.dynamodb_url()))
     }
 
     /// A function's settings in this world, with `more` added or put in place of others.
     pub fn settings(&self, provider: &Provider, more: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
         let mut settings = vec![
-            ("AWS_ENDPOINT_URL_DYNAMODB", self.engines.dynamodb_url()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamodb_url()),
             ("AWS_ENDPOINT_URL_SQS", self.engines.sqs_url()),
             ("TABLE_NAME", self.resources.table.clone()),
             ("QUEUE_URL", self.resources.events_url.clone()),
@@ -105,9 +121,13 @@ impl World {
 
     /// Every claim in the table.
     pub async fn claims(&self) -> Vec<std::collections::HashMap<String, AttributeValue>> {
-        let scan = self.engines.dynamodb().scan().table_name(&self.resources.table).send().await.unwrap();
+        let scan = self.dynamodb().scan().table_name(&self.resources.table).send().await.unwrap();
         scan.items.unwrap_or_default()
     }
+}
+
+fn other_dynamodb() -> Option<String> {
+    std::env::var("HOOKGATE_DYNAMODB").ok().filter(|url| !url.is_empty())
 }
 
 /// The real binary of the provider's function: cargo's, or, with `HOOKGATE_BINARIES`, another build's.

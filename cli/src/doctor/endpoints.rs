@@ -104,7 +104,7 @@ fn one(checks: &mut Checks, provider: &Provider, url: &Uri, asked: &Asked, is_lo
         404 if is_local => {
             "start the local intake with secrets of this platform (--secrets), or name those in use with --provider"
         }
-        404 => "check --url; deploy this platform (its Include parameter), or name those in use with --provider",
+        404 => "check --url; deploy this platform (the parameter Providers), or name those in use with --provider",
         403 => "somebody asks for a sign-in: with Function URLs AuthType must be NONE, and calls allowed to everybody",
         429 => "it is throttled: wait, or raise ThrottlingRate, ThrottlingBurst or ReservedConcurrency",
         503 if outcome == Some("unavailable") => {

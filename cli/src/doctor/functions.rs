@@ -20,8 +20,9 @@ use hookgate_verify::{
 use http_body_util::Full;
 use serde_json::Value;
 
-use super::{Check, Checks, Section, queues};
+use super::{Check, Checks, Section, bootstrap, queues};
 use crate::{
+    aws::ca_bundle,
     http::{self, Poster},
     usage::{self, UsageError},
 };
@@ -47,8 +48,8 @@ pub(super) enum Function {
     Found(Value),
     /// There is none of this name.
     Absent,
-    /// Why it cannot be told.
-    Unknown(String),
+    /// Why it cannot be told, and what to do about it.
+    Unknown(String, &'static str),
 }
 
 impl Function {
@@ -89,9 +90,12 @@ pub(super) async fn look(
             Ok((status, error)) => {
                 // Lambda spells the member in both ways.
                 let message = error["Message"].as_str().or_else(|| error["message"].as_str()).unwrap_or("no reason");
-                Function::Unknown(format!("Lambda answers {status}: {message}"))
+                let why = format!("Lambda answers {status}: {message}");
+                Function::Unknown(why, "allow lambda:GetFunctionConfiguration, or ask who may")
             }
-            Err(why) => Function::Unknown(why),
+            Err(why) => {
+                Function::Unknown(why, "look at the network, --region, AWS_ENDPOINT_URL_LAMBDA and AWS_CA_BUNDLE")
+            }
         };
         functions.push((*provider, function));
     }
@@ -122,7 +126,8 @@ async fn get(aws: &SdkConfig, credentials: &Credentials, name: &str) -> Result<(
     let mut request = Request::get(&url).body(Full::default()).map_err(|error| error.to_string())?;
     signed.into_parts().0.apply_to_request_http1x(&mut request);
 
-    let poster = Poster::new(url).map_err(|error| error.to_string())?;
+    let roots = ca_bundle().map_err(|error| error.to_string())?.map(|(_, roots)| roots);
+    let poster = Poster::trusting(url, roots).map_err(|error| error.to_string())?;
     let answer = poster.send(request, PATIENCE).await.map_err(|error| format!("Lambda cannot be asked: {error}"))?;
     let body = answer.body().as_deref().unwrap_or_default();
     Ok((answer.status().as_u16(), serde_json::from_slice(body).unwrap_or_default()))
@@ -144,7 +149,7 @@ pub(super) fn check(functions: &Functions, stack: &str, table: Option<&str>, que
         match function {
             // Left out by a parameter.
             Function::Absent => {}
-            Function::Unknown(why) => checks.unknown(name, why, "allow lambda:GetFunctionConfiguration"),
+            Function::Unknown(why, remedy) => checks.unknown(name, why, *remedy),
             Function::Found(configuration) => {
                 match configuration["Timeout"].as_u64() {
                     Some(timeout) => lease(&mut checks, name, timeout),
@@ -152,6 +157,7 @@ pub(super) fn check(functions: &Functions, stack: &str, table: Option<&str>, que
                 }
                 settings(&mut checks, name, function, table, queues);
                 age(&mut checks, name, function);
+                bootstrap::check(&mut checks, name, configuration);
             }
         }
     }

@@ -22,21 +22,51 @@ pub(super) async fn check(clients: &Clients, aws: &SdkConfig, functions: &Functi
         );
     }
     let manager = Client::new(aws);
+    let mut known = Vec::new();
     for (provider, function) in functions {
         if function.is_absent() {
             continue;
         }
         if let Some(id) = function.setting("SECRET_ID") {
-            one(&mut checks, clients, &manager, provider, id).await;
+            known.extend(
+                one(&mut checks, clients, &manager, provider, id).await.map(|secrets| (provider.name, secrets)),
+            );
             continue;
         }
-        let why = if let Function::Unknown(why) = function { why } else { "its function names none in SECRET_ID" };
+        let why = if let Function::Unknown(why, _) = function { why } else { "its function names none in SECRET_ID" };
         checks.unknown(provider.name, format!("which entry it reads is not known: {why}"), "");
     }
+    compare(&mut checks, &known);
     checks.made
 }
 
-async fn one(checks: &mut Checks, clients: &Clients, manager: &Client, provider: &'static Provider, id: &str) {
+/// Two platforms with one secret: a delivery to the one could be signed as the other's.
+fn compare(checks: &mut Checks, known: &[(&str, Secrets)]) {
+    for (place, (one, secrets)) in known.iter().enumerate() {
+        for (other, others) in &known[place + 1..] {
+            if all(secrets).any(|(_, secret)| all(others).any(|(_, other)| other == secret)) {
+                checks.problem(
+                    &format!("{one}, {other}"),
+                    "they have a secret in common: whoever has it can sign for both",
+                    "change it at one of the two platforms, then put the new one into its entry",
+                );
+            }
+        }
+    }
+}
+
+fn all(secrets: &Secrets) -> impl Iterator<Item = (&Account, &[u8])> {
+    secrets.accounts().flat_map(|account| secrets.of(account).iter().map(move |secret| (account, secret.as_bytes())))
+}
+
+/// The secrets, where they can be read.
+async fn one(
+    checks: &mut Checks,
+    clients: &Clients,
+    manager: &Client,
+    provider: &'static Provider,
+    id: &str,
+) -> Option<Secrets> {
     let name = provider.name;
     let put = || {
         format!(
@@ -48,41 +78,44 @@ async fn one(checks: &mut Checks, clients: &Clients, manager: &Client, provider:
         Ok(value) => value,
         Err(error) if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) => {
             let remedy = "deploy the stack again, then put the platform's secret into the new entry";
-            return checks.problem(name, format!("there is no {id}, or it holds nothing"), remedy);
+            checks.problem(name, format!("there is no {id}, or it holds nothing"), remedy);
+            return None;
         }
         Err(error) => {
             let why = clients.failed(&format!("cannot read {id}"), &error).to_string();
-            return checks.unknown(name, why, "allow secretsmanager:GetSecretValue, or ask who may");
+            checks.unknown(name, why, "allow secretsmanager:GetSecretValue, or ask who may");
+            return None;
         }
     };
     let Some(text) = value.secret_string() else {
-        return checks.problem(name, "it is stored as binary, and the function reads text", put());
+        checks.problem(name, "it is stored as binary, and the function reads text", put());
+        return None;
     };
     let secrets = match Secrets::parse(text) {
         Ok(secrets) => secrets,
-        Err(error) => return checks.problem(name, error.to_string(), put()),
+        Err(error) => {
+            checks.problem(name, error.to_string(), put());
+            return None;
+        }
     };
-    let of = |account| secrets.of(account).iter().map(move |secret| (account, secret.as_bytes()));
-    let all = || secrets.accounts().flat_map(of);
     let changed = if is_as_generated(text) { was_changed(manager, id).await } else { Some(true) };
     if changed.is_none() {
         let why = "it may still be the random value that the template drew: whether it was changed cannot be read";
         checks.unknown(name, why, "allow secretsmanager:DescribeSecret, or ask who may");
     } else if changed == Some(false) {
         checks.problem(name, "it is still the random value that the template drew: every delivery is rejected", put());
-    } else if all().any(|(account, secret)| is_sample(provider, account, secret)) {
+    } else if all(&secrets).any(|(account, secret)| is_sample(provider, account, secret)) {
         checks.problem(
             name,
             "a secret of the published samples is among them: anybody can sign with it",
             format!("put only the platform's own secrets there: {}", put()),
         );
-    } else if all().any(|(_, secret)| secret.trim_ascii() != secret) {
-        checks.problem(name, "a secret begins or ends with white space, which counts: no signature will match", put());
     } else {
         let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
-        let (accounts, secrets) = (secrets.accounts().count(), all().count());
-        checks.ok(name, format!("{} of {}", count(secrets, "secret"), count(accounts, "account")));
+        let (accounts, live) = (secrets.accounts().count(), all(&secrets).count());
+        checks.ok(name, format!("{} of {}", count(live, "secret"), count(accounts, "account")));
     }
+    Some(secrets)
 }
 
 /// Whether it could be what `GenerateSecretString` in `template.yaml` draws: 64 letters and digits, some of each kind.

@@ -4,7 +4,7 @@
 //! binary values, miscount what came back to a queue, and read a visibility timeout of 0 as none.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
@@ -35,6 +35,12 @@ const ACCOUNT: &str = "000000000000";
 /// and so follow it to the dead letters.
 const SYSTEM: &str = "AWS.";
 
+/// The queue that a message was sent to: as AWS calls it, once the message is in a dead-letter queue.
+const SOURCE: &str = "AWS.DeadLetterQueueSourceArn";
+
+/// Why AWS gives up a move task, at a message that was sent to the dead-letter queue itself.
+const NO_SOURCE: &str = "CouldNotDetermineMessageSource";
+
 /// How often a long poll looks again. Far below what a person or a test would notice.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -62,6 +68,9 @@ async fn answer(State(sqs): State<Arc<Sqs>>, headers: HeaderMap, body: Bytes) ->
     if !crate::host::is_local(host) {
         return (StatusCode::FORBIDDEN, "only this machine is answered: use 127.0.0.1 or localhost").into_response();
     }
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(FORM.as_bytes())) {
+        return (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "text/xml")], OLDER_PROTOCOL).into_response();
+    }
     let action = headers
         .get("x-amz-target")
         .and_then(|target| target.to_str().ok()?.strip_prefix("AmazonSQS."))
@@ -73,13 +82,24 @@ async fn answer(State(sqs): State<Arc<Sqs>>, headers: HeaderMap, body: Bytes) ->
         Ok(request) => sqs.perform(action, request),
         Err(error) => Err(error.into()),
     };
-    let (status, body) = match answer {
-        Ok(body) => (StatusCode::OK, body),
-        Err(refusal) => (StatusCode::BAD_REQUEST, json!({"__type": refusal.code, "message": refusal.message})),
-    };
-    let json = [(CONTENT_TYPE, "application/x-amz-json-1.0")];
-    (status, json, body.to_string()).into_response()
+    let json = (CONTENT_TYPE, "application/x-amz-json-1.0");
+    match answer {
+        Ok(body) => (StatusCode::OK, [json], body.to_string()).into_response(),
+        Err(refusal) => {
+            let body = json!({"__type": format!("com.amazonaws.sqs#{}", refusal.shape()), "message": refusal.message});
+            // SDKs know some errors by the older protocol's code alone.
+            let code = [("x-amzn-query-error", format!("{};Sender", refusal.code))];
+            (StatusCode::BAD_REQUEST, [json], code, body.to_string()).into_response()
+        }
+    }
 }
+
+/// How SDKs before November 2023 ask.
+const FORM: &str = "application/x-www-form-urlencoded";
+const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Type>Sender</Type>\
+                              <Code>AWS.SimpleQueueService.UnsupportedOperation</Code>\
+                              <Message>This SDK speaks the older protocol of SQS (query). The local SQS speaks AWS JSON \
+                              only: use an SDK of November 2023 or later.</Message></Error></ErrorResponse>";
 
 type Answer = Result<Value, Refusal>;
 
@@ -90,6 +110,15 @@ struct Refusal {
 }
 
 impl Refusal {
+    /// The error's name in the JSON protocol.
+    fn shape(&self) -> &str {
+        match self.code.rsplit('.').next().unwrap_or_default() {
+            "NonExistentQueue" => "QueueDoesNotExist",
+            "QueueAlreadyExists" => "QueueNameExists",
+            name => name,
+        }
+    }
+
     fn invalid_parameter(message: impl Into<String>) -> Self {
         Self { code: "InvalidParameterValue", message: message.into() }
     }
@@ -363,6 +392,7 @@ impl Sqs {
                     json!({
                         "SourceArn": task.source_arn, "DestinationArn": task.destination_arn, "Status": task.status,
                         "MaxNumberOfMessagesPerSecond": task.max_number_of_messages_per_second,
+                        "FailureReason": (task.status == "FAILED").then_some(NO_SOURCE),
                         "ApproximateNumberOfMessagesMoved": task.approximate_number_of_messages_moved,
                         "ApproximateNumberOfMessagesToMove": task.approximate_number_of_messages_to_move,
                         "StartedTimestamp": task.started_timestamp,
@@ -393,9 +423,10 @@ impl Sqs {
         }
     }
 
-    /// Performs a batch, entry by entry: each succeeds or fails on its own. The limits of a whole batch are not checked.
+    /// Performs a batch, entry by entry: each succeeds or fails on its own. The size of a whole batch is not checked.
     fn each(&self, action: &str, request: &Value) -> Answer {
         let entries: Vec<Map<String, Value>> = serde_json::from_value(request["Entries"].clone())?;
+        check_batch(&entries)?;
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
         for mut entry in entries {
             let id = entry.get("Id").cloned();
@@ -445,6 +476,26 @@ fn is_asked_for(names: Option<&[String]>, name: &str) -> bool {
     })
 }
 
+/// What AWS refuses of a whole batch.
+fn check_batch(entries: &[Map<String, Value>]) -> Result<(), Refusal> {
+    let ids: HashSet<_> = entries.iter().map(|entry| entry.get("Id").and_then(Value::as_str)).collect();
+    let (code, message) = match entries.len() {
+        0 => (
+            "AWS.SimpleQueueService.EmptyBatchRequest",
+            "There should be at least one entry in the request.".to_owned(),
+        ),
+        11.. => (
+            "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+            format!("Maximum number of entries per request are 10. You have sent {}.", entries.len()),
+        ),
+        count if ids.len() < count => {
+            ("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Two entries have one Id.".to_owned())
+        }
+        _ => return Ok(()),
+    };
+    Err(Refusal { code, message })
+}
+
 fn is_superseded(receipt: &str, queue: &QueueState) -> bool {
     queue.messages.iter().any(|message| {
         message.receipt_handle.as_deref() != Some(receipt)
@@ -454,7 +505,8 @@ fn is_superseded(receipt: &str, queue: &QueueState) -> bool {
 
 fn send(queues: &mut SqsState, journal: &mut Journal, request: SendMessageRequest) -> Answer {
     let name = name(&request.queue_url);
-    let limit = queue(queues, name)?.queue.maximum_message_size;
+    let QueueState { queue: own, .. } = queue(queues, name)?;
+    let (limit, arn) = (own.maximum_message_size, own.arn.clone());
     let body = request.message_body;
     let mut attributes = HashMap::new();
     for (name, attribute) in request.message_attributes.into_iter().flatten() {
@@ -471,6 +523,7 @@ fn send(queues: &mut SqsState, journal: &mut Journal, request: SendMessageReques
         let name = format!("{SYSTEM}MessageGroupId");
         attributes.insert(name, system(Some(group.clone())));
     }
+    attributes.insert(SOURCE.to_owned(), system(Some(arn)));
     let delay = request.delay_seconds.and_then(|s| u32::try_from(s).ok());
     let sent = queues.send_message(name, &body, delay, attributes, None, None)?;
     journal.add(name, &sent.message_id, &body);
@@ -515,8 +568,9 @@ fn is_allowed(character: char) -> bool {
     matches!(character, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// Performs `StartMessageMoveTask`, all of it at once: dead letters become new messages of the queue that they are from.
-/// Gives the task's handle.
+/// Performs `StartMessageMoveTask`, all of it at once: dead letters become new messages of the queue that they are from. As
+/// on AWS, the task fails at one that was sent to the dead-letter queue itself, unless the destination is named. Gives the
+/// task's handle.
 fn redrive(queues: &mut SqsState, journal: &mut Journal, request: &Value) -> Result<String, Refusal> {
     let text = |member: &str| request[member].as_str();
     let source = text("SourceArn").unwrap_or_default();
@@ -525,23 +579,33 @@ fn redrive(queues: &mut SqsState, journal: &mut Journal, request: &Value) -> Res
         code: "ResourceNotFoundException",
         message: "The resource that you specified for the SourceArn parameter doesn't exist.".into(),
     })?;
-    let mut destinations = queues.queues.iter().filter(|(_, queue)| match text("DestinationArn") {
-        Some(arn) => queue.queue.arn == arn,
-        None => queue.dead_letter_target_arn.as_deref() == Some(source),
-    });
-    // AWS remembers which queue each dead letter is from. Here there must be one only.
-    let (Some((destination, _)), None) = (destinations.next(), destinations.next()) else {
+    if !queues.queues.values().any(|queue| queue.dead_letter_target_arn.as_deref() == Some(source)) {
         return Err(Refusal::invalid_parameter("Source queue must be configured as a Dead Letter Queue."));
-    };
-    let destination = destination.clone();
+    }
+    let named = text("DestinationArn");
+    if named.is_some_and(|arn| queues.queues.values().all(|queue| queue.queue.arn != arn)) {
+        return Err(Refusal {
+            code: "ResourceNotFoundException",
+            message: "The resource that you specified for the DestinationArn parameter doesn't exist.".into(),
+        });
+    }
 
     let letters = &mut queue(queues, &dead)?.messages;
     let (visible, rest): (Vec<_>, _) = std::mem::take(letters).into_iter().partition(types::Message::is_visible);
     *letters = rest;
-    let moved = i64::try_from(visible.len()).unwrap_or(i64::MAX);
-    for letter in visible {
+    let (mut moved, mut failed) = (0, false);
+    for mut letter in visible {
+        let arn = named.map(str::to_owned).or_else(|| source_of(&letter).filter(|arn| arn != source));
+        let destination = queues.queues.iter().find(|(_, queue)| Some(&queue.queue.arn) == arn.as_ref());
+        let Some(destination) = destination.map(|(name, _)| name.clone()) else {
+            failed = true;
+            queue(queues, &dead)?.messages.push(letter);
+            continue;
+        };
+        letter.message_attributes.insert(SOURCE.to_owned(), system(arn));
         let sent = queues.send_message(&destination, &letter.body, None, letter.message_attributes, None, None)?;
         journal.add(&destination, &sent.message_id, &letter.body);
+        moved += 1;
     }
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     queues.message_move_task_counter += 1;
@@ -549,8 +613,8 @@ fn redrive(queues: &mut SqsState, journal: &mut Journal, request: &Value) -> Res
     queues.message_move_tasks.push(MessageMoveTask {
         task_handle: handle.clone(),
         source_arn: source.to_owned(),
-        destination_arn: text("DestinationArn").map(str::to_owned),
-        status: "COMPLETED".to_owned(),
+        destination_arn: named.map(str::to_owned),
+        status: if failed { "FAILED" } else { "COMPLETED" }.to_owned(),
         max_number_of_messages_per_second: None,
         started_timestamp: i64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(i64::MAX),
         approximate_number_of_messages_moved: moved,
@@ -570,11 +634,21 @@ fn receive(queues: &mut SqsState, name: &str, request: &ReceiveMessageRequest) -
     let hidden = request.visibility_timeout;
     let hidden = hidden.and_then(|seconds| u32::try_from(seconds).ok());
     let received = queues.receive_message(name, max, hidden)?;
-    Ok(received.into_iter().map(|m| shown(m, request)).collect())
+    let own = queue(queues, name)?.queue.arn.clone();
+    Ok(received.into_iter().map(|message| shown(message, request, &own)).collect())
+}
+
+/// The ARN of the queue that a message was sent to.
+fn source_of(message: &types::Message) -> Option<String> {
+    message.message_attributes.get(SOURCE)?.string_value.clone()
 }
 
 /// A message with the attributes that were asked for.
-fn shown(message: types::Message, request: &ReceiveMessageRequest) -> Message {
+fn shown(mut message: types::Message, request: &ReceiveMessageRequest, own: &str) -> Message {
+    // A dead letter's only.
+    if source_of(&message).as_deref() == Some(own) {
+        message.message_attributes.remove(SOURCE);
+    }
     let (system, mut own): (HashMap<_, _>, HashMap<_, _>) =
         message.message_attributes.into_iter().partition(|(name, _)| name.starts_with(SYSTEM));
 
@@ -1022,6 +1096,72 @@ mod tests {
         let ([good], [bad]) = (deleted.successful(), deleted.failed()) else { panic!("one of each: {deleted:?}") };
         assert_eq!((good.id(), bad.id(), bad.code()), ("good", "bad", "ReceiptHandleIsInvalid"));
         assert_eq!(counts(&sqs, &url).await, ("0".into(), "0".into()));
+    }
+
+    /// As the JSON protocol names it, and, for SDKs that go by the older one's code, as that does.
+    #[tokio::test]
+    async fn a_refusal_is_named_as_both_protocols_name_it() {
+        let engines = started().await;
+        let post = reqwest::Client::new().post(engines.sqs_url()).header("content-type", "application/x-amz-json-1.0");
+        let ask = post.header("x-amz-target", "AmazonSQS.GetQueueUrl").body(r#"{"QueueName":"none"}"#);
+        let answer = ask.send().await.unwrap();
+        assert_eq!(answer.status(), 400);
+        assert_eq!(answer.headers()["x-amzn-query-error"], "AWS.SimpleQueueService.NonExistentQueue;Sender");
+        let body = answer.text().await.unwrap();
+        assert!(body.contains(r#""__type":"com.amazonaws.sqs#QueueDoesNotExist""#), "{body}");
+
+        let older = reqwest::Client::new().post(engines.sqs_url());
+        let older = older.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
+        let answer = older.body("Action=ListQueues&Version=2012-11-05").send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (400, &"text/xml".parse().unwrap()));
+        assert!(answer.text().await.unwrap().contains("the older protocol of SQS"));
+    }
+
+    #[tokio::test]
+    async fn a_batch_has_one_to_ten_entries_of_different_ids() {
+        let engines = started().await;
+        let (sqs, url) = queue(&engines, &[]).await;
+        let batch = |ids: Vec<usize>| {
+            let entry = |id: usize| SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body("body");
+            let entries = ids.into_iter().map(|id| entry(id).build().unwrap()).collect();
+            sqs.send_message_batch().queue_url(&url).set_entries(Some(entries)).send()
+        };
+        assert!(batch(vec![]).await.unwrap_err().into_service_error().is_empty_batch_request());
+        assert!(batch(vec![1, 1]).await.unwrap_err().into_service_error().is_batch_entry_ids_not_distinct());
+        let eleven = batch((0..11).collect()).await.unwrap_err().into_service_error();
+        assert!(eleven.is_too_many_entries_in_batch_request(), "{eleven:?}");
+        assert_eq!(counts(&sqs, &url).await.0, "0");
+        assert_eq!(batch((0..10).collect()).await.unwrap().successful().len(), 10);
+    }
+
+    #[tokio::test]
+    async fn a_move_task_fails_at_what_was_sent_to_the_dead_letter_queue_itself() {
+        let engines = started().await;
+        let sqs = engines.sqs();
+        let resources = crate::engines::provision(&engines).await.unwrap();
+        let (events, dead) = (&resources.events_url, &resources.dead_letters_url);
+        send(&sqs, events, "dead").await;
+        for _ in 0..6 {
+            messages(receive(&sqs, events).visibility_timeout(0)).await;
+        }
+        send(&sqs, dead, "straight").await;
+        let letters = messages(receive(&sqs, dead).visibility_timeout(0)).await;
+        let source = |message: &Message| message.attributes.as_ref()?.get(&System::DeadLetterQueueSourceArn).cloned();
+        let events_arn = "arn:aws:sqs:us-east-1:000000000000:hookgate-events";
+        assert_eq!(letters.iter().map(source).collect::<Vec<_>>(), [Some(events_arn.to_owned()), None]);
+
+        let arn = "arn:aws:sqs:us-east-1:000000000000:hookgate-dead-letters";
+        sqs.start_message_move_task().source_arn(arn).send().await.unwrap();
+        let task = sqs.list_message_move_tasks().source_arn(arn).send().await.unwrap().results.unwrap().remove(0);
+        assert_eq!((task.status(), task.failure_reason()), (Some("FAILED"), Some("CouldNotDetermineMessageSource")));
+        assert_eq!(task.approximate_number_of_messages_moved(), 1);
+        let back = messages(receive(&sqs, events).visibility_timeout(0)).await;
+        assert_eq!(back.iter().map(source).collect::<Vec<_>>(), [None]);
+
+        sqs.start_message_move_task().source_arn(arn).destination_arn(events_arn).send().await.unwrap();
+        let task = sqs.list_message_move_tasks().source_arn(arn).send().await.unwrap().results.unwrap().remove(0);
+        assert_eq!((task.status(), task.failure_reason()), (Some("COMPLETED"), None));
+        assert_eq!((counts(&sqs, events).await.0, counts(&sqs, dead).await.0), ("2".into(), "0".into()));
     }
 
     #[tokio::test]

@@ -106,7 +106,7 @@ pub fn run(arguments: &Arguments) -> Result<bool, UsageError> {
 impl Arguments {
     fn secrets(&self, account: &Account) -> Result<Secrets, UsageError> {
         let of_account = |list: Value| {
-            Secrets::parse(&json!({ account.as_str(): list }).to_string())
+            Secrets::as_given(&json!({ account.as_str(): list }).to_string())
                 .map_err(|error| UsageError(format!("the secret cannot be used: {error}")))
         };
         if let Some(path) = &self.secrets {

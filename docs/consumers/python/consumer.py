@@ -13,7 +13,7 @@ from decimal import Decimal
 import boto3
 from botocore.exceptions import ClientError
 
-REMEMBER = 60 * 86_400  # Longer than any copy of an event can be on its way.
+REMEMBER = 60 * 86_400  # Longer than any copy of an event can be on its way, and than ClaimTtlDays.
 LEASE_MARGIN_MS = 2_000  # A lease ends this long after Lambda has stopped its owner: clocks differ.
 ANSWER_MARGIN_MS = 5_000  # No message is begun with less time left.
 MAX_INFLATED = 8 * 1024 * 1024  # What a compressed payload may open to.
@@ -48,8 +48,14 @@ def consume(body, context):
 
 
 def read(body):
-    """The event of a message, its payload open at `data.payload`."""
-    event = json.loads(body, parse_float=Decimal)  # A float would change money.
+    """The event of a message, its payload open at `data.payload`; a payload nested too deeply for Python stays text."""
+    try:
+        event = parse(body)
+    except RecursionError:
+        # Hookgate writes the payload last of all.
+        head, name, payload = body.partition('"payload":')
+        event = parse(head + name + "null}}")
+        event["data"]["payload"] = payload.removesuffix("}}")
     if event["specversion"] != "1.0":
         raise ValueError
     data = event["data"]
@@ -58,9 +64,27 @@ def read(body):
         text = gzip.decompress(base64.b64decode(compressed, validate=True), MAX_INFLATED)
         if not gzip.eof:
             raise ValueError  # Cut short, or larger than any real payload.
-        data["payload"] = json.loads(text, parse_float=Decimal)
+        try:
+            data["payload"] = parse(text)
+        except RecursionError:
+            data["payload"] = text.decode()
     data["payload"]  # Raises where there is none.
     return event
+
+
+def parse(text):
+    """JSON with exact numbers: a float would change money. One beyond what `int` and `Decimal` take stays text."""
+    return json.loads(text, parse_int=exact(int), parse_float=exact(Decimal))
+
+
+def exact(kind):
+    def number(digits):
+        try:
+            return kind(digits)
+        except (ValueError, ArithmeticError):
+            return digits
+
+    return number
 
 
 class WorkedOn(Exception):

@@ -1,5 +1,7 @@
 """The Python consumer on real messages and moto's DynamoDB: `python3 -m unittest` (needs boto3 and moto)."""
 
+import base64
+import gzip
 import json
 import os
 import time
@@ -72,17 +74,35 @@ class Consumer(unittest.TestCase):
         self.assertIn("fulfil", {line.get("to_do") for line in lines})
 
     def test_a_copy_in_the_batch_is_handled_once_and_what_is_no_event_fails_alone(self):
-        gzip = json.loads(self.one)
-        gzip["data"] = {"payload_gzip": "c2VjcmV0"}
+        closed = json.loads(self.one)
+        closed["data"] = {"payload_gzip": "c2VjcmV0"}
         empty = json.loads(self.one)
         empty["data"] = {}
-        batch = of(self.one, "no json", self.one, json.dumps(gzip), json.dumps(empty), self.other)
+        batch = of(self.one, "no json", self.one, json.dumps(closed), json.dumps(empty), self.other)
         self.assertEqual(failed(consumer.handler(batch, context())), ["1", "3", "4"])
         self.assertEqual(len(self.handled), 2)
 
     def test_numbers_keep_their_digits(self):
         body = self.one.replace('"payload":{', '"payload":{"digits":29.990000000000001,', 1)
         self.assertEqual(consumer.read(body)["data"]["payload"]["digits"], Decimal("29.990000000000001"))
+
+    def test_what_python_cannot_build_stays_text(self):
+        deep = "[" * 100_000 + "]" * 100_000
+        odd = {"digits": "9" * 5_000, "exponent": "1e9999999999999999999", "small": "-1.5e-9999999999999999999", "deep": deep}
+        for name, value in odd.items():
+            payload = '{"note":"\\"payload\\":","x":%s}' % value
+            body = self.one.partition('"payload":')[0] + '"payload":' + payload + "}}"
+            compressed = self.one.partition('"payload":')[0] + '"payload_gzip":"%s"}}'
+            compressed %= base64.b64encode(gzip.compress(payload.encode())).decode()
+            for text in (body, compressed):
+                with self.subTest(name, compressed=text is compressed):
+                    read = consumer.read(text)["data"]["payload"]
+                    self.assertEqual(read if name == "deep" else read["x"], payload if name == "deep" else value)
+                    text = text.replace('"id":"evt_', f'"id":"evt_{name}{len(text)}_', 1)
+                    self.assertEqual(failed(consumer.handler(of(text), context())), [])
+        # Digits that fit are numbers.
+        body = self.one.replace('"payload":{', '"payload":{"digits":%s,' % ("9" * 4_000), 1)
+        self.assertEqual(consumer.read(body)["data"]["payload"]["digits"], 10**4_000 - 1)
 
     def test_a_failure_is_handled_again_when_its_lease_is_over(self):
         batch = of(self.one)

@@ -6,7 +6,7 @@
 import { ConditionalCheckFailedException, DynamoDBClient, PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { gunzipSync } from "node:zlib";
 
-const REMEMBER = 60 * 86_400; // Seconds. Longer than any copy of an event can be on its way.
+const REMEMBER = 60 * 86_400; // Seconds. Longer than any copy of an event can be on its way, and than ClaimTtlDays.
 const LEASE_MARGIN_MS = 2_000; // A lease ends this long after Lambda has stopped its owner: clocks differ.
 const ANSWER_MARGIN_MS = 5_000; // No message is begun with less time left.
 const MAX_INFLATED = 8 * 1024 * 1024; // What a compressed payload may open to.

@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::{task::JoinSet, time::timeout_at};
 
 /// How long an event is remembered, in seconds: 60 days. Longer than any copy can be on its way: the intake knows a
-/// repeat for 30 days, the queue keeps it for 7, and dead letters for 14.
+/// repeat for 30 days, the queue keeps it for 7, and dead letters for 14. With a larger `ClaimTtlDays` make it larger too.
 const REMEMBER: i64 = 60 * 86_400;
 
 /// What is not done this long before Lambda stops the invocation is given up, so that the rest of the batch counts.

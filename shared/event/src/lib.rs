@@ -33,9 +33,11 @@
 //! - **Money is text.** [`Amount::value`] holds the digits as the platform wrote them; [`Amount::unit`] says whether
 //!   they count cents or whole units.
 
+mod error;
 mod event_type;
 mod payload;
 
+pub use error::{Category, ReadError};
 pub use event_type::EventType;
 pub use payload::{MAX_INFLATED_BYTES, PayloadError};
 
@@ -174,10 +176,10 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// The text is not an event: not JSON, another CloudEvents version, an attribute missing or of the wrong type, or
-    /// a compressed payload that does not open or inflates past [`MAX_INFLATED_BYTES`]. The message's text is not in
-    /// the error.
-    pub fn from_json(text: &'a str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(text)
+    /// a compressed payload that does not open or inflates past [`MAX_INFLATED_BYTES`]. Nothing of the message's text is
+    /// in the error.
+    pub fn from_json(text: &'a str) -> Result<Self, ReadError> {
+        Ok(serde_json::from_str(text)?)
     }
 
     /// Writes the event as CloudEvents JSON, the payload in the open as `data.payload`.
@@ -214,9 +216,9 @@ impl<'a> Event<'a> {
     /// Reads the platform's own payload into a type of yours.
     ///
     /// # Errors
-    /// The payload does not have that type's shape.
-    pub fn payload<'p, T: Deserialize<'p>>(&'p self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.data.payload.get())
+    /// The payload does not have that type's shape. Nothing of it is in the error.
+    pub fn payload<'p, T: Deserialize<'p>>(&'p self) -> Result<T, ReadError> {
+        Ok(serde_json::from_str(self.data.payload.get())?)
     }
 
     /// The same event, holding its payload itself.

@@ -18,7 +18,7 @@ use crate::{Amount, Customer, Data, Resource};
 /// comes near it; a message made to fill the consumer's memory stops here.
 pub const MAX_INFLATED_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Why a compressed payload did not open. Its text is in the error of [`Event::from_json`](crate::Event::from_json).
+/// Why a compressed payload did not open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadError {
     /// Neither `payload` nor `payload_gzip`, or both.
@@ -33,15 +33,23 @@ pub enum PayloadError {
     Json,
 }
 
-impl fmt::Display for PayloadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl PayloadError {
+    pub(crate) const ALL: [Self; 5] = [Self::NotExactlyOne, Self::Base64, Self::Gzip, Self::TooLarge, Self::Json];
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
             Self::NotExactlyOne => "data needs exactly one of payload and payload_gzip",
             Self::Base64 => "data.payload_gzip is not base64",
             Self::Gzip => "data.payload_gzip is not gzipped UTF-8 text",
             Self::TooLarge => "data.payload_gzip inflates past 8 MiB",
             Self::Json => "data.payload_gzip holds no JSON",
-        })
+        }
+    }
+}
+
+impl fmt::Display for PayloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -4,8 +4,9 @@
 //!               claim: put if absent, or expired, or (claimed, lease over, same content)
 //!  absent ─────────────► claimed(owner, lease) ── enqueue ok ──► settle: update if still mine ──► queued
 //!                          │
-//!                          └─ crash, or release if still mine: the lease ends, at its time or at once; the provider's
-//!                             next attempt takes over, with the same content only, and enqueues
+//!                          └─ crash, or release if still mine: the lease ends, at its time, at once, or in 2 s (the send's
+//!                             outcome is unknown); the provider's next attempt takes over, with the same content only,
+//!                             and enqueues
 //! ```
 //!
 //! `table.rs` says the same in DynamoDB's words; both stand or fall together.
@@ -78,6 +79,10 @@ pub enum Refusal {
 /// key must go on standing for its content alone.
 pub const RELEASED: i64 = 0;
 
+/// How long the lease still lasts after a send whose outcome is unknown, in milliseconds. No promise rests on it: it saves a
+/// copy where SQS is merely slow, and a platform that retries quickly must not run out of retries meanwhile.
+pub const SHORT_LEASE: i64 = 2_000;
+
 /// What an invocation knows of its claim when it stops trying to write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
@@ -111,6 +116,8 @@ pub enum Next {
     Settle,
     /// End the lease, so that the provider's next attempt need not wait for it. No 2xx.
     Release,
+    /// End the lease soon: the message may be on the queue, or on its way there. No 2xx.
+    Shorten,
     /// No 2xx, and what stands in the table keeps its lease.
     Leave,
     /// The refusal says what to answer.
@@ -134,7 +141,20 @@ pub fn after_send(sent: Sent) -> Next {
     match sent {
         Sent::Yes => Next::Settle,
         Sent::No => Next::Release,
-        Sent::Perhaps => Next::Leave,
+        Sent::Perhaps => Next::Shorten,
+    }
+}
+
+impl Next {
+    /// When the claim's lease is to end instead, in Unix milliseconds as `now`. None where it stays as it is.
+    #[must_use]
+    pub fn lease_until(&self, claim: &Claim, now: i64) -> Option<i64> {
+        match self {
+            Next::Release => Some(RELEASED),
+            // A clock that is ahead must not make it longer.
+            Next::Shorten => Some(claim.lease_until.min(now + SHORT_LEASE)),
+            Next::Send | Next::Settle | Next::Leave | Next::Yield(_) => None,
+        }
     }
 }
 

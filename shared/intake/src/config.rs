@@ -17,7 +17,11 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::{lean::Lean, secrets::SecretSource};
+use crate::{
+    lean::Lean,
+    log::Reporting,
+    secrets::{self, SecretSource},
+};
 
 /// [Amazon's own roots](https://www.amazontrust.com/repository/): all that AWS endpoints need, and nothing to load
 /// from the system at start-up.
@@ -43,6 +47,7 @@ pub struct Config {
     pub(crate) claim_ttl: Duration,
     pub(crate) budget: Duration,
     pub(crate) max_event_age: Option<Duration>,
+    pub(crate) reporting: Reporting,
     pub(crate) dynamodb: aws_sdk_dynamodb::Client,
     pub(crate) sqs: aws_sdk_sqs::Client,
 }
@@ -88,7 +93,10 @@ impl Config {
         let secrets = match (setting("SECRET_ID"), setting("WEBHOOK_SECRETS")) {
             (Some(id), None) => {
                 let aws = aws_at("AWS_ENDPOINT_URL_SECRETS_MANAGER");
-                let config = aws_sdk_secretsmanager::config::Builder::from(&aws).interceptor(Lean).build();
+                // The time for one read is enough for a second attempt, should the first meet a dead connection.
+                let attempt = TimeoutConfig::builder().operation_attempt_timeout(secrets::PATIENCE / 2).build();
+                let config = aws_sdk_secretsmanager::config::Builder::from(&aws).timeout_config(attempt);
+                let config = config.interceptor(Lean).build();
                 SecretSource::manager(aws_sdk_secretsmanager::Client::from_conf(config), id)
             }
             (None, Some(inline)) => {
@@ -117,12 +125,26 @@ impl Config {
             claim_ttl: days(whole("CLAIM_TTL_DAYS", 1..=3_650)?.unwrap_or(30)),
             budget,
             max_event_age: whole("MAX_EVENT_AGE_DAYS", 1..=3_650)?.map(days),
+            reporting: reporting(&setting)?,
             dynamodb: dynamodb_client(&aws_at("AWS_ENDPOINT_URL_DYNAMODB")),
             sqs: aws_sdk_sqs::Client::from_conf(
                 aws_sdk_sqs::config::Builder::from(&aws_at("AWS_ENDPOINT_URL_SQS")).interceptor(Lean).build(),
             ),
         })
     }
+}
+
+fn reporting(setting: &impl Fn(&str) -> Option<String>) -> Result<Reporting, ConfigError> {
+    let Reporting { namespace, all } = Reporting::default();
+    Ok(Reporting {
+        namespace: setting("METRICS_NAMESPACE").unwrap_or(namespace),
+        all: match setting("METRICS_LEVEL").as_deref() {
+            None => all,
+            Some("all") => true,
+            Some("essential") => false,
+            Some(_) => return Err(ConfigError::new("METRICS_LEVEL", "must be one of: essential, all".to_owned())),
+        },
+    })
 }
 
 /// A DynamoDB client as lean as the intake's own, for other functions beside it; `setting` looks up an environment

@@ -3,8 +3,6 @@
 //! Works on the event itself and not on a `lambda_http::Request`: building one panics on a query or host that any
 //! client can send.
 
-use std::collections::HashMap;
-
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hookgate_verify::{Account, Delivery, Provider};
 use time::OffsetDateTime;
@@ -27,27 +25,32 @@ pub(crate) fn delivery(
     Ok(Delivery { headers: event.headers, body, account, received })
 }
 
-/// The account that `/webhooks/{provider}[/{account}]` names. None for another address.
+/// The account that the event's address names. The route's parameters decide, where it has any. None for an address that is
+/// not the provider's.
 fn account(event: &ApiGatewayV2httpRequest, provider: &Provider) -> Option<Account> {
-    let parameter = |parameters: &HashMap<String, String>, name| parameters.get(name).cloned();
-    if parameter(&event.path_parameters, "provider").is_some_and(|name| name != provider.name) {
-        return None;
-    }
-    if let Some(account) = parameter(&event.path_parameters, "account") {
-        return Account::parse(&account);
-    }
-    // A Function URL has no path parameters. An HTTP API's raw path starts with the stage, if that has a name.
+    let parameter = |name| event.path_parameters.get(name).map(String::as_str);
     let path = event.raw_path.as_deref().unwrap_or_default();
-    let stage = event.request_context.stage.as_deref().unwrap_or("$default");
-    let path = path.strip_prefix('/').unwrap_or(path);
-    // No stage has a slash in its name: what claims to be one names no account.
-    let rest = path.strip_prefix(stage).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let path = rest.filter(|_| !stage.contains('/')).unwrap_or(path);
-    let mut parts = path.split('/').filter(|part| !part.is_empty());
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (None, ..) => Some(Account::default()),
-        (Some("webhooks"), Some(name), None, _) if name == provider.name => Some(Account::default()),
-        (Some("webhooks"), Some(name), Some(account), None) if name == provider.name => Account::parse(account),
+    match (parameter("provider"), parameter("account")) {
+        (Some(name), _) if name != provider.name => None,
+        (_, Some(account)) => Account::parse(account),
+        (Some(_), None) => Some(Account::default()),
+        // A Function URL has one function behind it, whatever the path.
+        (None, None) if path.trim_matches('/').is_empty() => Some(Account::default()),
+        (None, None) => Account::parse(address(path, provider.name)?),
+    }
+}
+
+/// The account that a path names at this provider: what follows its last `webhooks/{provider}`, or `default` where nothing
+/// does. Before it may stand a stage or a custom domain's mapping, after it a slash. None for another path.
+///
+/// The account's name is as it stands there: it may be none that is allowed.
+#[must_use]
+pub fn address<'p>(path: &'p str, provider: &str) -> Option<&'p str> {
+    let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let last = parts.windows(2).rposition(|pair| pair == ["webhooks", provider])?;
+    match parts[last + 2..] {
+        [] => Some("default"),
+        [account] => Some(account),
         _ => None,
     }
 }
@@ -96,8 +99,20 @@ mod tests {
             ("/webhooks/PLATFORM/", "$default", Some("default")),
             ("/webhooks/PLATFORM/eu-shop", "$default", Some("eu-shop")),
             ("/", "$default", Some("default")),
+            ("", "$default", Some("default")),
             ("/prod/webhooks/PLATFORM", "prod", Some("default")),
             ("/prod/webhooks/PLATFORM/eu-shop", "prod", Some("eu-shop")),
+            ("/prod/webhooks/PLATFORM/eu-shop/", "prod", Some("eu-shop")),
+            // A custom domain's mapping stands in the path too, with or without a stage.
+            ("/hooks/webhooks/PLATFORM", "$default", Some("default")),
+            ("/hooks/v1/webhooks/PLATFORM/eu-shop", "prod", Some("eu-shop")),
+            ("/webhooks/other/webhooks/PLATFORM", "$default", Some("default")),
+            ("/webhooks/PLATFORM/webhooks/PLATFORM/eu-shop", "$default", Some("eu-shop")),
+            ("/webhooks/PLATFORM/webhooks", "$default", Some("webhooks")),
+            ("/webhooks/PLATFORM/webhooks/other", "$default", None),
+            ("/prod", "prod", None),
+            ("/hooks", "$default", None),
+            ("/notwebhooks/PLATFORM", "$default", None),
             ("/webhooks/other", "$default", None),
             ("/webhooks/PLATFORM/EU", "$default", None),
             ("/webhooks/PLATFORM/eu/shop", "$default", None),
@@ -115,6 +130,11 @@ mod tests {
         assert_eq!(account(parameters), Err(Refusal::Address));
         let parameters = json!({"pathParameters": {"provider": "other"}});
         assert_eq!(account(parameters), Err(Refusal::Address));
+        let parameters = json!({"rawPath": "/hooks/x/y/z", "pathParameters": {"provider": "PLATFORM"}});
+        assert_eq!(account(parameters), Ok("default".to_owned()));
+        // Another route's parameters are none of ours.
+        let parameters = json!({"rawPath": "/webhooks/PLATFORM/eu-shop", "pathParameters": {"proxy": "PLATFORM"}});
+        assert_eq!(account(parameters), Ok("eu-shop".to_owned()));
     }
 
     #[test]

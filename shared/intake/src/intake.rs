@@ -13,15 +13,20 @@ use crate::{
     claim::{Claim, Next, Refusal as ClaimRefusal, Sent, Written, after_claim, after_send, partition_key},
     config::RESERVE,
     http,
-    lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent},
+    lambda::{ApiGatewayV2httpResponse, Context, LambdaEvent, Payload},
     log::{Directive, Line, Metrics, Trail, milliseconds},
     outcome::{Outcome, Refusal},
     queue::{self, Message, SendError},
     table::Table,
+    trace::Trace,
 };
 
 /// The lease ends this long after the invocation's own deadline: by then Lambda has stopped the owner.
 const LEASE_MARGIN: Duration = Duration::from_secs(2);
+
+/// A claim must not say "duplicate" of a delivery that the quarantine has dropped: a day less than its queue keeps a message,
+/// in `template.yaml`.
+const QUARANTINE_CLAIM_TTL: Duration = Duration::from_hours(13 * 24);
 
 /// The most that opening the connections may add to the start. The first delivery opens what is not open by then.
 const CONNECTING: Duration = Duration::from_secs(1);
@@ -92,10 +97,10 @@ impl Intake {
 
     /// Takes one delivery: what to answer, and the one line to log. Answers within the response budget
     /// (`RESPONSE_BUDGET_MS`), and 100 ms before the invocation's deadline.
-    pub async fn handle(&self, invocation: LambdaEvent<ApiGatewayV2httpRequest>) -> Handled {
+    pub async fn handle(&self, invocation: LambdaEvent<Payload>) -> Handled {
         let started = Instant::now();
         let received = SystemTime::now();
-        let LambdaEvent { payload, mut context } = invocation;
+        let LambdaEvent { payload: Payload(event), mut context } = invocation;
         if context.deadline() <= received {
             // Lambda invokes nobody too late; `cargo lambda watch` names a deadline in 1970.
             context.deadline = u64::try_from(unix_milliseconds(received + FUNCTION_TIMEOUT)).unwrap_or(u64::MAX);
@@ -104,7 +109,8 @@ impl Intake {
         let mut trail = Trail::default();
         let mut account = None;
         let mut body_bytes = 0;
-        let outcome = match http::delivery(payload, provider, received.into()) {
+        let delivery = event.ok_or(Refusal::PayloadFormat);
+        let outcome = match delivery.and_then(|event| http::delivery(event, provider, received.into())) {
             Err(refusal) => Outcome::Rejected(refusal),
             Ok(delivery) => {
                 account = Some(delivery.account.to_string());
@@ -116,27 +122,28 @@ impl Intake {
             }
         };
         let response = outcome.answer(provider, trail.id.as_deref());
-        let metrics = Metrics::of(&outcome, &trail, started.elapsed());
+        let reporting = &self.config.reporting;
+        let metrics = Metrics::of(&outcome, &trail, started.elapsed(), reporting);
+        let level = match outcome {
+            Outcome::Queued | Outcome::Duplicate => "INFO",
+            Outcome::Quarantined(_) | Outcome::Rejected(_) | Outcome::Busy { .. } => "WARN",
+            Outcome::TooLarge | Outcome::Unavailable { .. } => "ERROR",
+        };
+        let whole = reporting.all || level != "INFO";
+        trail.key = trail.key.filter(|_| whole);
+        trail.message_id = trail.message_id.filter(|_| whole);
         let line = Line {
-            level: match outcome {
-                Outcome::Queued | Outcome::Duplicate => "INFO",
-                Outcome::Quarantined(_) | Outcome::Rejected(_) | Outcome::Busy { .. } => "WARN",
-                Outcome::TooLarge | Outcome::Unavailable { .. } => "ERROR",
-            },
-            message: "delivery",
+            level,
             provider: provider.name,
             account,
             outcome: outcome.name(),
             reason: outcome.reason(),
-            error: match &outcome {
-                Outcome::Unavailable { error, .. } => Some(error),
-                _ => None,
-            },
+            error: outcome.error(),
             trail: &trail,
             body_bytes,
-            request_id: &context.request_id,
-            trace: context.xray_trace_id.as_deref(),
-            directive: Directive::new(&metrics, unix_milliseconds(received)),
+            request_id: whole.then_some(context.request_id.as_str()),
+            trace: trace(&context).filter(|trace| trace.contains("Sampled=1")),
+            directive: Directive::new(&metrics, unix_milliseconds(received), reporting),
             metrics: &metrics,
         };
         Handled { response, log: line.to_json() }
@@ -224,9 +231,7 @@ impl Intake {
             Err(_) => (Written::Perhaps, BUDGET_SPENT.to_owned()),
         };
         let next = after_claim(written, Instant::now() < budget.work);
-        if next == Next::Release {
-            self.release(&claim, budget, trail).await;
-        }
+        self.release(&next, &claim, budget, trail).await;
         match next {
             Next::Send => {}
             Next::Yield(ClaimRefusal::Duplicate) => return Fate::Duplicate,
@@ -240,8 +245,8 @@ impl Intake {
             Queue::Events => &self.config.queue_url,
             Queue::Quarantine(_) => &self.config.quarantine_url,
         };
-        let trace = context.xray_trace_id.as_deref();
-        let sent = timeout_at(budget.work, queue::send(&self.config.sqs, queue_url, parcel.message, trace)).await;
+        let call = queue::send(&self.config.sqs, queue_url, parcel.message, trace(context));
+        let sent = timeout_at(budget.work, call).await;
         trail.enqueue = Some(started.elapsed());
         let (sent, message_id, error) = match sent {
             Ok(Ok(message_id)) => (Sent::Yes, message_id, String::new()),
@@ -250,9 +255,7 @@ impl Intake {
             Err(_) => (Sent::Perhaps, String::new(), BUDGET_SPENT.to_owned()),
         };
         let next = after_send(sent);
-        if next == Next::Release {
-            self.release(&claim, budget, trail).await;
-        }
+        self.release(&next, &claim, budget, trail).await;
         if next != Next::Settle {
             return Fate::Unavailable { step: "enqueue", error };
         }
@@ -270,8 +273,10 @@ impl Intake {
         Fate::Stored
     }
 
-    async fn release(&self, claim: &Claim, budget: Budget, trail: &mut Trail) {
-        match timeout_at(budget.end, self.table.release(claim)).await {
+    /// Ends the claim's lease, if that is what comes next.
+    async fn release(&self, next: &Next, claim: &Claim, budget: Budget, trail: &mut Trail) {
+        let Some(lease_until) = next.lease_until(claim, unix_milliseconds(SystemTime::now())) else { return };
+        match timeout_at(budget.end, self.table.release(claim, lease_until)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => trail.cleanup_error = Some(format!("release: {}", error.name)),
             Err(_) => trail.cleanup_error = Some(format!("release: {BUDGET_SPENT}")),
@@ -281,7 +286,11 @@ impl Intake {
     fn claim(&self, parcel: &Parcel, context: &Context) -> Claim {
         let deadline = i64::try_from(context.deadline).unwrap_or(i64::MAX / 2);
         let margin = i64::try_from(LEASE_MARGIN.as_millis()).expect("two seconds");
-        let expiry = SystemTime::now() + self.config.claim_ttl;
+        let lifetime = match parcel.queue {
+            Queue::Events => self.config.claim_ttl,
+            Queue::Quarantine(_) => self.config.claim_ttl.min(QUARANTINE_CLAIM_TTL),
+        };
+        let expiry = SystemTime::now() + lifetime;
         Claim {
             key: parcel.key.clone(),
             event_id: parcel.id.clone(),
@@ -314,7 +323,7 @@ fn event(
     trail: &mut Trail,
 ) -> Option<Parcel> {
     let Reading { mut event, key, content, .. } = reading;
-    event.traceparent = context.xray_trace_id.as_deref().and_then(traceparent);
+    event.traceparent = context.xray_trace_id.as_deref().and_then(Trace::parse).and_then(Trace::traceparent);
     trail.id = Some(event.id.clone());
     trail.event_type = Some(event.event_type.as_str());
     trail.subject.clone_from(&event.subject);
@@ -333,9 +342,16 @@ fn quarantine(
     let digest = authenticated.body_digest();
     let received = hookgate_verify::rfc3339_milliseconds(authenticated.received());
     let message = Message::quarantine(authenticated, reason, received, contents)?;
-    let id = format!("quarantine{digest}");
+    let id = quarantine_id(&digest);
     let key = partition_key(authenticated.provider().name, authenticated.account().as_str(), &id);
     Some(Parcel { key, id, content: digest, queue: Queue::Quarantine(reason), message })
+}
+
+/// How the ids of quarantined deliveries begin, in answers, in the log and in the table of claims. A hash follows.
+pub const QUARANTINE: &str = "quarantine";
+
+fn quarantine_id(digest: &str) -> String {
+    format!("{QUARANTINE}{digest}")
 }
 
 fn outcome(fate: Fate, queue: Queue) -> Outcome {
@@ -352,44 +368,12 @@ fn outcome(fate: Fate, queue: Queue) -> Outcome {
     }
 }
 
+/// The invocation's trace header, if it is one: a client may send anything for it.
+fn trace(context: &Context) -> Option<&str> {
+    context.xray_trace_id.as_deref().filter(|header| Trace::parse(header).is_some())
+}
+
 fn unix_milliseconds(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The W3C form of X-Ray's `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`.
-fn traceparent(header: &str) -> Option<String> {
-    let field = |name: &str| {
-        let field = header.split(';').find_map(|field| field.trim().strip_prefix(name)?.strip_prefix('='));
-        field.filter(|value| value.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))
-    };
-    let trace = field("Root")?.strip_prefix("1-")?.replace('-', "").to_ascii_lowercase();
-    let parent = field("Parent")?.to_ascii_lowercase();
-    let flags = if field("Sampled") == Some("1") { "01" } else { "00" };
-    (trace.len() == 32 && parent.len() == 16).then(|| format!("00-{trace}-{parent}-{flags}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::traceparent;
-
-    #[test]
-    fn x_rays_header_becomes_a_traceparent() {
-        for (header, expected) in [
-            (
-                "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
-                Some("00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01"),
-            ),
-            (
-                "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=0;Lineage=a:0",
-                Some("00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-00"),
-            ),
-            ("Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1", None),
-            ("Root=1-5759e988-bd862e3fe1be46a9942727;Parent=53995c3f42cd8ad8", None),
-            ("Root=1-5759e988-zz862e3fe1be46a994272793;Parent=53995c3f42cd8ad8", None),
-            ("", None),
-        ] {
-            assert_eq!(traceparent(header).as_deref(), expected, "{header}");
-        }
-    }
 }

@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::{
             context::{BeforeSerializationInterceptorContextRef, BeforeTransmitInterceptorContextMut},
             disable_interceptor, dyn_dispatch_hint,
         },
+        orchestrator::HttpRequest,
         runtime_components::RuntimeComponents,
     },
 };
@@ -54,6 +55,30 @@ impl Intercept for Lean {
         if let Some(trace) = std::env::var("_X_AMZN_TRACE_ID").ok().filter(|trace| is_plain(trace)) {
             headers.insert("x-amzn-trace-id", trace);
         }
+        Ok(())
+    }
+}
+
+/// Turns a call into an unsigned look at the endpoint's health page: its connection is open after that, and the account
+/// has made no call. A call meant to fail would count as the account's error on every cold start.
+#[derive(Debug)]
+pub(crate) struct Ping;
+
+#[dyn_dispatch_hint]
+impl Intercept for Ping {
+    fn name(&self) -> &'static str {
+        "Ping"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let endpoint = request.uri().trim_end_matches('/');
+        *request = HttpRequest::get(format!("{endpoint}/ping"))?;
         Ok(())
     }
 }

@@ -18,11 +18,13 @@ mod outcome;
 mod queue;
 mod secrets;
 mod table;
+mod trace;
 
 pub use config::{Config, ConfigError, dynamodb};
+pub use http::address;
 #[cfg(feature = "release")]
 pub use intake::release;
-pub use intake::{Handled, Intake};
+pub use intake::{Handled, Intake, QUARANTINE};
 pub use queue::{MAX_MESSAGE_BYTES, Quarantined};
 
 /// The types of an invocation: what API Gateway (HTTP API) and Function URLs send,
@@ -30,6 +32,23 @@ pub use queue::{MAX_MESSAGE_BYTES, Quarantined};
 pub mod lambda {
     pub use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
     pub use lambda_runtime::{Context, LambdaEvent};
+    use serde::{Deserialize, Deserializer};
+
+    /// What an invocation carries: None where that is no HTTP event of payload format 2.0.
+    ///
+    /// Anything parses as one. An error would be the runtime's to report, and the invocation would end without a line and
+    /// without an outcome.
+    #[derive(Debug)]
+    pub struct Payload(pub Option<ApiGatewayV2httpRequest>);
+
+    impl<'de> Deserialize<'de> for Payload {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            // Half-read is no matter: nobody reads on.
+            let event = ApiGatewayV2httpRequest::deserialize(deserializer).ok();
+            // An emulator may leave the version out.
+            Ok(Payload(event.filter(|event| event.version.as_ref().is_none_or(|version| version == "2.0"))))
+        }
+    }
 }
 
 use std::process::ExitCode;

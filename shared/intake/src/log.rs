@@ -3,6 +3,7 @@
 //! The line carries the delivery's metrics too, in CloudWatch's
 //! [embedded metric format](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html):
 //! no API calls. Their one dimension is the provider, since every further value of a dimension is billed as a metric.
+//! CloudWatch bills the line by the byte, and each metric in it by the month: what one can tell from the rest is left out.
 
 use std::time::Duration;
 
@@ -14,7 +15,6 @@ use crate::outcome::Outcome;
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
     pub level: &'static str,
-    pub message: &'static str,
     pub provider: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -28,7 +28,8 @@ pub(crate) struct Line<'a> {
     pub trail: &'a Trail,
     /// Bytes of the body.
     pub body_bytes: usize,
-    pub request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<&'a str>,
     #[serde(rename = "_aws")]
@@ -78,22 +79,44 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// The metrics of one delivery.
+/// Where the metrics go, and how many there are.
+#[derive(Debug, Clone)]
+pub(crate) struct Reporting {
+    /// The stack's own, so that several stacks in one account do not hide each other's losses.
+    pub namespace: String,
+    /// A metric for every outcome and step, not only for what the alarms read; and in the line of a delivery that went well
+    /// what one can look up by the event's id.
+    pub all: bool,
+}
+
+impl Default for Reporting {
+    fn default() -> Self {
+        Reporting { namespace: "Hookgate".to_owned(), all: true }
+    }
+}
+
+/// What the alarms read. `Received` comes with exactly one outcome: invocations without it are those that were lost.
+const ESSENTIAL: [&str; 7] =
+    ["Received", "Rejected", "TooLarge", "Unavailable", "PreviousSecret", "CleanupFailed", "TotalMs"];
+
+/// The counts and times of one delivery.
 #[derive(Debug)]
 pub(crate) struct Metrics(Vec<Metric>);
 
 #[derive(Debug)]
 struct Metric {
     name: &'static str,
-    unit: &'static str,
     value: f64,
+    /// Whether CloudWatch makes a metric of it. The line has the times either way.
+    reported: bool,
 }
 
 impl Metrics {
     /// One count for the delivery and one for its outcome, what else an operator counts, and how long it took.
-    pub fn of(outcome: &Outcome, trail: &Trail, total: Duration) -> Self {
-        let count = |name| Metric { name, unit: "Count", value: 1.0 };
-        let time = |name, duration| Metric { name, unit: "Milliseconds", value: milliseconds(duration) };
+    pub fn of(outcome: &Outcome, trail: &Trail, total: Duration, reporting: &Reporting) -> Self {
+        let reported = |name| reporting.all || ESSENTIAL.contains(&name);
+        let count = |name| Metric { name, value: 1.0, reported: reported(name) };
+        let time = |name, duration| Metric { name, value: milliseconds(duration), reported: reported(name) };
         let mut metrics = vec![
             count("Received"),
             count(match outcome {
@@ -112,6 +135,8 @@ impl Metrics {
         metrics.extend(trail.claim.map(|duration| time("ClaimMs", duration)));
         metrics.extend(trail.enqueue.map(|duration| time("EnqueueMs", duration)));
         metrics.push(time("TotalMs", total));
+        // The line's `outcome` says it already.
+        metrics.retain(|metric| metric.reported || metric.name.ends_with("Ms"));
         Metrics(metrics)
     }
 }
@@ -138,23 +163,23 @@ pub(crate) struct Directive<'a> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct MetricSet<'a> {
-    namespace: &'static str,
+    namespace: &'a str,
     dimensions: [[&'static str; 1]; 1],
-    metrics: Vec<Definition<'a>>,
+    metrics: Vec<Definition>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Definition<'a> {
-    name: &'a str,
-    unit: &'a str,
+struct Definition {
+    name: &'static str,
 }
 
 impl<'a> Directive<'a> {
     /// For these metrics, at this time in Unix milliseconds.
-    pub fn new(metrics: &'a Metrics, timestamp: i64) -> Self {
-        let definitions = metrics.0.iter().map(|metric| Definition { name: metric.name, unit: metric.unit });
-        let set = MetricSet { namespace: "Hookgate", dimensions: [["provider"]], metrics: definitions.collect() };
+    pub fn new(metrics: &Metrics, timestamp: i64, reporting: &'a Reporting) -> Self {
+        let reported = metrics.0.iter().filter(|metric| metric.reported);
+        let metrics = reported.map(|metric| Definition { name: metric.name }).collect();
+        let set = MetricSet { namespace: &reporting.namespace, dimensions: [["provider"]], metrics };
         Directive { timestamp, cloud_watch_metrics: [set] }
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Outcome {
 /// Why a request is turned away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
+    /// No HTTP event of payload format 2.0.
+    PayloadFormat,
     /// Not a POST.
     Method,
     /// An address that names no account of this provider.
@@ -37,6 +39,10 @@ pub(crate) enum Refusal {
     /// Not proved to come from the provider.
     Unauthentic(Rejection),
 }
+
+/// Names the setting. What was there instead is not known: it may be anything.
+const PAYLOAD_FORMAT: &str = "not an HTTP event of payload format 2.0, or one with a header that cannot be read: give the \
+                              HTTP API's integration PayloadFormatVersion 2.0, or the function a Function URL";
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -64,11 +70,21 @@ impl Outcome {
         match self {
             Self::Queued | Self::Duplicate | Self::TooLarge | Self::Busy { .. } => None,
             Self::Quarantined(reason) => Some(reason),
+            Self::Rejected(Refusal::PayloadFormat) => Some("payload_format"),
             Self::Rejected(Refusal::Method) => Some("method"),
             Self::Rejected(Refusal::Address) => Some("address"),
             Self::Rejected(Refusal::Body) => Some("body_not_base64"),
             Self::Rejected(Refusal::Unauthentic(rejection)) => Some(rejection.as_str()),
             Self::Unavailable { step, .. } => Some(step),
+        }
+    }
+
+    /// What went wrong, for the operator's log.
+    pub fn error(&self) -> Option<&str> {
+        match self {
+            Self::Unavailable { error, .. } => Some(error),
+            Self::Rejected(Refusal::PayloadFormat) => Some(PAYLOAD_FORMAT),
+            _ => None,
         }
     }
 

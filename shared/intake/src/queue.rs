@@ -14,6 +14,8 @@ use hookgate_event::Event;
 use hookgate_verify::{Authenticated, Provider};
 use serde::{Deserialize, Serialize};
 
+use crate::lean::Ping;
+
 /// The most that SQS takes in one message, body and attributes together, in bytes: 1 MiB, by its
 /// [quotas](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html).
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
@@ -146,11 +148,11 @@ pub(crate) enum SendError {
     Unknown(String),
 }
 
-/// Opens the connection, by a call that the function may make and that SQS refuses: no message lacks a body.
+/// Opens the connection. Calls nothing: see [`Ping`].
 pub(crate) async fn connect(client: &Client, queue_url: &str) {
     let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
     // Whatever the answer, there is a connection now; or else the first send will say what is wrong.
-    let _ = client.send_message().queue_url(queue_url).customize().config_override(once).send().await;
+    let _ = client.send_message().queue_url(queue_url).customize().interceptor(Ping).config_override(once).send().await;
 }
 
 /// Sends the message. Gives SQS's message id.

@@ -19,8 +19,8 @@ const FRESH_FOR: Duration = Duration::from_mins(5);
 /// between two tries when there is nothing to serve.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The most that one read may take of an answer's budget.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+/// The most that one read may take of an answer's budget, a second attempt included.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Where the signing secrets come from.
 #[derive(Debug)]

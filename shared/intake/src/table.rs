@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::{
 
 use crate::{
     claim::{self, Claim, Refusal, State, Stored},
+    lean::Ping,
     queue::error_name,
 };
 
@@ -43,12 +44,12 @@ impl Table {
         Table { client, name }
     }
 
-    /// Opens the connection, by a call that the function may make and that DynamoDB refuses: no key is empty.
+    /// Opens the connection. Calls nothing: see [`Ping`].
     pub async fn connect(&self) {
         let once = aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
-        let call = self.client.update_item().table_name(&self.name).key("pk", text(""));
+        let call = self.client.update_item().table_name(&self.name);
         // Whatever the answer, there is a connection now; or else the first claim will say what is wrong.
-        let _ = call.customize().config_override(once).send().await;
+        let _ = call.customize().interceptor(Ping).config_override(once).send().await;
     }
 
     /// Writes the claim, unless another one stands in its way. `now` is Unix milliseconds.
@@ -124,21 +125,21 @@ impl Table {
         }
     }
 
-    /// Ends the lease, so that the provider's next attempt need not wait for it. The claim itself stays: see
-    /// [`claim::RELEASED`].
-    pub async fn release(&self, claim: &Claim) -> Result<(), TableError> {
+    /// Has the lease end at another time, in Unix milliseconds, so that the provider's next attempt need not wait for it. The
+    /// claim itself stays: see [`claim::RELEASED`].
+    pub async fn release(&self, claim: &Claim, lease_until: i64) -> Result<(), TableError> {
         let released = self
             .client
             .update_item()
             .table_name(&self.name)
             .key("pk", text(&claim.key))
-            .update_expression("SET lease_until = :released")
+            .update_expression("SET lease_until = :lease_until")
             .condition_expression(MINE)
             .set_expression_attribute_names(Some(map([("#owner", "owner".to_owned()), ("#state", "state".to_owned())])))
             .set_expression_attribute_values(Some(map([
                 (":owner", text(&claim.owner)),
                 (":claimed", text("claimed")),
-                (":released", number(claim::RELEASED)),
+                (":lease_until", number(lease_until)),
             ])))
             .send()
             .await;

@@ -26,6 +26,8 @@ pub struct Secret {
 pub enum SecretsError {
     /// Not JSON of one of the three forms.
     Form,
+    /// In another format, which would have been taken for one long secret. Says which it looks like.
+    Looks(&'static str),
     /// No account at all.
     NoAccount,
     /// Two accounts have one name.
@@ -36,16 +38,55 @@ pub enum SecretsError {
     NoSecret(Account),
     /// This account has an empty secret.
     EmptySecret(Account),
+    /// This account has a secret with white space at an end, or with a character that nobody sees.
+    Hidden(Account),
+    /// These two accounts have a secret in common. The address is not signed: a delivery to one could be sent to the other.
+    Shared(Account, Account),
 }
 
 impl Secrets {
-    /// Reads `{"default": ["current", "previous"], "eu-shop": ["…"]}`; a bare JSON string or list, or a text that is
-    /// not JSON at all, is the secret of the account `default`.
+    /// Reads `{"default": ["current", "previous"], "eu-shop": ["…"]}`; a bare JSON string or list, or one token that is not
+    /// JSON at all, is the secret of the account `default`.
     ///
     /// # Errors
     /// The first [`SecretsError`] that is found. What cannot be read never leads to an account without a secret.
     pub fn parse(text: &str) -> Result<Self, SecretsError> {
         // An editor's byte order mark would make JSON one long secret, which no signature matches.
+        if text.starts_with('\u{feff}') {
+            return Err(SecretsError::Looks("text with a byte order mark"));
+        }
+        let token = text.trim_ascii();
+        if !token.starts_with(['{', '[', '"']) {
+            if let Some(what) = looks_like(token) {
+                return Err(SecretsError::Looks(what));
+            }
+            if !is_empty(token) && token.chars().any(is_hidden) {
+                return Err(SecretsError::Hidden(Account::default()));
+            }
+        }
+        let secrets = Self::as_given(token)?;
+        let mut owners = BTreeMap::new();
+        for (account, bytes) in secrets.each() {
+            let secret = str::from_utf8(bytes).unwrap_or_default();
+            if is_json(secret) {
+                return Err(SecretsError::Looks("JSON inside a JSON string"));
+            }
+            if secret.trim() != secret || secret.chars().any(is_hidden) {
+                return Err(SecretsError::Hidden(account.clone()));
+            }
+            if let Some(other) = owners.insert(bytes, account).filter(|other| *other != account) {
+                return Err(SecretsError::Shared(other.clone(), account.clone()));
+            }
+        }
+        Ok(secrets)
+    }
+
+    /// The same for one who is to be told what is wrong with a secret: it may have white space around it, or quotes, or what
+    /// nobody sees, and be another account's, too.
+    ///
+    /// # Errors
+    /// As above, but for these.
+    pub fn as_given(text: &str) -> Result<Self, SecretsError> {
         if text.starts_with('\u{feff}') {
             return Err(SecretsError::Form);
         }
@@ -56,6 +97,9 @@ impl Secrets {
                     json::Trouble::DuplicateKey => SecretsError::RepeatedAccount,
                     json::Trouble::NotJson | json::Trouble::NotAnObject => SecretsError::Form,
                 })?;
+                if accounts.members().any(|(name, _)| name == "SecretString") {
+                    return Err(SecretsError::Looks("what get-secret-value prints: give its SecretString alone"));
+                }
                 let account = |name: &str| Account::parse(name).ok_or(SecretsError::AccountName);
                 let accounts = accounts.members().map(|(name, list)| Ok((account(name)?, json(list.get())?)));
                 accounts.collect::<Result<_, _>>()?
@@ -90,6 +134,10 @@ impl Secrets {
             })
             .collect::<Result<_, _>>()
             .map(Secrets)
+    }
+
+    fn each(&self) -> impl Iterator<Item = (&Account, &[u8])> {
+        self.0.iter().flat_map(|(account, list)| list.iter().map(move |secret| (account, secret.as_bytes())))
     }
 
     /// The account's live secrets, current first. Empty for an unknown account, which no signature can match.
@@ -133,6 +181,43 @@ fn is_empty(secret: &str) -> bool {
     secret.chars().all(|c| c.is_whitespace() || c == '\0')
 }
 
+/// What a text that is not JSON looks like, where that is no secret.
+fn looks_like(text: &str) -> Option<&'static str> {
+    let assigns = |line: &str| {
+        let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
+        let is_name = !name.is_empty() && name.trim().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        // Base64 may end in one or two of them.
+        (is_name && !value.trim_matches('=').is_empty()).then_some(())
+    };
+    let maps = |line: &str| line.starts_with("- ") || line == "---" || line.contains(": ") || line.ends_with(':');
+    let mut lines = text.lines().map(str::trim);
+    Some(match text {
+        _ if text.contains("-----BEGIN ") => "a PEM file",
+        _ if lines.clone().any(|line| assigns(line).is_some()) => "a .env file",
+        _ if lines.any(maps) => "YAML",
+        _ if text.contains(|c: char| c.is_ascii_whitespace()) => "text of several words",
+        _ if text.starts_with('<') || text.starts_with("${") => "a placeholder",
+        _ if text.starts_with("arn:") => "the ARN of a secret",
+        _ if text.starts_with(['\'', '`', '‘', '“']) => "a quoted string, but not in JSON's quotes",
+        "null" | "true" | "false" => "a JSON value that is no string",
+        _ => return None,
+    })
+}
+
+fn is_json(secret: &str) -> bool {
+    secret.trim_start().starts_with(['{', '[', '"']) && serde_json::from_str::<serde::de::IgnoredAny>(secret).is_ok()
+}
+
+/// Controls, white space but the plain space, and what has no width: it comes along when a secret is copied from a page.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || (c.is_whitespace() && c != ' ')
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 impl fmt::Debug for Secrets {
     // Not even the accounts' names: a secret may have been put where a name belongs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,6 +231,10 @@ impl fmt::Display for SecretsError {
             Self::Form => {
                 f.write_str(r#"not of the form {"default": ["current", "previous"]}, nor a bare string or list"#)
             }
+            Self::Looks(what) => write!(
+                f,
+                r#"looks like {what}. Give {{"default": ["current", "previous"]}}, or one secret and nothing else"#
+            ),
             Self::NoAccount => f.write_str(r#"names no account: add "default""#),
             Self::RepeatedAccount => f.write_str("names one account twice: give it one list of secrets"),
             Self::AccountName => f.write_str("an account's name is not of the form [a-z0-9-]{1,64}"),
@@ -153,6 +242,15 @@ impl fmt::Display for SecretsError {
             Self::EmptySecret(account) => {
                 write!(f, "account \"{account}\" has an empty secret: fill it in or remove it")
             }
+            Self::Hidden(account) => write!(
+                f,
+                "account \"{account}\" has a secret with white space at an end, or with an invisible character: copy it again"
+            ),
+            Self::Shared(one, other) => write!(
+                f,
+                "accounts \"{one}\" and \"{other}\" have a secret in common, so that a delivery to one could be replayed to \
+                 the other: give each its own"
+            ),
         }
     }
 }
@@ -186,6 +284,8 @@ mod tests {
     #[test]
     fn nothing_unusable_is_read() {
         let default = Account::default;
+        let account = |name| Account::parse(name).unwrap();
+        let shared = |one, other| SecretsError::Shared(account(one), account(other));
         for (text, error) in [
             ("", SecretsError::EmptySecret(default())),
             (" \n", SecretsError::EmptySecret(default())),
@@ -197,7 +297,17 @@ mod tests {
             (r#"[" \n"]"#, SecretsError::EmptySecret(default())),
             (r#"{"default":"a","default":"b"}"#, SecretsError::RepeatedAccount),
             ("[null]", SecretsError::Form),
-            ("\u{feff}[\"s3cr3t\"]", SecretsError::Form),
+            ("\u{feff}[\"s3cr3t\"]", SecretsError::Looks("text with a byte order mark")),
+            (r#"["s3cr3t "]"#, SecretsError::Hidden(default())),
+            (r#"["s3cr3t\n"]"#, SecretsError::Hidden(default())),
+            (r#"["\u0000s3cr3t"]"#, SecretsError::Hidden(default())),
+            ("[\"s3cr3t\u{200b}\"]", SecretsError::Hidden(default())),
+            ("\"s3c\u{ad}r3t\"", SecretsError::Hidden(default())),
+            ("s3cr3t\u{a0}\n", SecretsError::Hidden(default())),
+            ("\u{2060}s3cr3t", SecretsError::Hidden(default())),
+            ("\u{e0041}s3cr3t", SecretsError::Hidden(default())),
+            (r#"{"default":["s3cr3t","a"],"eu-shop":["b","s3cr3t"]}"#, shared("default", "eu-shop")),
+            (r#"{"default":"b","x":"a","y":["s3cr3t","a"]}"#, shared("x", "y")),
             ("[\"a\",7]", SecretsError::Form),
             ("{}", SecretsError::NoAccount),
             ("{\"default\":null}", SecretsError::Form),
@@ -210,6 +320,46 @@ mod tests {
             assert_eq!(got, error, "{text}");
             assert!(!format!("{got} {got:?}").contains("s3cr3t"));
         }
+    }
+
+    #[test]
+    fn no_other_format_is_taken_for_a_secret() {
+        for (text, what) in [
+            ("SECRET=s3cr3t", "a .env file"),
+            ("# Shop\nexport SHOP_SECRET='s3cr3t'\n", "a .env file"),
+            ("default = s3cr3t", "a .env file"),
+            ("default: s3cr3t", "YAML"),
+            ("default:\n  - s3cr3t\n", "YAML"),
+            ("---\n- s3cr3t", "YAML"),
+            ("-----BEGIN PUBLIC KEY-----\ns3cr3t==\n", "a PEM file"),
+            ("# Hookgate\n\nWebhook intake, s3cr3t", "text of several words"),
+            ("s3cr3t s3cr3t", "text of several words"),
+            ("new-s3cr3t\nold-s3cr3t", "text of several words"),
+            ("<s3cr3t>", "a placeholder"),
+            ("${SHOP_S3CR3T}", "a placeholder"),
+            ("arn:aws:secretsmanager:us-east-1:123456789012:secret:s3cr3t", "the ARN of a secret"),
+            ("'s3cr3t'", "a quoted string, but not in JSON's quotes"),
+            ("null", "a JSON value that is no string"),
+            (r#""{\"default\": [\"s3cr3t\"]}""#, "JSON inside a JSON string"),
+            (r#""[\"s3cr3t\"]""#, "JSON inside a JSON string"),
+            (r#"{"default":"\"s3cr3t\""}"#, "JSON inside a JSON string"),
+            (
+                r#"{"ARN":"arn:aws:…","Name":"shop","SecretString":"{\"default\": [\"s3cr3t\"]}"}"#,
+                "what get-secret-value prints: give its SecretString alone",
+            ),
+        ] {
+            let got = Secrets::parse(text).unwrap_err();
+            assert_eq!(got, SecretsError::Looks(what), "{text}");
+            assert!(format!("{got}").contains(what) && !format!("{got} {got:?}").contains("s3cr3t"));
+        }
+        for text in ["whsec_a+b/c==", "a:b", "p@ss,w{0}rd!", "a=", "=a", "é", "12345", "{", "a\"b"] {
+            assert_eq!(of(&serde_json::to_string(text).unwrap(), "default"), [text]);
+            if !text.starts_with('{') {
+                assert_eq!(of(text, "default"), [text]);
+            }
+        }
+        // In JSON a secret may have spaces in it, and one account may repeat itself.
+        assert_eq!(of(r#"["my secret", "my secret"]"#, "default"), ["my secret"; 2]);
     }
 
     #[test]

@@ -14,9 +14,9 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
     Authenticated, Config, Context, Delivery, Fate, Instant, Intake, Reading, SystemTime, Trail, event, partition_key,
-    unix_milliseconds,
+    quarantine_id, unix_milliseconds,
 };
-use crate::{Quarantined, secrets::SecretSource};
+use crate::{Quarantined, log::Reporting, secrets::SecretSource};
 
 /// What one release may take. Nobody waits for an answer, but its claim keeps other deliveries of the event waiting.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -102,6 +102,13 @@ pub enum Released {
 }
 
 impl Quarantined {
+    /// The id by which the platform was answered, and which the log and the table of claims have. None where the message has
+    /// not the form of a quarantined delivery. `verifier` is its provider's.
+    #[must_use]
+    pub fn id(&self, verifier: &Verifier) -> Option<String> {
+        Some(quarantine_id(&verifier.vouched_for_by_operator(&delivery(self).ok()?).body_digest()))
+    }
+
     /// The delivery's body, byte for byte. None where the message holds none that can be read, or one that inflates past
     /// [`MAX_INFLATED_BYTES`].
     #[must_use]
@@ -141,6 +148,7 @@ impl Release {
             budget: PATIENCE,
             // The operator has decided that it is not too old.
             max_event_age: None,
+            reporting: Reporting::default(),
             dynamodb,
             sqs,
         })))

@@ -543,7 +543,9 @@ impl Post {
     /// Shows what authentication says.
     pub fn authenticate<T>(&self, look: impl FnOnce(Result<Authenticated<'_>, Rejection>) -> T) -> T {
         let delivery = self.delivery().expect("headers that HTTP can carry");
-        look(self.case.verifier().authenticate(&delivery, &Secrets::parse(&self.secrets).unwrap()))
+        // What is refused for its white space matches nothing where somebody asks what is wrong with it, either.
+        let secrets = Secrets::parse(&self.secrets).or_else(|_| Secrets::as_given(&self.secrets)).unwrap();
+        look(self.case.verifier().authenticate(&delivery, &secrets))
     }
 
     pub fn outcome(&self) -> Outcome {
