@@ -17,7 +17,7 @@ use hookgate::{
 use hookgate_event::{EventType, Unit};
 use hookgate_verify::{
     Account, Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Provider, Scheme, Secrets, Time, Verifier,
-    providers::{self, Deliveries, Fields, Identity, Registration, Retries, TimeFormat},
+    providers::{self, Deliveries, Fields, Identity, Name, Payload, Registration, Retries, TimeFormat},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -42,9 +42,10 @@ static STRANGE: Provider = Provider {
     setting: Some("STRANGE"),
     modes: &[("new", &[FIELDS]), ("old", &[STAMPED, PREFIXED]), ("body", &[MEMBER])],
     fields: Fields {
-        name: "what",
+        name: Name::Member("what"),
         time: "at",
         time_format: TimeFormat::Unix,
+        payload: Payload::Member,
         object: "outer.inner",
         resource: &[("", &["key"])],
         amount: &[],
@@ -55,7 +56,12 @@ static STRANGE: Provider = Provider {
     },
     identity: Identity::Id("nr"),
     events: &[("sale/done", EventType::OrderPaid)],
-    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &["x-strange-ping"] },
+    deliveries: Deliveries {
+        deadline: None,
+        retries: Retries::Unknown,
+        not_a_webhook: &["x-strange-ping"],
+        ping: None,
+    },
     registration: Registration { steps: &[], call: None },
 };
 const FIELDS: Scheme = Scheme {
@@ -90,20 +96,23 @@ fn platforms() -> impl Iterator<Item = &'static Provider> {
 fn body(provider: &'static Provider) -> String {
     let mut body = Json::parse(b"{}").unwrap();
     let fields = &provider.fields;
-    let object = |path: &str| format!("{}.{path}", fields.object);
+    let object = |path: &str| fields.in_object(path);
     let id = match provider.identity {
         Identity::Id(path) => Some(path),
         _ => None,
     };
     let resource = fields.resource_paths(provider.kind(event(provider)))[0];
     for (path, value) in [
-        (fields.name.to_owned(), Json::text(event(provider))),
         (object(resource), Json::text("inv_8f3e")),
         (object("url"), Json::text("https://é.example/")),
         (object("price"), Json::Token("1.10".to_owned())),
-        (id.unwrap_or(fields.name).to_owned(), Json::text(id.map_or(event(provider), |_| "evt_1"))),
     ] {
         body.set(&path, value).unwrap();
+    }
+    for (path, value) in
+        id.map(|path| (path, "evt_1")).into_iter().chain(fields.name.member().map(|path| (path, event(provider))))
+    {
+        body.set(path, Json::text(value)).unwrap();
     }
     body.write(COMPACT)
 }
@@ -402,7 +411,7 @@ fn about_the_place(right: &Case, schemes: &[Scheme], add: Add<'_>) {
             add("signature_missing header_name", case().rename(name, "x-a-signature").secret("x"));
         }
     }
-    let payload = provider.fields.payload();
+    let payload = provider.fields.payload_member().unwrap_or("outer");
     if let Some(name) = scheme.signature_member() {
         add("signature_repeated", case().text(|body| body.replacen('{', &format!("{{\"{name}\":\"x\","), 1)));
         add("signature_member", case().body("hello"));
@@ -554,8 +563,10 @@ fn about_the_body(right: &Case, mode: &'static str, add: Add<'_>) {
 /// What is signed, and how it is spelled.
 fn about_what_is_signed(right: &Case, add: Add<'_>) {
     let (provider, scheme, case) = (right.provider, right.scheme, || right.clone());
-    let payload = Json::parse(&right.body).unwrap().get(provider.fields.payload()).unwrap().write(COMPACT);
-    add("signed_data_alone", case().over(&key(scheme), payload.as_bytes()));
+    if let Some(payload) = provider.fields.payload_member() {
+        let payload = Json::parse(&right.body).unwrap().get(payload).unwrap().write(COMPACT);
+        add("signed_data_alone", case().over(&key(scheme), payload.as_bytes()));
+    }
     let hash = if scheme.hash == Hash::Sha256 { Hash::Sha512 } else { Hash::Sha256 };
     let other = Scheme { hash, ..*scheme };
     let other = other.sign(secret(scheme).as_bytes(), body(provider).as_bytes(), "whd_abc123", NOW.cast_unsigned());

@@ -227,13 +227,13 @@ async fn a_released_delivery_has_the_key_that_its_signature_gave_it() {
     // Without an id, what is signed is the key: where the signature stands in the body, that is the body without it.
     let mut released = 0;
     for provider in providers::ALL {
-        let name = provider.fields.name;
-        let body = json!({"x": 1, provider.fields.payload(): {}}).to_string();
-        let mut body = Json::parse(body.as_bytes()).unwrap();
-        body.set(name, Json::text(support::event(provider))).unwrap();
+        let mut body = Json::parse(br#"{"x":1}"#).unwrap();
+        if let Some(name) = provider.fields.name.member() {
+            body.set(name, Json::text(support::event(provider))).unwrap();
+        }
         body.set(&support::in_object(provider, "y"), Json::text("z")).unwrap();
         let body = body.write(Style { space: Space::None, escapes: Escapes::Kept, sorted: false });
-        if matches!(provider.identity, Identity::SignedHeader(_)) {
+        if provider.identity == Identity::SignedHeader {
             continue;
         }
         let answer = world.deliver(provider, body.as_bytes()).await;

@@ -45,7 +45,7 @@ fn forms(mode: Mode, scheme: &Scheme, body: &[u8]) -> Vec<Form> {
         let same = |text: &str, _: &[u8]| text.to_owned();
         let spellings: &[fn(&str, &[u8]) -> String] = match scheme.encoding {
             Encoding::Hex => &[same, upper],
-            Encoding::Base64 => &[same],
+            Encoding::Base64 | Encoding::LowerHex => &[same],
             Encoding::HexOrBase64 => &[same, upper, base64],
         };
         return spellings.iter().map(|spell| signed(mode, scheme, body, spell)).collect();
@@ -191,10 +191,10 @@ fn expect(mode: Mode, body: &[u8], said: &Said) {
     };
     let name = at(opinion.name);
     let name_text = name.as_ref().and_then(string).filter(|name| (1..=256).contains(&name.len()));
-    let data = at(opinion.object.split('.').next().expect("at least one"));
+    let data = if opinion.payload.is_empty() { Some(root.clone()) } else { at(opinion.payload) };
     let about = at(opinion.object).filter(Node::names_are_text);
     let id = match opinion.key {
-        Key::Text(path) | Key::NameIdTime([_, path, _]) => at(path),
+        Key::Text(path) | Key::NameIdTime([_, path, _]) | Key::NameId([_, path]) => at(path),
         Key::Delivery | Key::Content => None,
     };
     let id = id.filter(|id| string(id).as_deref() != Some(""));
@@ -203,7 +203,7 @@ fn expect(mode: Mode, body: &[u8], said: &Said) {
         Kind::String(Some(text)) => (1..=256).contains(&text.len()),
         Kind::Number => {
             let whole = raw(id).bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
-            matches!(opinion.key, Key::NameIdTime(_)) && whole && id.span.len() <= 256
+            matches!(opinion.key, Key::NameIdTime(_) | Key::NameId(_)) && whole && id.span.len() <= 256
         }
         _ => false,
     };
@@ -231,6 +231,7 @@ fn expect(mode: Mode, body: &[u8], said: &Said) {
             Some(time) => sha256(format!("[{},{},{}]", raw(&name), raw(&id), raw(&time)).as_bytes()),
             None => body_digest.clone(),
         },
+        (Key::NameId(_), Some(id)) => sha256(format!("[{},{}]", raw(&name), raw(&id)).as_bytes()),
     };
     assert_eq!(*key, expected, "{text:?}");
     money_as_written(json, &raw(&data));

@@ -6,8 +6,8 @@ use crate::{
     json::{self, Kind},
     message::Message,
     verify::{
-        Claim, Verdict, has, header, hmac_sha256, hmac_sha512, is_base64_of_32_bytes, is_hex, required, seconds,
-        trim_start, without,
+        Claim, Verdict, has, header, hmac_sha256, hmac_sha512, is_base64_of_32_bytes, is_hex, is_lower_hex, required,
+        seconds, trim_start, without,
     },
 };
 
@@ -23,6 +23,8 @@ pub struct Opinion {
     pub name: &'static str,
     /// The object that the event is about.
     pub object: &'static str,
+    /// The member that is the payload. Empty where the whole body is.
+    pub payload: &'static str,
     pub key: Key,
 }
 
@@ -32,6 +34,8 @@ pub enum Key {
     Text(&'static str),
     /// These together; the second is an id, which may be a number.
     NameIdTime([&'static str; 3]),
+    /// The same without a time.
+    NameId([&'static str; 2]),
     /// The delivery's id.
     Delivery,
     Content,
@@ -44,6 +48,7 @@ pub static OPINIONS: &[Opinion] = &[
         claim: |message, _| plain(message, "x-e-commerce-signature", |written| is_hex(written, 64)),
         name: "event",
         object: "data",
+        payload: "data",
         key: Key::Text("id"),
     },
     Opinion {
@@ -52,7 +57,17 @@ pub static OPINIONS: &[Opinion] = &[
         claim: |message, _| plain(message, "etail-signature", |written| is_hex(written, 64)),
         name: "type",
         object: "data.object",
+        payload: "data",
         key: Key::Text("id"),
+    },
+    Opinion {
+        platform: "lemonsqueezy",
+        not_a_webhook: &[],
+        claim: |message, _| plain(message, "x-signature", |written| is_lower_hex(written, 64)),
+        name: "meta.event_name",
+        object: "data",
+        payload: "",
+        key: Key::NameIdTime(["meta.event_name", "data.id", "data.attributes.updated_at"]),
     },
     Opinion {
         platform: "opterius",
@@ -60,7 +75,31 @@ pub static OPINIONS: &[Opinion] = &[
         claim: opterius,
         name: "event",
         object: "data",
+        payload: "data",
         key: Key::NameIdTime(["event", "data.id", "timestamp"]),
+    },
+    Opinion {
+        platform: "paddle",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            dated(message, "paddle-signature", &Dated { between: ';', time: "ts=", mine: "h1=", other: None, glue: ':', span: 5 })
+        },
+        name: "event_type",
+        object: "data",
+        payload: "data",
+        key: Key::Text("event_id"),
+    },
+    Opinion {
+        platform: "paystack",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            let claim = plain(message, "x-paystack-signature", |written| is_lower_hex(written, 128))?;
+            Ok(Claim { mac: hmac_sha512, ..claim })
+        },
+        name: "event",
+        object: "data",
+        payload: "data",
+        key: Key::NameId(["event", "data.id"]),
     },
     Opinion {
         platform: "shoppex",
@@ -77,7 +116,20 @@ pub static OPINIONS: &[Opinion] = &[
         },
         name: "event",
         object: "data",
+        payload: "data",
         key: Key::Content,
+    },
+    Opinion {
+        platform: "stripe",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            let form = Dated { between: ',', time: "t=", mine: "v1=", other: Some("v0="), glue: '.', span: 300 };
+            dated(message, "stripe-signature", &form)
+        },
+        name: "type",
+        object: "data.object",
+        payload: "data",
+        key: Key::Text("id"),
     },
     Opinion {
         platform: "w3block",
@@ -88,6 +140,7 @@ pub static OPINIONS: &[Opinion] = &[
         },
         name: "event",
         object: "data",
+        payload: "data",
         key: Key::NameIdTime(["event", "data.id", "timestamp"]),
     },
 ];
@@ -106,6 +159,46 @@ fn plain(message: &Message, name: &str, right: impl Fn(&str) -> bool) -> Result<
         head: Vec::new(),
         signed: message.body.clone(),
         late: false,
+    })
+}
+
+/// A time, then signatures, in one header.
+struct Dated {
+    between: char,
+    time: &'static str,
+    mine: &'static str,
+    /// What may stand among the signatures and counts for nothing.
+    other: Option<&'static str>,
+    /// Between the time and the body.
+    glue: char,
+    span: i128,
+}
+
+/// HMAC-SHA256 over a time and the raw body: the time and up to eight signatures in one header.
+fn dated(message: &Message, name: &str, form: &Dated) -> Result<Claim, Verdict> {
+    let header = header(message, name)?;
+    let (first, rest) = header.split_once(form.between).ok_or(Rejection::Malformed)?;
+    let time = first.strip_prefix(form.time).ok_or(Rejection::Malformed)?;
+    let mut written = Vec::new();
+    for part in rest.split(form.between) {
+        if let Some(signature) = part.strip_prefix(form.mine) {
+            written.push(signature);
+        } else if !form.other.is_some_and(|other| part.starts_with(other)) {
+            return Err(Rejection::Malformed.into());
+        }
+    }
+    if !(1..=8).contains(&written.len()) || written.iter().any(|signature| !is_lower_hex(signature, 64)) {
+        return Err(Rejection::Malformed.into());
+    }
+    let late = (seconds(time)? - i128::from(message.now)).abs() > form.span;
+    Ok(Claim {
+        scheme: "v1",
+        mac: hmac_sha256,
+        written: written.join(" "),
+        delivery_id: None,
+        head: format!("{time}{}", form.glue).into_bytes(),
+        signed: message.body.clone(),
+        late,
     })
 }
 

@@ -35,7 +35,7 @@ const AFTER_TIMEOUT: u64 = 2;
 fn shortest_retry() -> u64 {
     let documented = providers::ALL.iter().flat_map(|provider| match provider.deliveries.retries {
         Retries::After(delays) => delays,
-        Retries::Times(_) | Retries::Unknown => &[],
+        Retries::Times(_) | Retries::For(_) | Retries::Unknown => &[],
     });
     documented.min().map_or(60, |seconds| u64::from(*seconds))
 }

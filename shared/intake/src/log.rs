@@ -100,6 +100,7 @@ impl Metrics {
                 Outcome::Queued => "Queued",
                 Outcome::Duplicate => "Duplicate",
                 Outcome::Quarantined(_) => "Quarantined",
+                Outcome::Ping => "Ping",
                 Outcome::Rejected(_) => "Rejected",
                 Outcome::TooLarge => "TooLarge",
                 Outcome::Busy { .. } => "Busy",
