@@ -218,6 +218,27 @@ async fn a_request_that_is_not_a_webhook_is_never_answered_200() {
     assert!(refused > 0, "no platform sends anything but webhooks");
 }
 
+/// By AWS nothing can come of it: there is none.
+#[tokio::test]
+async fn a_ping_is_answered_200_and_counted() {
+    let mut pinged = 0;
+    for provider in providers::ALL {
+        let Some(ping) = provider.deliveries.ping else { continue };
+        let function = without_aws(provider).await;
+        let form = [("content-type", "application/x-www-form-urlencoded")];
+        let post = |body: String| event(provider.name, None, &form, body.as_bytes());
+        let answer = function.invoke(post(format!("{}=5", ping.field))).await;
+        assert_eq!(outcome(&answer), (200, "ping".to_owned()));
+        assert_eq!(outcome(&function.invoke(post(format!("{}=5&a=b", ping.field))).await), rejected(provider));
+        let lines = log_lines(&function, 2).await;
+        assert_eq!((&lines[0]["outcome"], &lines[0]["level"]), (&json!("ping"), &json!("INFO")));
+        assert_eq!((&lines[0]["Received"], &lines[0]["Ping"]), (&json!(1.0), &json!(1.0)));
+        assert_eq!((&lines[1]["Received"], &lines[1]["Ping"]), (&json!(1.0), &Value::Null));
+        pinged += 1;
+    }
+    assert!(pinged > 0, "no platform tries an address");
+}
+
 #[tokio::test]
 async fn the_log_holds_no_body_secret_or_signature() {
     for provider in providers::ALL {

@@ -755,6 +755,63 @@ fn secrets_are_never_shown() {
     }
 }
 
+/// The exact form that is documented and no other: whatever is answered 200 unread must be nothing.
+#[test]
+fn a_ping_has_one_form() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let mut met = 0;
+    for case in cases() {
+        let field = case.provider.deliveries.ping.map_or("webhook_id", |ping| ping.field);
+        let ping = |body: &str| Post::unsigned(case, body.replace("FIELD", field)).header("content-type", FORM);
+        let is_ping = |post: &Post| case.verifier().is_ping(&post.delivery().unwrap());
+        let has_pings = case.provider.deliveries.ping.is_some();
+        met += usize::from(has_pings);
+        for body in ["FIELD=7", "FIELD=0", "FIELD=12345678901234567890"] {
+            assert_eq!(is_ping(&ping(body)), has_pings, "{case:?} {body}");
+        }
+        for written in ["Application/X-WWW-Form-Urlencoded", "application/x-www-form-urlencoded; charset=UTF-8"] {
+            let post = ping("FIELD=7").replaced("content-type", written);
+            assert_eq!(is_ping(&post), has_pings, "{case:?} {written}");
+        }
+        assert_eq!(is_ping(&ping("FIELD=7").to("us-shop")), has_pings, "{case:?}: before the secret is there");
+        for body in [
+            "",
+            "FIELD",
+            "FIELD=",
+            "FIELD=x",
+            "FIELD=-7",
+            "FIELD=+7",
+            "FIELD=7 ",
+            " FIELD=7",
+            "FIELD=7\n",
+            "FIELD=7&a=b",
+            "FIELD=7&FIELD=7",
+            "a=b&FIELD=7",
+            "FIELD=123456789012345678901",
+            "FIELD=%37",
+            "xFIELD=7",
+            "FIELD:7",
+            "{}",
+            "FIELD=\u{0667}",
+        ] {
+            assert!(!is_ping(&ping(body)), "{case:?} {body:?}");
+        }
+        for written in
+            ["", "application/json", "text/plain", "application/x-www-form-urlencoded2", "multipart/form-data"]
+        {
+            assert!(!is_ping(&ping("FIELD=7").replaced("content-type", written)), "{case:?} {written:?}");
+        }
+        assert!(!is_ping(&ping("FIELD=7").without_header("content-type")), "{case:?}");
+        assert!(!is_ping(&ping("FIELD=7").header("content-type", FORM)), "{case:?}: the type twice");
+        // What claims a signature is judged by it.
+        for header in case.provider.schemes().flat_map(Scheme::headers) {
+            assert!(!is_ping(&ping("FIELD=7").header(header, "")), "{case:?} {header}");
+        }
+        assert!(!is_ping(&sound(case)), "{case:?}");
+    }
+    assert!(met > 1);
+}
+
 #[test]
 fn reasons_have_names_of_their_own() {
     let rejections = [
