@@ -6,8 +6,8 @@ use crate::{
     json::{self, Kind},
     message::Message,
     verify::{
-        Claim, Verdict, has, header, hmac_sha256, hmac_sha512, is_base64_of_32_bytes, is_hex, is_lower_hex, required,
-        seconds, trim_start, without,
+        Claim, Verdict, base64_key, has, header, hmac_sha256, hmac_sha512, is_base64_of_32_bytes, is_hex, is_lower_hex,
+        required, seconds, trim_start, without,
     },
 };
 
@@ -19,7 +19,7 @@ pub struct Opinion {
     /// The signature of a message, or what is wrong with it. The secrets are for messages in which a signature cannot be
     /// found safely.
     pub claim: fn(&Message, &[Vec<u8>]) -> Result<Claim, Verdict>,
-    /// Where the event's name stands.
+    /// Where the event's name stands. Empty where a header has it.
     pub name: &'static str,
     /// The object that the event is about.
     pub object: &'static str,
@@ -39,6 +39,8 @@ pub enum Key {
     /// The delivery's id.
     Delivery,
     Content,
+    /// The event's name, which stands in this header, and the content.
+    TopicAndContent(&'static str),
 }
 
 pub static OPINIONS: &[Opinion] = &[
@@ -82,7 +84,11 @@ pub static OPINIONS: &[Opinion] = &[
         platform: "paddle",
         not_a_webhook: &[],
         claim: |message, _| {
-            dated(message, "paddle-signature", &Dated { between: ';', time: "ts=", mine: "h1=", other: None, glue: ':', span: 5 })
+            dated(
+                message,
+                "paddle-signature",
+                &Dated { between: ';', time: "ts=", mine: "h1=", other: None, glue: ':', span: 5 },
+            )
         },
         name: "event_type",
         object: "data",
@@ -102,6 +108,15 @@ pub static OPINIONS: &[Opinion] = &[
         key: Key::NameId(["event", "data.id"]),
     },
     Opinion {
+        platform: "shopify",
+        not_a_webhook: &[],
+        claim: |message, _| plain(message, "x-shopify-hmac-sha256", is_base64_of_32_bytes),
+        name: "",
+        object: "",
+        payload: "",
+        key: Key::TopicAndContent("x-shopify-topic"),
+    },
+    Opinion {
         platform: "shoppex",
         not_a_webhook: &["x-shoppex-delivery-id", "x-shoppex-idempotency-key"],
         claim: |message, _| {
@@ -118,6 +133,18 @@ pub static OPINIONS: &[Opinion] = &[
         object: "data",
         payload: "data",
         key: Key::Content,
+    },
+    Opinion {
+        platform: "standard",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            let family = if has(message, "svix-signature") { "svix" } else { "webhook" };
+            standard(message, family)
+        },
+        name: "type",
+        object: "data",
+        payload: "data",
+        key: Key::Delivery,
     },
     Opinion {
         platform: "stripe",
@@ -143,7 +170,50 @@ pub static OPINIONS: &[Opinion] = &[
         payload: "data",
         key: Key::NameIdTime(["event", "data.id", "timestamp"]),
     },
+    Opinion {
+        platform: "woocommerce",
+        not_a_webhook: &[],
+        claim: |message, _| plain(message, "x-wc-webhook-signature", is_base64_of_32_bytes),
+        name: "",
+        object: "",
+        payload: "",
+        key: Key::TopicAndContent("x-wc-webhook-topic"),
+    },
 ];
+
+/// Three headers, which begin with the family's name. Of the signatures those of `v1` count.
+fn standard(message: &Message, family: &str) -> Result<Claim, Verdict> {
+    let list = header(message, &format!("{family}-signature"))?;
+    let id = required(message, &format!("{family}-id"));
+    let timestamp = required(message, &format!("{family}-timestamp"));
+    let (id, timestamp) = match (id, timestamp) {
+        (Ok(id), Ok(timestamp)) => (id, timestamp),
+        (a, b) => return Err(Verdict::Reject([a.err(), b.err()].into_iter().flatten().collect())),
+    };
+    let mut written = Vec::new();
+    for part in list.split(' ') {
+        match part.split_once(',') {
+            Some(("v1", signature)) if is_base64_of_32_bytes(signature) => written.push(signature),
+            Some(("v1a", _)) => {}
+            _ => return Err(Rejection::Malformed.into()),
+        }
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !(1..=8).contains(&written.len()) || id.is_empty() || id.len() > 128 || !id.chars().all(legal) {
+        return Err(Rejection::Malformed.into());
+    }
+    let late = (seconds(&timestamp)? - i128::from(message.now)).abs() > 300;
+    Ok(Claim {
+        scheme: if family == "svix" { "svix" } else { "standard" },
+        // What is no key signs nothing.
+        mac: |secret, text| base64_key(secret, "whsec_").map(|key| hmac_sha256(&key, text)).unwrap_or_default(),
+        written: written.join(" "),
+        head: format!("{id}.{timestamp}.").into_bytes(),
+        delivery_id: Some(id),
+        signed: message.body.clone(),
+        late,
+    })
+}
 
 /// HMAC-SHA256 over the raw body, alone in a header.
 fn plain(message: &Message, name: &str, right: impl Fn(&str) -> bool) -> Result<Claim, Verdict> {

@@ -9,7 +9,8 @@ use crate::{Encoding, FieldsForm, Form, Piece, Scheme, Time};
 /// signature of test mode that says nothing.
 ///
 /// One payment makes several events: a payment is here what Stripe calls a `PaymentIntent`, which succeeds once. `charge.succeeded`
-/// also comes for money that is only reserved, and `invoice.payment_succeeded` beside `invoice.paid`: neither is in the table.
+/// also comes for money that is only reserved, and `invoice.payment_succeeded` beside `invoice.paid`: neither is in the table. Nor is
+/// `charge.refunded`: its amount is that of the charge, not of the refund.
 pub static PROVIDER: Provider = Provider {
     name: "stripe",
     title: "Stripe",
@@ -34,7 +35,7 @@ pub static PROVIDER: Provider = Provider {
     events: &[
         ("payment_intent.succeeded", EventType::PaymentSucceeded),
         ("payment_intent.payment_failed", EventType::PaymentFailed),
-        ("charge.refunded", EventType::PaymentRefunded),
+        ("refund.created", EventType::PaymentRefunded),
         ("charge.dispute.created", EventType::PaymentDisputed),
         ("checkout.session.completed", EventType::CheckoutCompleted),
         ("invoice.created", EventType::InvoiceCreated),
