@@ -393,9 +393,9 @@ fn about_the_place(right: &Case, schemes: &[Scheme], add: Add<'_>) {
     if fields {
         let prefix = scheme.signature_prefix();
         add("signature_form", case().edit(|written| written.replacen(&prefix, &format!(" {prefix}"), 1)));
+        let Form::Fields(FieldsForm { separator, .. }) = scheme.form else { unreachable!("it has fields") };
         let nine = |written: &str| {
             let (head, signature) = written.split_once(&prefix).unwrap();
-            let separator = head.chars().last().unwrap();
             format!("{head}{}", vec![format!("{prefix}{signature}"); 9].join(&separator.to_string()))
         };
         add("signature_form", case().edit(nine));
@@ -657,14 +657,16 @@ fn an_expired_timestamp_says_by_how_much() {
         let case = Case::of(provider, mode, scheme, &body(provider));
         let finding = |late| case.clone().at(NOW + late).explain().diagnoses[0].finding.clone();
         for (late, expected) in [(33_120, "9 h 12 min"), (90_000, "1 day 1 h"), (864_000, "10 days 0 h")] {
-            let expected = format!(
-                "The signature is right, but its timestamp is {expected} old; {} min are allowed.",
-                tolerance / 60
-            );
+            let allowed = if tolerance < 60 { format!("{tolerance} s") } else { format!("{} min", tolerance / 60) };
+            let expected =
+                format!("The signature is right, but its timestamp is {expected} old; {allowed} are allowed.");
             assert_eq!(finding(late), expected);
         }
         assert!(
-            finding(tolerance + 1).contains(&format!("{} min 1 s old", tolerance / 60)),
+            finding(tolerance + 1).contains(&match tolerance / 60 {
+                0 => format!("{} s old", tolerance + 1),
+                minutes => format!("{minutes} min 1 s old"),
+            }),
             "{}",
             finding(tolerance + 1)
         );

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use hookgate::samples::{self, Sample};
 use hookgate_verify::{
-    Account, Delivery, Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Provider, Scheme, Secrets, Signed,
-    Verifier,
+    Account, Authenticated, Delivery, Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Provider, Scheme,
+    Secrets, Signed, Verifier,
     providers::{self, Identity},
 };
 use http::{HeaderMap, HeaderName};
@@ -138,129 +138,156 @@ fn of(provider: &'static Provider, sample: &Sample) -> Vec<Value> {
     all
 }
 
+/// Deliveries in the making, each with what it is and what must come of it.
+struct Posts {
+    sound: Post,
+    list: Vec<(&'static str, Post, Expected)>,
+}
+
+impl Posts {
+    /// The sound delivery, changed.
+    fn add(&mut self, what: &'static str, expected: Expected, change: &dyn Fn(&mut Post)) {
+        let mut post = self.sound.clone();
+        change(&mut post);
+        self.list.push((what, post, expected));
+    }
+}
+
 /// What a sender that signs by this scheme could send, and what others could make of it.
 fn posts(provider: &Provider, scheme: &Scheme, sample: &Sample) -> Vec<(&'static str, Post, Expected)> {
     let current = scheme.secret_of("the current key");
-    let post = signed(provider, scheme, sample, &current, &sample.body);
-    let mut posts = vec![("as the platform signs", post.clone(), Ok(0))];
-    let mut add = |what, expected: Expected, change: &dyn Fn(&mut Post)| {
-        let mut changed = post.clone();
-        change(&mut changed);
-        posts.push((what, changed, expected));
-    };
-    add("signed with the older of two secrets", Ok(1), &|post| post.secrets.insert(0, scheme.secret_of("a newer key")));
-    add("signed with a secret that is not there", Err("signature_mismatch"), &|post| {
+    let mut posts = Posts { sound: signed(provider, scheme, sample, &current, &sample.body), list: Vec::new() };
+    posts.add("as the platform signs", Ok(0), &|_| ());
+    posts.add("signed with the older of two secrets", Ok(1), &|post| {
+        post.secrets.insert(0, scheme.secret_of("a newer key"))
+    });
+    posts.add("signed with a secret that is not there", Err("signature_mismatch"), &|post| {
         post.secrets = vec![scheme.secret_of("another key")];
     });
-    add("letters beyond ASCII, an escape and white space in the body", Ok(0), &|post| {
+    posts.add("letters beyond ASCII, an escape and white space in the body", Ok(0), &|post| {
         let end = sample.body.iter().rposition(|&byte| byte == b'}').unwrap();
         let mut body = sample.body.clone();
         body.splice(end..end, format!(",\n {NOTE}\n").into_bytes());
         body.push(b'\n');
         *post = signed(provider, scheme, sample, &current, &body);
     });
-    add("one more space in the body", Err("signature_mismatch"), &|post| {
+    posts.add("one more space in the body", Err("signature_mismatch"), &|post| {
         let end = post.body.iter().rposition(|&byte| byte == b'}').unwrap();
         post.body.insert(end, b' ');
     });
-    if let Some(name) = scheme.signature_header() {
-        let value = move |post: &mut Post, change: &dyn Fn(&str) -> String| {
-            let (_, text) = post.headers.iter_mut().find(|(known, _)| known == name).unwrap();
-            *text = change(text);
-        };
-        let right = signature_of(scheme, &post);
-        add("no signature", Err("signature_missing"), &|post| post.headers.retain(|(known, _)| known != name));
-        add("the signature's header twice", Err("signature_repeated"), &|post| {
-            let again = post.headers.iter().find(|(known, _)| known == name).unwrap().clone();
-            post.headers.push(again);
-        });
-        add("a signature cut short", Err("signature_malformed"), &|post| {
-            value(post, &|text| text.replace(&right, &right[..right.len() - 4]));
-        });
-        add("white space before the signature's header", Err("signature_malformed"), &|post| {
-            value(post, &|text| format!(" {text}"))
-        });
-        add("white space behind the signature's header", Err("signature_malformed"), &|post| {
-            value(post, &|text| format!("{text} "))
-        });
-        match scheme.encoding {
-            Encoding::Hex | Encoding::HexOrBase64 => {
-                add("upper-case hex", Ok(0), &|post| value(post, &|text| text.replace(&right, &right.to_uppercase())));
-            }
-            Encoding::LowerHex => add("upper-case hex", Err("signature_malformed"), &|post| {
-                value(post, &|text| text.replace(&right, &right.to_uppercase()));
-            }),
-            Encoding::Base64 => add("base64 without its padding", Err("signature_malformed"), &|post| {
-                value(post, &|text| text.replace(&right, right.trim_end_matches('=')));
-            }),
-        }
-        if let Form::Fields(FieldsForm { separator, assign, signature, several, ignored, .. }) = scheme.form {
-            let wrong = if right.ends_with('=') { format!("{}=", "A".repeat(43)) } else { "0".repeat(right.len()) };
-            let field = |text: &str| format!("{signature}{assign}{text}");
-            let (right, wrong) = (field(&right), field(&wrong));
-            if several {
-                add("a wrong signature before the right one", Ok(0), &|post| {
-                    value(post, &|text| text.replace(&right, &format!("{wrong}{separator}{right}")));
-                });
-                add("nine signatures", Err("signature_malformed"), &|post| {
-                    let nine = [vec![wrong.clone(); 8], vec![right.clone()]].concat().join(&separator.to_string());
-                    value(post, &|text| text.replace(&right, &nine));
-                });
-            } else {
-                add("two signatures where there is one", Err("signature_malformed"), &|post| {
-                    value(post, &|text| format!("{text}{separator}{right}"));
-                });
-            }
-            for name in ignored {
-                add("a field of another version behind it", Ok(0), &|post| {
-                    value(post, &|text| format!("{text}{separator}{name}{assign}0"));
-                });
-            }
-            add("a field that nobody knows", Err("signature_malformed"), &|post| {
-                value(post, &|text| format!("{text}{separator}x9{assign}0"));
-            });
-            add("an empty field at the end", Err("signature_malformed"), &|post| {
-                value(post, &|text| format!("{text}{separator}"));
-            });
-        }
-    } else {
-        let right = signature_of(scheme, &post);
-        let text = move |post: &mut Post, change: &dyn Fn(&str) -> String| {
-            post.body = change(std::str::from_utf8(&post.body).unwrap()).into_bytes();
-        };
-        add("no signature", Err("signature_missing"), &|post| post.body.clone_from(&b"{}".to_vec()));
-        add("a signature cut short", Err("signature_malformed"), &|post| {
-            text(post, &|text| text.replace(&right, &right[..60]))
-        });
-        add("upper-case hex", Ok(0), &|post| text(post, &|text| text.replace(&right, &right.to_uppercase())));
+    match scheme.signature_header() {
+        Some(name) => in_header(&mut posts, scheme, name),
+        None => in_body(&mut posts, scheme),
     }
+    time_and_id(&mut posts, scheme);
+    for header in provider.deliveries.not_a_webhook {
+        posts.add("a request that is not a webhook", Err("not_a_webhook"), &|post| {
+            post.headers.push(((*header).to_owned(), "1".to_owned()));
+        });
+    }
+    posts.list
+}
+
+fn in_header(posts: &mut Posts, scheme: &Scheme, name: &str) {
+    let value = move |post: &mut Post, change: &dyn Fn(&str) -> String| {
+        let (_, text) = post.headers.iter_mut().find(|(known, _)| known == name).unwrap();
+        *text = change(text);
+    };
+    let right = signature_of(scheme, &posts.sound);
+    posts.add("no signature", Err("signature_missing"), &|post| post.headers.retain(|(known, _)| known != name));
+    posts.add("the signature's header twice", Err("signature_repeated"), &|post| {
+        let again = post.headers.iter().find(|(known, _)| known == name).unwrap().clone();
+        post.headers.push(again);
+    });
+    posts.add("a signature cut short", Err("signature_malformed"), &|post| {
+        value(post, &|text| text.replace(&right, &right[..right.len() - 4]));
+    });
+    posts.add("white space before the signature's header", Err("signature_malformed"), &|post| {
+        value(post, &|text| format!(" {text}"));
+    });
+    posts.add("white space behind the signature's header", Err("signature_malformed"), &|post| {
+        value(post, &|text| format!("{text} "));
+    });
+    match scheme.encoding {
+        Encoding::Hex | Encoding::HexOrBase64 => {
+            posts
+                .add("upper-case hex", Ok(0), &|post| value(post, &|text| text.replace(&right, &right.to_uppercase())));
+        }
+        Encoding::LowerHex => posts.add("upper-case hex", Err("signature_malformed"), &|post| {
+            value(post, &|text| text.replace(&right, &right.to_uppercase()));
+        }),
+        Encoding::Base64 => posts.add("base64 without its padding", Err("signature_malformed"), &|post| {
+            value(post, &|text| text.replace(&right, right.trim_end_matches('=')));
+        }),
+    }
+    if let Form::Fields(FieldsForm { separator, assign, signature, several, ignored, .. }) = scheme.form {
+        let wrong = if right.ends_with('=') { format!("{}=", "A".repeat(43)) } else { "0".repeat(right.len()) };
+        let field = |text: &str| format!("{signature}{assign}{text}");
+        let (right, wrong) = (field(&right), field(&wrong));
+        if several {
+            posts.add("a wrong signature before the right one", Ok(0), &|post| {
+                value(post, &|text| text.replace(&right, &format!("{wrong}{separator}{right}")));
+            });
+            posts.add("nine signatures", Err("signature_malformed"), &|post| {
+                let nine = [vec![wrong.clone(); 8], vec![right.clone()]].concat().join(&separator.to_string());
+                value(post, &|text| text.replace(&right, &nine));
+            });
+        } else {
+            posts.add("two signatures where there is one", Err("signature_malformed"), &|post| {
+                value(post, &|text| format!("{text}{separator}{right}"));
+            });
+        }
+        for name in ignored {
+            posts.add("a field of another version behind it", Ok(0), &|post| {
+                value(post, &|text| format!("{text}{separator}{name}{assign}0"));
+            });
+        }
+        posts.add("a field that nobody knows", Err("signature_malformed"), &|post| {
+            value(post, &|text| format!("{text}{separator}x9{assign}0"));
+        });
+        posts.add("an empty field at the end", Err("signature_malformed"), &|post| {
+            value(post, &|text| format!("{text}{separator}"));
+        });
+    }
+}
+
+fn in_body(posts: &mut Posts, scheme: &Scheme) {
+    let right = signature_of(scheme, &posts.sound);
+    let text = move |post: &mut Post, change: &dyn Fn(&str) -> String| {
+        post.body = change(std::str::from_utf8(&post.body).unwrap()).into_bytes();
+    };
+    posts.add("no signature", Err("signature_missing"), &|post| post.body.clone_from(&b"{}".to_vec()));
+    posts.add("a signature cut short", Err("signature_malformed"), &|post| {
+        text(post, &|text| text.replace(&right, &right[..60]));
+    });
+    posts.add("upper-case hex", Ok(0), &|post| text(post, &|text| text.replace(&right, &right.to_uppercase())));
+}
+
+fn time_and_id(posts: &mut Posts, scheme: &Scheme) {
     if let Some(time) = scheme.time {
-        add("as old as allowed", Ok(0), &|post| post.received = SIGNED + time.tolerance);
-        add("too old by a second", Err("timestamp_expired"), &|post| post.received = SIGNED + time.tolerance + 1);
-        add("as far ahead as allowed", Ok(0), &|post| post.received = SIGNED - time.tolerance);
-        add("too far ahead by a second", Err("timestamp_expired"), &|post| post.received = SIGNED - time.tolerance - 1);
+        posts.add("as old as allowed", Ok(0), &|post| post.received = SIGNED + time.tolerance);
+        posts.add("too old by a second", Err("timestamp_expired"), &|post| post.received = SIGNED + time.tolerance + 1);
+        posts.add("as far ahead as allowed", Ok(0), &|post| post.received = SIGNED - time.tolerance);
+        posts.add("too far ahead by a second", Err("timestamp_expired"), &|post| {
+            post.received = SIGNED - time.tolerance - 1
+        });
         let everywhere = |post: &mut Post, new: &str| {
             post.headers.iter_mut().for_each(|(_, value)| *value = value.replace(&SIGNED.to_string(), new));
         };
-        add("another time than the signed one", Err("signature_mismatch"), &|post| everywhere(post, "1800000001"));
-        add("a leading zero in the time", Err("signature_mismatch"), &|post| everywhere(post, "01800000000"));
-        add("a plus sign in the time", Err("signature_malformed"), &|post| everywhere(post, "+1800000000"));
-        add("no digits in the time", Err("signature_malformed"), &|post| everywhere(post, ""));
+        posts
+            .add("another time than the signed one", Err("signature_mismatch"), &|post| everywhere(post, "1800000001"));
+        posts.add("a leading zero in the time", Err("signature_mismatch"), &|post| everywhere(post, "01800000000"));
+        posts.add("a plus sign in the time", Err("signature_malformed"), &|post| everywhere(post, "+1800000000"));
+        posts.add("no digits in the time", Err("signature_malformed"), &|post| everywhere(post, ""));
     }
     if let Some(name) = scheme.id_header() {
         let id = |post: &mut Post, new: &str| {
             post.headers.iter_mut().filter(|(known, _)| known == name).for_each(|(_, value)| new.clone_into(value));
         };
-        add("another id than the signed one", Err("signature_mismatch"), &|post| id(post, "msg_other"));
-        add("an id with a dot", Err("signature_malformed"), &|post| id(post, "msg.other"));
-        add("no id", Err("signature_malformed"), &|post| post.headers.retain(|(known, _)| known != name));
+        posts.add("another id than the signed one", Err("signature_mismatch"), &|post| id(post, "msg_other"));
+        posts.add("an id with a dot", Err("signature_malformed"), &|post| id(post, "msg.other"));
+        posts.add("no id", Err("signature_malformed"), &|post| post.headers.retain(|(known, _)| known != name));
     }
-    for header in provider.deliveries.not_a_webhook {
-        add("a request that is not a webhook", Err("not_a_webhook"), &|post| {
-            post.headers.push(((*header).to_owned(), "1".to_owned()));
-        });
-    }
-    posts
 }
 
 /// As the platform would send this body.
@@ -298,7 +325,7 @@ fn judged(
     let delivery = delivery(post);
     let verdict = verifier.authenticate(&delivery, &secrets);
     let context = format!("{} {mode:?} {scheme:?}, {what}", provider.name);
-    let got = verdict.as_ref().map(|authentic| authentic.secret()).map_err(|rejection| rejection.as_str());
+    let got = verdict.as_ref().map(Authenticated::secret).map_err(|rejection| rejection.as_str());
     assert_eq!(got, expected, "{context}");
     let verdict = match verdict {
         Err(rejection) => json!({ "rejected": rejection.as_str() }),
