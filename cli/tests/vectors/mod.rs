@@ -159,7 +159,7 @@ fn posts(provider: &Provider, scheme: &Scheme, sample: &Sample) -> Vec<(&'static
     let mut posts = Posts { sound: signed(provider, scheme, sample, &current, &sample.body), list: Vec::new() };
     posts.add("as the platform signs", Ok(0), &|_| ());
     posts.add("signed with the older of two secrets", Ok(1), &|post| {
-        post.secrets.insert(0, scheme.secret_of("a newer key"))
+        post.secrets.insert(0, scheme.secret_of("a newer key"));
     });
     posts.add("signed with a secret that is not there", Err("signature_mismatch"), &|post| {
         post.secrets = vec![scheme.secret_of("another key")];
@@ -269,7 +269,7 @@ fn time_and_id(posts: &mut Posts, scheme: &Scheme) {
         posts.add("too old by a second", Err("timestamp_expired"), &|post| post.received = SIGNED + time.tolerance + 1);
         posts.add("as far ahead as allowed", Ok(0), &|post| post.received = SIGNED - time.tolerance);
         posts.add("too far ahead by a second", Err("timestamp_expired"), &|post| {
-            post.received = SIGNED - time.tolerance - 1
+            post.received = SIGNED - time.tolerance - 1;
         });
         let everywhere = |post: &mut Post, new: &str| {
             post.headers.iter_mut().for_each(|(_, value)| *value = value.replace(&SIGNED.to_string(), new));

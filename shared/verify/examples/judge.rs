@@ -2,7 +2,7 @@
 //! standard output. Both are JSON; bodies are base64.
 //!
 //! ```text
-//! {"platform":"stripe","secrets":["whsec_…"],"headers":[["stripe-signature","t=…"]],"body":"e30=","received":1800000000}
+//! {"platform":"a-platform","secrets":["whsec_…"],"headers":[["a-platform-signature","t=…"]],"body":"e30=","received":1800000000}
 //! {"verdict":"accepted","scheme":"v1","secret":0}   or   {"verdict":"rejected","reason":"signature_mismatch"}
 //! ```
 
