@@ -480,6 +480,8 @@ fn about_stamps(right: &Case, schemes: &[Scheme], add: Add<'_>) {
     }
     // The newer text, signed and put where the older signature belongs.
     let older = schemes.iter().skip_while(|other| other.name != scheme.name).nth(1);
+    // One that signs a time itself has other headers too.
+    let older = older.filter(|older| older.time.is_none());
     if let Some((older, name)) = older.and_then(|older| Some((older, older.signature_header()?))) {
         let text = scheme.signed_text("whd_abc123", &NOW.to_string(), &right.body).unwrap();
         let signed = Scheme { signed: &[Piece::Body], ..*older }.sign(&key, &text, "", 0).unwrap();
