@@ -140,6 +140,8 @@ impl Case {
     fn at_time(provider: &'static Provider, mode: &'static str, scheme: &'static Scheme, body: &str, now: i64) -> Self {
         let secret = secret(scheme);
         let signed = scheme.sign(secret.as_bytes(), body.as_bytes(), "whd_abc123", now.cast_unsigned()).unwrap();
+        let name = provider.fields.name.unsigned_header().map(|name| (name, event(provider).to_owned()));
+        let headers = signed.headers.into_iter().chain(name).map(|(name, value)| (name.to_owned(), value));
         Case {
             provider,
             scheme,
@@ -148,7 +150,7 @@ impl Case {
             account: "default",
             now: NOW,
             line: format!("POST /webhooks/{} HTTP/1.1", provider.name),
-            headers: signed.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            headers: headers.collect(),
             body: signed.body,
         }
     }
@@ -334,11 +336,19 @@ fn about_the_request(right: &Case, schemes: &[Scheme], add: Add<'_>) {
     add("older_secret", case().secrets(json!({"default": ["new", own]})));
     let signature = case().inspect().signatures[0].clone();
     if is_hex(&signature) {
-        add("upper_case_hex", case().edit_mac(str::to_uppercase));
+        let lower_only = scheme.encoding == Encoding::LowerHex;
+        let code = if lower_only { "signature_spelling" } else { "upper_case_hex" };
+        add(code, case().edit_mac(str::to_uppercase));
     }
     let resigned = |body: &str| Case::of(provider, case().mode.unwrap_or_default(), scheme, body);
-    add("unreadable", resigned("{\"x\":1}"));
-    add("unrecognized", resigned(&body(provider).replace(event(provider), "order.lost")));
+    add("unreadable", resigned("{\"x\":1,\"x\":2}"));
+    add(
+        "unrecognized",
+        match provider.fields.name.unsigned_header() {
+            Some(header) => case().without(header).header(header, "order.lost"),
+            None => resigned(&body(provider).replace(event(provider), "order.lost")),
+        },
+    );
     add("method", case().line(&format!("GET /webhooks/{} HTTP/1.1", provider.name)));
     if scheme.signature_header().is_some() {
         let key = key(scheme);
@@ -392,7 +402,10 @@ fn about_the_place(right: &Case, schemes: &[Scheme], add: Add<'_>) {
     add("signature_form", case().edit(|_| "Bearer token".to_owned()));
     if fields {
         let prefix = scheme.signature_prefix();
-        add("signature_form", case().edit(|written| written.replacen(&prefix, &format!(" {prefix}"), 1)));
+        // HTTP itself drops a space in front.
+        if !case().inspect().written.starts_with(&prefix) {
+            add("signature_form", case().edit(|written| written.replacen(&prefix, &format!(" {prefix}"), 1)));
+        }
         let Form::Fields(FieldsForm { separator, .. }) = scheme.form else { unreachable!("it has fields") };
         let nine = |written: &str| {
             let (head, signature) = written.split_once(&prefix).unwrap();
