@@ -21,6 +21,8 @@ pub fn plainest() -> &'static Provider {
     let is_plain = |provider: &&Provider| {
         let plain = Scheme::header("").describe_signed();
         matches!(provider.identity, Identity::Id(_))
+            && provider.fields.name.member().is_some()
+            && provider.fields.payload_member().is_some()
             && matches!(provider.default_schemes(), [only] if only.describe_signed() == plain && only.secret_of(SECRET) == SECRET)
     };
     providers::ALL.iter().copied().find(is_plain).expect("a plain platform")
@@ -38,11 +40,12 @@ pub fn body(provider: &Provider, number: usize, size: usize) -> String {
     let identity = match &provider.identity {
         Identity::Id(path) => std::slice::from_ref(path),
         Identity::Together(paths) => paths,
-        Identity::SignedHeader(_) | Identity::Content => &[],
+        Identity::SignedHeader | Identity::Content => &[],
     };
     let time = match fields.time_format {
         TimeFormat::Unix => "1736611200",
         TimeFormat::Rfc3339 => r#""2026-04-15T14:22:30Z""#,
+        TimeFormat::Utc => r#""2026-04-15T14:22:30""#,
     };
     let mut members: Vec<(String, String)> = Vec::new();
     let mut put = |path: String, value: &str| {
@@ -51,10 +54,12 @@ pub fn body(provider: &Provider, number: usize, size: usize) -> String {
             members.push((path, value.to_owned()));
         }
     };
-    for path in identity.iter().filter(|path| **path != fields.name && **path != fields.time) {
+    for path in identity.iter().filter(|path| Some(**path) != fields.name.member() && **path != fields.time) {
         put((*path).to_owned(), &id);
     }
-    put(fields.name.to_owned(), &format!(r#""{name}""#));
+    if let Some(path) = fields.name.member() {
+        put(path.to_owned(), &format!(r#""{name}""#));
+    }
     put(fields.time.to_owned(), time);
     let resource = if identity.is_empty() { &*id } else { r#""8f3e""# };
     let amount = if fields.unit == Unit::Minor { "5500" } else { r#""49.99""# };
@@ -65,13 +70,13 @@ pub fn body(provider: &Provider, number: usize, size: usize) -> String {
         (fields.customer, r#""cust_123""#),
     ] {
         if let Some(path) = paths.first() {
-            put(format!("{}.{path}", fields.object), value);
+            put(fields.in_object(path), value);
         }
     }
 
     let filled = |note: &str, lines: &str| {
         let filling = [("note", format!(r#""{note}""#)), ("lines", format!("[{lines}]"))];
-        let filling = filling.map(|(name, value)| (format!("{}.{name}", fields.object), value));
+        let filling = filling.map(|(name, value)| (fields.in_object(name), value));
         let members: Vec<_> = members.iter().chain(&filling).map(|(path, value)| (&**path, &**value)).collect();
         object(&members)
     };

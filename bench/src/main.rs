@@ -160,9 +160,9 @@ impl Subject {
             ("TABLE_NAME", "hookgate-claims"),
             ("SIGNATURE_HEADER", provider.default_schemes()[0].signature_header().unwrap_or_default()),
             ("EVENT_ID", id),
-            ("EVENT_NAME", provider.fields.name),
+            ("EVENT_NAME", provider.fields.name.member().unwrap_or_default()),
             ("EVENT_TIME", provider.fields.time),
-            ("EVENT_DATA", provider.fields.payload()),
+            ("EVENT_DATA", provider.fields.payload_member().unwrap_or_default()),
         ];
         let given = given.chain(&peers).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         aws.environment.iter().cloned().chain(given).collect()

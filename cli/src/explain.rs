@@ -359,7 +359,7 @@ impl Case<'_> {
 
     fn missing_member(&self, scheme: &Scheme) -> Option<Diagnosis> {
         let name = scheme.signature_member()?;
-        let payload = self.provider().fields.payload();
+        let payload = self.provider().fields.payload_member().unwrap_or_default();
         let json = crate::json::Json::parse(&self.delivery.body);
         let (finding, remedy) = match &json {
             None => (

@@ -22,7 +22,8 @@ pub const MOST_BYTES: usize = 64 * 1024 * 1024;
 const MOST_NEWS: usize = 256;
 
 /// Every outcome, in the order in which they are counted up.
-pub const OUTCOMES: [&str; 7] = ["queued", "duplicate", "quarantined", "rejected", "too_large", "busy", "unavailable"];
+pub const OUTCOMES: [&str; 8] =
+    ["queued", "duplicate", "quarantined", "ping", "rejected", "too_large", "busy", "unavailable"];
 
 /// One delivery, as it was taken.
 #[derive(Debug)]

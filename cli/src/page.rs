@@ -538,6 +538,7 @@ fn words(taken: &Taken) -> String {
                 .into()
         }
         ("quarantined", _) => format!("Authentic, but no event that can be read ({reason}): it is in quarantine."),
+        ("ping", _) => "The platform tries the address; nothing is signed, claimed or queued.".into(),
         ("rejected", "method") => "Not a POST: nothing else was looked at.".into(),
         ("rejected", "address") => {
             "Its address names no account: an account is 1 to 64 of a-z, 0-9 and -. Nothing else was looked at.".into()

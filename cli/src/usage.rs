@@ -34,7 +34,7 @@ pub fn examples(text: &str) -> String {
 pub(crate) fn member(provider: &Provider) -> String {
     let fields = &provider.fields;
     let path = fields.amount.first().or(fields.resource_paths("").first()).unwrap_or(&"");
-    format!("{}.{path}", fields.object)
+    fields.in_object(path)
 }
 
 /// Reads a provider's name.

@@ -22,7 +22,7 @@ use hookgate_event::EventType;
 use hookgate_intake::MAX_MESSAGE_BYTES;
 use hookgate_verify::{
     Account, Delivery, Provider, Scheme, Secrets, Verifier,
-    providers::{self, Fields, Identity, Retries, TimeFormat},
+    providers::{self, Fields, Identity, Name, Ping, Retries, TimeFormat},
 };
 use http::{HeaderMap, HeaderName};
 use jsonschema::Validator;
@@ -31,6 +31,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 mod support;
+mod vectors;
 
 use support::{in_object, with_ids};
 
@@ -107,6 +108,14 @@ fn the_table_of_events_is_the_codes() {
     written("events.md", &text);
 }
 
+/// For verifiers in other languages: tests/vectors.mjs, .py and .php are three.
+#[test]
+fn the_vectors_are_what_the_verifier_says() {
+    let vectors = Json::parse(vectors::vectors().to_string().as_bytes()).expect("JSON");
+    let style = Style { space: Space::Lines(1), escapes: Escapes::Kept, sorted: true };
+    written("vectors.json", &(vectors.write(style) + "\n"));
+}
+
 /// What a page has by hand stands around these two lines.
 const GENERATED: [&str; 2] = ["<!-- Generated from the platform's data. -->\n", "<!-- End of what is generated. -->\n"];
 
@@ -145,11 +154,12 @@ fn what_is_signed(provider: &Provider) -> String {
             .unwrap();
     }
     writeln!(text, "\nA wrong signature is answered {}.", provider.rejected_status).unwrap();
-    if let Some(header) = provider.schemes().find_map(Scheme::id_header) {
-        writeln!(text, "`{header}` is the delivery's id: 1 to 128 letters, digits, `_` or `-`.").unwrap();
+    if let Some(headers) = list(&id_headers(provider)) {
+        writeln!(text, "{headers} is the delivery's id: 1 to 128 letters, digits, `_` or `-`.").unwrap();
     }
-    if let Some(header) = provider.schemes().find_map(|scheme| scheme.time?.header) {
-        writeln!(text, "`{header}` is the time in seconds; where the signature has it too, both must be equal.")
+    let times: BTreeSet<_> = provider.schemes().filter_map(|scheme| scheme.time?.header).collect();
+    if let Some(headers) = list(&times.into_iter().collect::<Vec<_>>()) {
+        writeln!(text, "{headers} is the time in seconds; where the signature has it too, both must be equal.")
             .unwrap();
     }
     let accepted = |schemes: &[Scheme]| {
@@ -166,6 +176,14 @@ fn what_is_signed(provider: &Provider) -> String {
     if provider.modes.iter().any(|(_, schemes)| schemes.len() > 1) {
         text += "\nWhere several are accepted, the first one whose signature is there decides alone: a wrong one is not given a \
                  second chance as another.\n";
+    }
+    if let Some(Ping { field }) = provider.deliveries.ping {
+        writeln!(
+            text,
+            "\nA form (`application/x-www-form-urlencoded`) of exactly `{field}=` and digits, without a signature, is how the \
+             platform tries the address: it is answered 200 `ping`, and nothing is claimed or queued."
+        )
+        .unwrap();
     }
     if let Some(headers) = list(provider.deliveries.not_a_webhook) {
         writeln!(text, "\nA request with {headers} is not a webhook: it is rejected, and logged as `not_a_webhook`.")
@@ -202,6 +220,12 @@ fn list(names: &[impl AsRef<str>]) -> Option<String> {
     (!names.is_empty()).then(|| names.join(" or "))
 }
 
+/// The headers in which the platform's schemes sign the delivery's id.
+fn id_headers(provider: &Provider) -> Vec<&'static str> {
+    let headers: BTreeSet<_> = provider.schemes().filter_map(Scheme::id_header).collect();
+    headers.into_iter().collect()
+}
+
 fn what_events_become(provider: &Provider) -> String {
     let fields = &provider.fields;
     let object = |paths: &[&str]| {
@@ -213,12 +237,17 @@ fn what_events_become(provider: &Provider) -> String {
         Identity::Together(paths) => {
             format!("a hash of {}: the platform gives its events no id", list(paths).unwrap().replace(" or ", ", "))
         }
-        Identity::SignedHeader(name) => format!("the signed header `{name}`"),
+        Identity::SignedHeader => format!("the signed header {}", list(&id_headers(provider)).unwrap()),
         Identity::Content => "the SHA-256 of the signed body: the platform gives its events no signed id".to_owned(),
+    };
+    let name = match fields.name {
+        Name::Member(path) => format!("`{path}`"),
+        Name::UnsignedHeader(header) => format!("the header `{header}`, which is **not signed**"),
     };
     let time = match fields.time_format {
         TimeFormat::Unix => "Unix time, seconds or milliseconds by its size",
         TimeFormat::Rfc3339 => "RFC 3339",
+        TimeFormat::Utc => "RFC 3339 without an offset, in UTC",
     };
     let kinds = fields.resource.iter().map(|(kind, paths)| match *kind {
         "" => object(paths),
@@ -227,7 +256,7 @@ fn what_events_become(provider: &Provider) -> String {
     let mut rows = vec![
         ("`id`", id),
         ("`time`", format!("`{}`: {time}", fields.time)),
-        ("`providertype`", format!("`{}`", fields.name)),
+        ("`providertype`", name),
         ("resource", kinds.collect::<Vec<_>>().join("; ")),
     ];
     if !fields.amount.is_empty() {
@@ -244,19 +273,33 @@ fn what_events_become(provider: &Provider) -> String {
             .filter(|(_, paths)| !paths.is_empty())
             .map(|(name, paths)| (*name, object(paths))),
     );
-    if let Some(header) = provider.schemes().find_map(Scheme::id_header) {
-        rows.push(("`deliveryid`", format!("`{header}`, where it is signed")));
+    if let Some(headers) = list(&id_headers(provider)) {
+        rows.push(("`deliveryid`", format!("{headers}, where it is signed")));
     }
     let mut text = "| | from |\n|---|---|\n".to_owned();
     for (what, from) in rows {
         writeln!(text, "| {what} | {from} |").unwrap();
     }
     let Fields { object, .. } = fields;
-    let payload = fields.payload();
-    let inside = if payload == *object { String::new() } else { format!(", with `{object}` in it") };
+    let (payload, inside) = match fields.payload_member() {
+        Some(payload) => (format!("the whole of `{payload}`"), payload != *object),
+        None => ("the whole body".to_owned(), !object.is_empty()),
+    };
+    let inside = if inside { format!(", with `{object}` in it") } else { String::new() };
+    if let Some(header) = fields.name.unsigned_header() {
+        writeln!(
+            text,
+            "\n**The name is not signed.** Who has captured a delivery can have it queued once more under every other name that \
+             he writes into `{header}`; its content is what was signed. The platform may rightly send the same bytes under \
+             several names, so the name is part of the `id`. Let the payload decide about what matters, as by its status. A \
+             delivery without one such header, of 1 to 256 visible ASCII characters without a comma, goes to quarantine \
+             (`event_name`)."
+        )
+        .unwrap();
+    }
     writeln!(
         text,
-        "\nThe payload is the whole of `{payload}`{inside}. Names and types: [events](../contract/events.md#{}).",
+        "\nThe payload is {payload}{inside}. Names and types: [events](../contract/events.md#{}).",
         provider.name
     )
     .unwrap();
@@ -281,6 +324,7 @@ fn retries(provider: &Provider) -> String {
     match provider.deliveries.retries {
         Retries::Unknown => "not documented".to_owned(),
         Retries::Times(times) => format!("{times} times, at undocumented intervals"),
+        Retries::For(seconds) => format!("for {}", duration(seconds.into())),
         Retries::After(delays) => {
             let delays: Vec<_> = delays.iter().map(|seconds| duration(u64::from(*seconds))).collect();
             format!("{} times, after {}", delays.len(), delays.join(", "))
@@ -595,10 +639,17 @@ fn delivery() -> impl Strategy<Value = (&'static Provider, String)> {
         let fields = &provider.fields;
         let mut body = Json::parse(b"{}").unwrap();
         let json = |value: &Value| Json::parse(value.to_string().as_bytes()).unwrap();
-        body.set(fields.object, json(&json!(payload))).unwrap();
+        if fields.object.is_empty() {
+            body = json(&json!(payload));
+        } else {
+            body.set(fields.object, json(&json!(payload))).unwrap();
+        }
+        let name = json!(name);
         // What stands in the payload already is as it is.
-        for (path, value) in
-            ids(provider).map(|path| (path, &id)).chain([(fields.time, &time), (fields.name, &json!(name))])
+        for (path, value) in ids(provider)
+            .map(|path| (path, &id))
+            .chain([(fields.time, &time)])
+            .chain(fields.name.member().map(|path| (path, &name)))
         {
             let _ = body.set(path, json(value));
         }
@@ -611,10 +662,10 @@ fn ids(provider: &Provider) -> impl Iterator<Item = &'static str> {
     let paths = match provider.identity {
         Identity::Id(path) => vec![path],
         Identity::Together(paths) => paths.to_vec(),
-        Identity::SignedHeader(_) | Identity::Content => Vec::new(),
+        Identity::SignedHeader | Identity::Content => Vec::new(),
     };
-    let (name, time) = (provider.fields.name, provider.fields.time);
-    paths.into_iter().filter(move |path| *path != name && *path != time)
+    let (name, time) = (provider.fields.name.member(), provider.fields.time);
+    paths.into_iter().filter(move |path| Some(*path) != name && *path != time)
 }
 
 proptest! {

@@ -155,7 +155,7 @@ fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
 
     assert_eq!(intake.deliver(&format!("/webhooks/{platform}"), &[], b"{}"), rejected);
     let counts = &stream.next("delivery")["counts"];
-    let expected = json!({"received": 2, "queued": 1, "duplicate": 0, "quarantined": 0, "rejected": 1, "too_large": 0,
+    let expected = json!({"received": 2, "queued": 1, "duplicate": 0, "quarantined": 0, "ping": 0, "rejected": 1, "too_large": 0,
         "busy": 0, "unavailable": 0, "died": 0});
     assert_eq!(*counts, expected);
 

@@ -193,14 +193,21 @@ fn readings(root: &Path, (provider, _): Mode, first: u8) {
         let identity: &[&str] = match &provider.identity {
             Identity::Id(path) => &[*path],
             Identity::Together(paths) => paths,
-            Identity::SignedHeader(_) | Identity::Content => &[],
+            Identity::SignedHeader | Identity::Content => &[],
         };
-        let ids = identity.iter().copied().filter(|path| *path != fields.name && *path != fields.time);
-        let (inner, outer): (Vec<&str>, Vec<&str>) = ids.partition(|path| path.starts_with(fields.object));
+        let ids = identity.iter().copied().filter(|path| Some(*path) != fields.name.member() && *path != fields.time);
+        let in_object = |path: &&str| !fields.object.is_empty() && path.starts_with(fields.object);
+        let (inner, outer): (Vec<&str>, Vec<&str>) = ids.partition(in_object);
         let inner = inner.iter().filter_map(|path| path.get(fields.object.len() + 1..));
         let facts = inner.chain(fields.amount.first().copied()).map(|path| at(path, id)).collect::<Vec<_>>();
         let object = format!("{{{}}}", facts.join(","));
-        let mut members = vec![at(fields.name, name), at(fields.time, time), at(fields.object, &object)];
+        let mut members = vec![at(fields.time, time)];
+        members.extend(fields.name.member().map(|path| at(path, name)));
+        members.push(match fields.object {
+            "" => facts.join(","),
+            path => at(path, &object),
+        });
+        members.retain(|member| !member.is_empty());
         members.extend(outer.iter().map(|path| at(path, id)));
         write(root, "read", &[&[first], format!("{{{}}}", members.join(",")).as_bytes()].concat());
     };
@@ -239,7 +246,7 @@ fn readings(root: &Path, (provider, _): Mode, first: u8) {
         "{\"a\":1,\"a\":1}",
         "{\"a\":1,\"\\u0061\":1}",
         r#"{"\ud83d":1}"#,
-        &format!("{{{}}}", at(fields.payload(), "1")),
+        &format!("{{{}}}", at(fields.payload_member().unwrap_or("a"), "1")),
         "{} x",
     ] {
         write(root, "read", &[&[first], other.as_bytes()].concat());

@@ -45,7 +45,7 @@ fn forms(mode: Mode, scheme: &Scheme, body: &[u8]) -> Vec<Form> {
         let same = |text: &str, _: &[u8]| text.to_owned();
         let spellings: &[fn(&str, &[u8]) -> String] = match scheme.encoding {
             Encoding::Hex => &[same, upper],
-            Encoding::Base64 => &[same],
+            Encoding::Base64 | Encoding::LowerHex => &[same],
             Encoding::HexOrBase64 => &[same, upper, base64],
         };
         return spellings.iter().map(|spell| signed(mode, scheme, body, spell)).collect();
@@ -81,7 +81,7 @@ fn is_emptied(scheme: &Scheme) -> bool {
 /// Signs as Hookgate's data says, with the MAC by ring.
 fn signed(mode: Mode, scheme: &Scheme, body: &[u8], spell: impl Fn(&str, &[u8]) -> String) -> Form {
     // An id that is the event's identity stays the same, any other may differ.
-    let is_identity = matches!(mode.0.identity, Identity::SignedHeader(_));
+    let is_identity = mode.0.identity == Identity::SignedHeader;
     let id = if is_identity { "whd_1".to_owned() } else { format!("whd_{}", body.len()) };
     let secret = secret(mode.0, SECRET);
     let signed = scheme.sign(secret.as_bytes(), body, &id, 0).expect("a place to sign");
@@ -93,8 +93,16 @@ fn signed(mode: Mode, scheme: &Scheme, body: &[u8], spell: impl Fn(&str, &[u8]) 
     let written = if scheme.encoding == Encoding::Base64 { verify::base64(&mac) } else { hex(&mac) };
     assert_eq!(*old, written, "Hookgate's MAC is another than ring's");
     let new = spell(&written, &mac);
-    let headers = signed.headers.into_iter().map(|(name, value)| (name, value.replace(old, &new))).collect();
+    let headers = signed.headers.into_iter().map(|(name, value)| (name, value.replace(old, &new)));
+    let topic = topic(mode).map(|(name, value)| (name, value.to_owned()));
+    let headers = headers.chain(topic).collect();
     Form { headers, body: signed.body }
+}
+
+/// The header that names the event, and a name, for a platform that signs none.
+fn topic((provider, _): Mode) -> Option<(&'static str, &'static str)> {
+    let Key::TopicAndContent(header) = opinion(provider).key else { return None };
+    Some((header, provider.events[0].0))
 }
 
 const SECRET: &str = "a secret";
@@ -112,7 +120,7 @@ fn delivery(headers: &[(&'static str, String)], body: &[u8], seconds: usize) -> 
 /// What stays the same, however the delivery was signed and whenever it came.
 #[derive(Debug, PartialEq)]
 enum Said {
-    Event { json: String, payload: String, key: String, content: String, body_digest: String },
+    Event { json: String, payload: String, key: String, content: String, digest: String },
     Unreadable(Unreadable),
 }
 
@@ -134,7 +142,7 @@ fn read(mode: Mode, form: &Form, index: usize) -> Said {
             event.delivery_id = None;
             let (json, payload) = (event.to_json(), event.data.payload.get().to_owned());
             assert_eq!(event.id, key);
-            Said::Event { json, payload, key, content, body_digest: authenticated.body_digest() }
+            Said::Event { json, payload, key, content, digest: authenticated.digest() }
         }
     }
 }
@@ -190,12 +198,16 @@ fn expect(mode: Mode, body: &[u8], said: &Said) {
         node
     };
     let name = at(opinion.name);
-    let name_text = name.as_ref().and_then(string).filter(|name| (1..=256).contains(&name.len()));
-    let data = at(opinion.object.split('.').next().expect("at least one"));
-    let about = at(opinion.object).filter(Node::names_are_text);
+    let name_text = match topic(mode) {
+        Some((_, name)) => Some(name.to_owned()),
+        None => name.as_ref().and_then(string).filter(|name| (1..=256).contains(&name.len())),
+    };
+    let data = if opinion.payload.is_empty() { Some(root.clone()) } else { at(opinion.payload) };
+    let about = if opinion.object.is_empty() { Some(root.clone()) } else { at(opinion.object) };
+    let about = about.filter(Node::names_are_text);
     let id = match opinion.key {
-        Key::Text(path) | Key::NameIdTime([_, path, _]) => at(path),
-        Key::Delivery | Key::Content => None,
+        Key::Text(path) | Key::NameIdTime([_, path, _]) | Key::NameId([_, path]) => at(path),
+        Key::Delivery | Key::Content | Key::TopicAndContent(_) => None,
     };
     let id = id.filter(|id| string(id).as_deref() != Some(""));
     let raw = |node: &Node| text[node.span.clone()].to_owned();
@@ -203,7 +215,7 @@ fn expect(mode: Mode, body: &[u8], said: &Said) {
         Kind::String(Some(text)) => (1..=256).contains(&text.len()),
         Kind::Number => {
             let whole = raw(id).bytes().all(|byte| byte == b'-' || byte.is_ascii_digit());
-            matches!(opinion.key, Key::NameIdTime(_)) && whole && id.span.len() <= 256
+            matches!(opinion.key, Key::NameIdTime(_) | Key::NameId(_)) && whole && id.span.len() <= 256
         }
         _ => false,
     };
@@ -215,22 +227,28 @@ fn expect(mode: Mode, body: &[u8], said: &Said) {
     if !faults.is_empty() {
         return unreadable(&faults);
     }
-    let (Some(name), Some(name_text), Some(data)) = (name, name_text, data) else { unreachable!() };
-    let Said::Event { json, payload, key, content, body_digest } = said else { panic!("{said:?}: {text:?}") };
+    let (Some(name_text), Some(data)) = (name_text, data) else { unreachable!() };
+    let raw_name = || name.as_ref().map(raw).unwrap_or_default();
+    let Said::Event { json, payload, key, content, digest } = said else { panic!("{said:?}: {text:?}") };
     assert_eq!(*payload, raw(&data), "the payload's bytes");
     let length = (name_text.len() as u64).to_be_bytes();
     assert_eq!(*content, sha256(&[&length, name_text.as_bytes(), payload.as_bytes()].concat()));
     if !verifier(mode).schemes().iter().any(is_emptied) {
-        assert_eq!(*body_digest, sha256(body));
+        let expected = match topic(mode) {
+            Some((_, name)) => sha256(format!("[\"{name}\",\"{}\"]", sha256(body)).as_bytes()),
+            None => sha256(body),
+        };
+        assert_eq!(*digest, expected);
     }
     let expected = match (&opinion.key, id) {
         (Key::Delivery, _) => "whd_1".to_owned(),
-        (_, None) | (Key::Content, _) => body_digest.clone(),
+        (_, None) | (Key::Content | Key::TopicAndContent(_), _) => digest.clone(),
         (Key::Text(_), Some(id)) => string(&id).expect("usable"),
         (Key::NameIdTime([_, _, time]), Some(id)) => match at(time) {
-            Some(time) => sha256(format!("[{},{},{}]", raw(&name), raw(&id), raw(&time)).as_bytes()),
-            None => body_digest.clone(),
+            Some(time) => sha256(format!("[{},{},{}]", raw_name(), raw(&id), raw(&time)).as_bytes()),
+            None => digest.clone(),
         },
+        (Key::NameId(_), Some(id)) => sha256(format!("[{},{}]", raw_name(), raw(&id)).as_bytes()),
     };
     assert_eq!(*key, expected, "{text:?}");
     money_as_written(json, &raw(&data));

@@ -6,8 +6,8 @@ use crate::{
     json::{self, Kind},
     message::Message,
     verify::{
-        Claim, Verdict, has, header, hmac_sha256, hmac_sha512, is_base64_of_32_bytes, is_hex, required, seconds,
-        trim_start, without,
+        Claim, Verdict, base64_key, has, header, hmac_sha256, hmac_sha512, is_base64_of_32_bytes, is_hex, is_lower_hex,
+        required, seconds, trim_start, without,
     },
 };
 
@@ -19,10 +19,12 @@ pub struct Opinion {
     /// The signature of a message, or what is wrong with it. The secrets are for messages in which a signature cannot be
     /// found safely.
     pub claim: fn(&Message, &[Vec<u8>]) -> Result<Claim, Verdict>,
-    /// Where the event's name stands.
+    /// Where the event's name stands. Empty where a header has it.
     pub name: &'static str,
     /// The object that the event is about.
     pub object: &'static str,
+    /// The member that is the payload. Empty where the whole body is.
+    pub payload: &'static str,
     pub key: Key,
 }
 
@@ -32,9 +34,13 @@ pub enum Key {
     Text(&'static str),
     /// These together; the second is an id, which may be a number.
     NameIdTime([&'static str; 3]),
+    /// The same without a time.
+    NameId([&'static str; 2]),
     /// The delivery's id.
     Delivery,
     Content,
+    /// The event's name, which stands in this header, and the content.
+    TopicAndContent(&'static str),
 }
 
 pub static OPINIONS: &[Opinion] = &[
@@ -44,6 +50,7 @@ pub static OPINIONS: &[Opinion] = &[
         claim: |message, _| plain(message, "x-e-commerce-signature", |written| is_hex(written, 64)),
         name: "event",
         object: "data",
+        payload: "data",
         key: Key::Text("id"),
     },
     Opinion {
@@ -52,7 +59,17 @@ pub static OPINIONS: &[Opinion] = &[
         claim: |message, _| plain(message, "etail-signature", |written| is_hex(written, 64)),
         name: "type",
         object: "data.object",
+        payload: "data",
         key: Key::Text("id"),
+    },
+    Opinion {
+        platform: "lemonsqueezy",
+        not_a_webhook: &[],
+        claim: |message, _| plain(message, "x-signature", |written| is_lower_hex(written, 64)),
+        name: "meta.event_name",
+        object: "data",
+        payload: "",
+        key: Key::NameIdTime(["meta.event_name", "data.id", "data.attributes.updated_at"]),
     },
     Opinion {
         platform: "opterius",
@@ -60,7 +77,44 @@ pub static OPINIONS: &[Opinion] = &[
         claim: opterius,
         name: "event",
         object: "data",
+        payload: "data",
         key: Key::NameIdTime(["event", "data.id", "timestamp"]),
+    },
+    Opinion {
+        platform: "paddle",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            dated(
+                message,
+                "paddle-signature",
+                &Dated { between: ';', time: "ts=", mine: "h1=", other: None, glue: ':', span: 5 },
+            )
+        },
+        name: "event_type",
+        object: "data",
+        payload: "data",
+        key: Key::Text("event_id"),
+    },
+    Opinion {
+        platform: "paystack",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            let claim = plain(message, "x-paystack-signature", |written| is_lower_hex(written, 128))?;
+            Ok(Claim { mac: hmac_sha512, ..claim })
+        },
+        name: "event",
+        object: "data",
+        payload: "data",
+        key: Key::NameId(["event", "data.id"]),
+    },
+    Opinion {
+        platform: "shopify",
+        not_a_webhook: &[],
+        claim: |message, _| plain(message, "x-shopify-hmac-sha256", is_base64_of_32_bytes),
+        name: "",
+        object: "",
+        payload: "",
+        key: Key::TopicAndContent("x-shopify-topic"),
     },
     Opinion {
         platform: "shoppex",
@@ -77,7 +131,32 @@ pub static OPINIONS: &[Opinion] = &[
         },
         name: "event",
         object: "data",
+        payload: "data",
         key: Key::Content,
+    },
+    Opinion {
+        platform: "standard",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            let family = if has(message, "svix-signature") { "svix" } else { "webhook" };
+            standard(message, family)
+        },
+        name: "type",
+        object: "data",
+        payload: "data",
+        key: Key::Delivery,
+    },
+    Opinion {
+        platform: "stripe",
+        not_a_webhook: &[],
+        claim: |message, _| {
+            let form = Dated { between: ',', time: "t=", mine: "v1=", other: Some("v0="), glue: '.', span: 300 };
+            dated(message, "stripe-signature", &form)
+        },
+        name: "type",
+        object: "data.object",
+        payload: "data",
+        key: Key::Text("id"),
     },
     Opinion {
         platform: "w3block",
@@ -88,9 +167,53 @@ pub static OPINIONS: &[Opinion] = &[
         },
         name: "event",
         object: "data",
+        payload: "data",
         key: Key::NameIdTime(["event", "data.id", "timestamp"]),
     },
+    Opinion {
+        platform: "woocommerce",
+        not_a_webhook: &[],
+        claim: |message, _| plain(message, "x-wc-webhook-signature", is_base64_of_32_bytes),
+        name: "",
+        object: "",
+        payload: "",
+        key: Key::TopicAndContent("x-wc-webhook-topic"),
+    },
 ];
+
+/// Three headers, which begin with the family's name. Of the signatures those of `v1` count.
+fn standard(message: &Message, family: &str) -> Result<Claim, Verdict> {
+    let list = header(message, &format!("{family}-signature"))?;
+    let id = required(message, &format!("{family}-id"));
+    let timestamp = required(message, &format!("{family}-timestamp"));
+    let (id, timestamp) = match (id, timestamp) {
+        (Ok(id), Ok(timestamp)) => (id, timestamp),
+        (a, b) => return Err(Verdict::Reject([a.err(), b.err()].into_iter().flatten().collect())),
+    };
+    let mut written = Vec::new();
+    for part in list.split(' ') {
+        match part.split_once(',') {
+            Some(("v1", signature)) if is_base64_of_32_bytes(signature) => written.push(signature),
+            Some(("v1a", _)) => {}
+            _ => return Err(Rejection::Malformed.into()),
+        }
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !(1..=8).contains(&written.len()) || id.is_empty() || id.len() > 128 || !id.chars().all(legal) {
+        return Err(Rejection::Malformed.into());
+    }
+    let late = (seconds(&timestamp)? - i128::from(message.now)).abs() > 300;
+    Ok(Claim {
+        scheme: if family == "svix" { "svix" } else { "standard" },
+        // What is no key signs nothing.
+        mac: |secret, text| base64_key(secret, "whsec_").map(|key| hmac_sha256(&key, text)).unwrap_or_default(),
+        written: written.join(" "),
+        head: format!("{id}.{timestamp}.").into_bytes(),
+        delivery_id: Some(id),
+        signed: message.body.clone(),
+        late,
+    })
+}
 
 /// HMAC-SHA256 over the raw body, alone in a header.
 fn plain(message: &Message, name: &str, right: impl Fn(&str) -> bool) -> Result<Claim, Verdict> {
@@ -106,6 +229,46 @@ fn plain(message: &Message, name: &str, right: impl Fn(&str) -> bool) -> Result<
         head: Vec::new(),
         signed: message.body.clone(),
         late: false,
+    })
+}
+
+/// A time, then signatures, in one header.
+struct Dated {
+    between: char,
+    time: &'static str,
+    mine: &'static str,
+    /// What may stand among the signatures and counts for nothing.
+    other: Option<&'static str>,
+    /// Between the time and the body.
+    glue: char,
+    span: i128,
+}
+
+/// HMAC-SHA256 over a time and the raw body: the time and up to eight signatures in one header.
+fn dated(message: &Message, name: &str, form: &Dated) -> Result<Claim, Verdict> {
+    let header = header(message, name)?;
+    let (first, rest) = header.split_once(form.between).ok_or(Rejection::Malformed)?;
+    let time = first.strip_prefix(form.time).ok_or(Rejection::Malformed)?;
+    let mut written = Vec::new();
+    for part in rest.split(form.between) {
+        if let Some(signature) = part.strip_prefix(form.mine) {
+            written.push(signature);
+        } else if !form.other.is_some_and(|other| part.starts_with(other)) {
+            return Err(Rejection::Malformed.into());
+        }
+    }
+    if !(1..=8).contains(&written.len()) || written.iter().any(|signature| !is_lower_hex(signature, 64)) {
+        return Err(Rejection::Malformed.into());
+    }
+    let late = (seconds(time)? - i128::from(message.now)).abs() > form.span;
+    Ok(Claim {
+        scheme: "v1",
+        mac: hmac_sha256,
+        written: written.join(" "),
+        delivery_id: None,
+        head: format!("{time}{}", form.glue).into_bytes(),
+        signed: message.body.clone(),
+        late,
     })
 }
 

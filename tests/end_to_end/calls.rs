@@ -118,7 +118,7 @@ async fn each_outcome_makes_its_calls_and_the_roles_allow_no_others() {
         assert_eq!(first, ["GET /ping", "GET /ping", SECRET], "{provider:?}");
         made.insert(SECRET.to_owned());
 
-        let unreadable = signed(provider, b"{}");
+        let unreadable = signed(provider, &Body::new(provider, "evt_2").unreadable());
         for (delivery, expected, calls) in [
             (refused, "rejected", &[][..]),
             (signed(provider, body), "queued", &[PUT, SEND, UPDATE]),

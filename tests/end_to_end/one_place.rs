@@ -26,6 +26,8 @@ const NAMED: &[&str] = &[
     "template.yaml",
     "samconfig.toml",
     "tests/foreign",
+    // The vendors' own libraries, each called by hand.
+    "tests/vendors",
     "tests/sixth_provider",
 ];
 /// Folders of tools.
@@ -178,19 +180,27 @@ impl Peculiar {
         let fields = &provider.fields;
         let mut names: BTreeSet<_> = [provider.name, provider.title].map(str::to_lowercase).into();
         let headers = provider.schemes().flat_map(Scheme::headers);
-        let headers = headers.chain(provider.deliveries.not_a_webhook.iter().copied());
+        let headers =
+            headers.chain(provider.deliveries.not_a_webhook.iter().copied()).chain(fields.name.unsigned_header());
         names.extend(headers.filter(|header| !SHARED_HEADERS.contains(header)).map(str::to_lowercase));
 
-        let mut paths = vec![fields.name, fields.time, fields.object];
+        // A word of every day.
+        for ordinary in ["standard", "standard webhooks"] {
+            names.remove(ordinary);
+        }
+
+        let mut paths = vec![fields.time, fields.object];
+        paths.extend(fields.name.member());
         paths.extend([fields.amount, fields.currency, fields.customer, fields.status].concat());
         paths.extend(fields.resource.iter().flat_map(|(_, paths)| *paths));
         paths.extend(match &provider.identity {
             Identity::Id(path) => std::slice::from_ref(path),
             Identity::Together(paths) => paths,
-            Identity::SignedHeader(_) | Identity::Content => &[],
+            Identity::SignedHeader | Identity::Content => &[],
         });
         paths.extend(provider.schemes().filter_map(Scheme::signature_member));
-        let members = paths.iter().flat_map(|path| path.split('.')).filter(|word| !ORDINARY.contains(word));
+        let members =
+            paths.iter().flat_map(|path| path.split('.')).filter(|word| !word.is_empty() && !ORDINARY.contains(word));
         let (mut words, members): (BTreeSet<_>, _) = members.partition(|word| word.contains(char::is_uppercase));
         words.extend(provider.setting);
         words.extend(provider.registration.call.as_ref().map(|call| call.key));
@@ -203,7 +213,7 @@ impl Peculiar {
         let in_any_case = self.names.iter().map(String::as_str).find(|name| stands_alone(&lower, name, &|_, _| true));
         let as_it_is = || self.words.iter().copied().find(|word| stands_alone(line, word, &|_, _| true));
         let fields = &self.provider.fields;
-        let payload = [fields.payload(), fields.object.rsplit('.').next().unwrap_or_default()];
+        let payload = [fields.payload_member(), fields.object.rsplit('.').next().filter(|name| !name.is_empty())];
         // A plain word in quotes can be anything in a test or a page; in the product itself it is a guess at a payload.
         let is_product = file.extension().is_some_and(|ending| ending == "rs") && file.iter().any(|part| part == "src");
         let is_member = |word: &str, before: &str, after: &str| {
@@ -212,7 +222,7 @@ impl Peculiar {
                 before.ends_with(['"', '\'', '`']) && after.trim_start_matches('\\').starts_with(['"', '\'', '`']);
             let path = before.strip_suffix('.');
             is_quoted && (is_product || word.contains('_'))
-                || path.is_some_and(|path| payload.iter().any(|name| path.ends_with(name)))
+                || path.is_some_and(|path| payload.iter().flatten().any(|name| path.ends_with(name)))
         };
         let members = || self.members.iter().copied();
         let as_member =
@@ -279,7 +289,7 @@ fn a_platforms_own_words_are_found_as_names_words_and_members() {
         words: ["saleNo", "SHOP_MODE"].into(),
         members: ["sold_at", "grand"].into(),
     };
-    let payload = provider.fields.payload();
+    let payload = provider.fields.payload_member().unwrap();
     for (line, in_product, in_test) in [
         ("// As Shop Seven does", Some("shop seven"), Some("shop seven")),
         (r#"headers.get("X-Shop-Sign")"#, Some("x-shop-sign"), Some("x-shop-sign")),

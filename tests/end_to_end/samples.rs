@@ -30,7 +30,11 @@ async fn each_is_queued_once_and_rejected_when_tampered_with() {
             let sample = queued[&event.id];
             // Byte for byte: the payload is a slice of what was sent.
             let envelope: BTreeMap<String, &RawValue> = serde_json::from_slice(&sample.body).unwrap();
-            assert_eq!(event.data.payload.get(), envelope[provider.fields.payload()].get(), "{}", sample.name);
+            let payload = match provider.fields.payload_member() {
+                Some(member) => envelope[member].get(),
+                None => str::from_utf8(&sample.body).unwrap().trim_ascii(),
+            };
+            assert_eq!(event.data.payload.get(), payload, "{}", sample.name);
             assert_eq!(event.provider, provider.name);
             assert_eq!(event.source, sample.path.trim_end_matches('/').to_owned() + suffix(&sample.path));
             assert_eq!(provider.event_type(&event.provider_type), event.event_type, "{}", sample.name);

@@ -11,7 +11,7 @@ use hookgate_verify::Provider;
 use serde_json::Value;
 
 use crate::support::{
-    body::note,
+    body::{note, payload},
     proxy::{Call, Fault, Step, UNHEARD, invocation},
 };
 
@@ -67,7 +67,7 @@ impl Copy {
         if let Some(body) = message["body"].as_str() {
             let delivery: Value = serde_json::from_slice(&BASE64_STANDARD.decode(body).unwrap()).unwrap();
             let provider = Provider::named(message["provider"].as_str().unwrap()).unwrap();
-            return Copy { thing: thing(&delivery[provider.fields.payload()]), name: body.to_owned() };
+            return Copy { thing: thing(payload(provider, &delivery)), name: body.to_owned() };
         }
         let name = format!("{} {}", message["source"], message["id"]);
         Copy { thing: thing(&message["data"]["payload"]), name }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use hookgate_verify::{Provider, providers};
-use serde_json::Value;
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep};
 
 use crate::{
@@ -118,7 +117,7 @@ fn event(provider: &'static Provider, thing: u64) -> String {
     if thing + 1 < THINGS {
         return delivery(provider, thing);
     }
-    signed(provider, &body(provider, thing).with(provider.fields.name, Value::Null).bytes())
+    signed(provider, &body(provider, thing).unreadable())
 }
 
 /// A provider with one thing to deliver.

@@ -10,7 +10,6 @@ use std::{
 };
 
 use hookgate_verify::{Provider, providers};
-use serde_json::Value;
 use tokio::{task::JoinSet, time::sleep};
 
 use crate::{
@@ -73,11 +72,11 @@ fn jobs(count: u64) -> Vec<Vec<Job>> {
 
 fn event(provider: &'static Provider, Job { id, kind }: Job) -> String {
     let body = match kind {
-        Kind::Unreadable => body(provider, id).with(provider.fields.name, Value::Null),
-        Kind::Event | Kind::Forged => body(provider, id),
+        Kind::Unreadable => body(provider, id).unreadable(),
+        Kind::Event | Kind::Forged => body(provider, id).bytes(),
     };
     let secret = if kind == Kind::Forged { "guessed" } else { CURRENT };
-    signed_by(provider, scheme(provider), secret, None, &body.bytes())
+    signed_by(provider, scheme(provider), secret, None, &body)
 }
 
 #[derive(Default)]

@@ -91,7 +91,7 @@ pub fn retries(provider: &Provider) -> Vec<Duration> {
     let seconds = match provider.deliveries.retries {
         Retries::After(delays) => delays.to_vec(),
         Retries::Times(attempts) => vec![INTERVAL; attempts],
-        Retries::Unknown => UNKNOWN.to_vec(),
+        Retries::For(_) | Retries::Unknown => UNKNOWN.to_vec(),
     };
     seconds.into_iter().map(|seconds| Duration::from_millis(u64::from(seconds).min(2_000))).collect()
 }

@@ -75,4 +75,39 @@ for (const encoding of ["hex", "base64"]) {
   deliver(`w3block, ${encoding}`, "w3block", null, secret, 1666202282, headers, body);
 }
 
+{
+  const secret = "foreign shopify client secret";
+  const body = JSON.stringify({ id: 820982911946154508n.toString(), total_price: "49.90", currency: "EUR", note: "Zoë / 東京" });
+  const headers = { "X-Shopify-Hmac-Sha256": hmac("sha256", secret, body, "base64"), "X-Shopify-Topic": "orders/paid" };
+  deliver("shopify", "shopify", null, secret, 1773504000, headers, body);
+}
+
+for (const family of ["webhook", "svix"]) {
+  const key = Buffer.from("foreign standard key");
+  const body = JSON.stringify({ type: "order.paid", timestamp: "2026-03-14T16:00:00Z", data: { id: "ord_1", note: "Zoë / 東京" } });
+  const [id, timestamp] = ["msg_foreign_1", 1773504000];
+  const signature = hmac("sha256", key, `${id}.${timestamp}.${body}`, "base64");
+  const headers = {
+    [`${family}-id`]: id,
+    [`${family}-timestamp`]: String(timestamp),
+    [`${family}-signature`]: `v1,${hmac("sha256", "another key", body, "base64")} v1a,c2lnbmVk v1,${signature}`,
+  };
+  deliver(`standard, ${family}-*`, "standard", null, `whsec_${key.toString("base64")}`, timestamp, headers, body);
+}
+
+{
+  const secret = "whsec_foreign_stripe";
+  const body = JSON.stringify({ id: "evt_1", type: "charge.succeeded", created: 1773504000, data: { object: { id: "ch_1", amount: 100 } } });
+  const timestamp = 1773504000;
+  const v1 = hmac("sha256", secret, `${timestamp}.${body}`);
+  const headers = { "stripe-signature": `t=${timestamp},v1=${v1},v0=00` };
+  deliver("stripe", "stripe", null, secret, timestamp, headers, body);
+}
+
+{
+  const secret = "sk_test_foreign_paystack";
+  const body = JSON.stringify({ event: "charge.success", data: { id: 302961, amount: 10000, currency: "NGN" } });
+  deliver("paystack", "paystack", null, secret, 1773504000, { "x-paystack-signature": hmac("sha512", secret, body) }, body);
+}
+
 process.stdout.write(JSON.stringify(deliveries, null, 2) + "\n");

@@ -2,7 +2,7 @@
 
 use hookgate_event::{EventType, Unit};
 
-use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
 use crate::{Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Scheme, Time};
 
 /// Acme.
@@ -14,9 +14,10 @@ pub static PROVIDER: Provider = Provider {
     setting: None,
     modes: &[("", &[PROOF])],
     fields: Fields {
-        name: "about.news",
+        name: Name::Member("about.news"),
         time: "about.sentAt",
         time_format: TimeFormat::Unix,
+        payload: Payload::Member,
         object: "content.sale",
         resource: &[("", &["sale_no"])],
         amount: &["price.cents"],
@@ -25,9 +26,9 @@ pub static PROVIDER: Provider = Provider {
         customer: &["buyer.person.ref"],
         status: &[],
     },
-    identity: Identity::SignedHeader("acme-message"),
+    identity: Identity::SignedHeader,
     events: &[("sale/settled", EventType::OrderPaid), ("sale/undone", EventType::PaymentRefunded)],
-    deliveries: Deliveries { deadline: Some(7), retries: Retries::After(&[20, 400]), not_a_webhook: &[] },
+    deliveries: Deliveries { deadline: Some(7), retries: Retries::After(&[20, 400]), not_a_webhook: &[], ping: None },
     registration: Registration { steps: &["Give Acme the address `{url}` and ask for {events}."], call: None },
 };
 

@@ -19,5 +19,6 @@
         },
         name: "about.news",
         object: "content.sale",
+        payload: "content",
         key: Key::Delivery,
     },

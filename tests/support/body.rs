@@ -24,18 +24,24 @@ impl Body {
     /// An event with every fact that the platform's data has a place for. `id` tells it from every other.
     pub fn new(provider: &'static Provider, id: &str) -> Self {
         let fields = &provider.fields;
-        let paid = provider.events.iter().find(|(_, event_type)| *event_type == EventType::OrderPaid);
-        let (name, _) = paid.unwrap_or(&provider.events[0]);
+        let name = event_name(provider);
         let mut body = Body { provider, name, json: json!({}) };
         let time = match fields.time_format {
             TimeFormat::Unix => UNIX_TIME.into(),
             TimeFormat::Rfc3339 => TIME.into(),
+            TimeFormat::Utc => TIME.trim_end_matches('Z').into(),
         };
-        let given = [(fields.name, Value::from(*name)), (fields.time, time)];
+        let given: Vec<_> = fields
+            .name
+            .member()
+            .map(|path| (path, Value::from(name)))
+            .into_iter()
+            .chain([(fields.time, time)])
+            .collect();
         let identity = match &provider.identity {
             Identity::Id(path) => std::slice::from_ref(path),
             Identity::Together(paths) => paths,
-            Identity::SignedHeader(_) | Identity::Content => &[],
+            Identity::SignedHeader | Identity::Content => &[],
         };
         let named = identity.iter().filter(|path| given.iter().all(|(other, _)| other != *path));
         let mut members: Vec<_> = named.map(|path| ((*path).to_owned(), id.into())).collect();
@@ -47,9 +53,9 @@ impl Body {
             (fields.status, "open".into()),
         ];
         for (paths, value) in facts {
-            members.extend(paths.first().map(|path| (format!("{}.{path}", fields.object), value)));
+            members.extend(paths.first().map(|path| (fields.in_object(path), value)));
         }
-        members.extend(given.map(|(path, value)| (path.to_owned(), value)));
+        members.extend(given.into_iter().map(|(path, value)| (path.to_owned(), value)));
         for (path, value) in members {
             // Two facts can stand at one place: what tells events apart comes first.
             if body.at(&path).is_none() {
@@ -77,8 +83,8 @@ impl Body {
 
     /// With a remark in the payload that no fact is read from: it tells contents apart.
     pub fn note(self, note: impl Into<Value>) -> Self {
-        let path = format!("{}.note", self.provider.fields.payload());
-        self.with(&path, note)
+        let payload = self.provider.fields.payload_member();
+        self.with(&payload.map_or_else(|| "note".to_owned(), |payload| format!("{payload}.note")), note)
     }
 
     /// Without this member of the envelope.
@@ -96,16 +102,36 @@ impl Body {
     pub fn resource(&self) -> &str {
         let fields = &self.provider.fields;
         let path = fields.resource_paths(self.provider.kind(self.name))[0];
-        self.at(&format!("{}.{path}", fields.object)).and_then(Value::as_str).unwrap()
+        self.at(&fields.in_object(path)).and_then(Value::as_str).unwrap()
+    }
+
+    pub fn json(&self) -> &Value {
+        &self.json
     }
 
     pub fn text(&self) -> String {
         self.json.to_string()
     }
 
+    /// The same with a member twice: no platform's event can be read from it.
+    pub fn unreadable(&self) -> Vec<u8> {
+        self.text().replacen('{', r#"{"twice":1,"twice":2,"#, 1).into_bytes()
+    }
+
     pub fn bytes(&self) -> Vec<u8> {
         self.text().into_bytes()
     }
+}
+
+/// The name of the platform's event of a paid order, else of its first one.
+pub fn event_name(provider: &Provider) -> &'static str {
+    let paid = provider.events.iter().find(|(_, event_type)| *event_type == EventType::OrderPaid);
+    paid.unwrap_or(&provider.events[0]).0
+}
+
+/// What of a body is the payload.
+pub fn payload<'b>(provider: &Provider, body: &'b Value) -> &'b Value {
+    provider.fields.payload_member().map_or(body, |member| &body[member])
 }
 
 /// The remark in a payload.

@@ -150,6 +150,8 @@ pub fn project() -> PathBuf {
 pub fn plain() -> &'static Provider {
     let is_plain = |provider: &&Provider| {
         matches!(provider.identity, Identity::Id(_))
+            && provider.fields.name.member().is_some()
+            && provider.fields.payload_member().is_some()
             && scheme(provider).signature_header().is_some()
             && provider.events.iter().any(|(_, event_type)| *event_type == EventType::OrderPaid)
     };
@@ -195,7 +197,8 @@ pub fn signed_at(
 ) -> String {
     let signed =
         scheme.sign(scheme.secret_of(secret).as_bytes(), body, id, seconds).expect("a body that can be signed");
-    let headers: Vec<_> = signed.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let mut headers: Vec<_> = signed.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    headers.extend(provider.fields.name.unsigned_header().map(|name| (name, body::event_name(provider))));
     event(provider.name, account, &headers, &signed.body)
 }
 

@@ -172,7 +172,8 @@ impl Case<'_> {
             let make = move |body: &[u8]| text(other, id.as_deref(), time.as_deref(), body);
             add(code, &other.describe_signed(), remedy, Box::new(make));
         }
-        let payload = self.provider().fields.payload();
+        // Where the payload is the whole body, that is signed alone already.
+        let Some(payload) = self.provider().fields.payload_member() else { return texts };
         add(
             "signed_data_alone",
             &format!("the member {payload} alone"),
@@ -260,6 +261,7 @@ pub(super) fn claims(scheme: &Scheme, there: &Inspection) -> Vec<Claim> {
             let alone = bare == signature.trim();
             let spelling = match there.well_formed {
                 false if alone && !scheme.has_fields() => "without its prefix",
+                true if alone && bare.bytes().any(|byte| byte.is_ascii_uppercase()) => "in upper-case hex",
                 true if alone => "in hex",
                 _ => "with something in front of it or around it that does not belong",
             };

@@ -3,8 +3,8 @@
 // would not let it.
 
 const OUTCOMES = {
-  queued: ['✓', 'Queued'], duplicate: ['↻', 'Duplicate'], quarantined: ['▲', 'Quarantined'], rejected: ['✕', 'Rejected'],
-  too_large: ['↑', 'Too large'], busy: ['…', 'Busy'], unavailable: ['!', 'Unavailable'],
+  queued: ['✓', 'Queued'], duplicate: ['↻', 'Duplicate'], quarantined: ['▲', 'Quarantined'], ping: ['·', 'Ping'],
+  rejected: ['✕', 'Rejected'],   too_large: ['↑', 'Too large'], busy: ['…', 'Busy'], unavailable: ['!', 'Unavailable'],
 };
 const LONGEST_COLOURED = 200_000;
 const state = {

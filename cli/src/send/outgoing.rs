@@ -10,7 +10,7 @@ use std::{
 
 use hookgate_verify::{
     Account, Delivery, Provider, Scheme, Secrets,
-    providers::{Fields, Identity},
+    providers::{Fields, Identity, Name},
     rfc3339_milliseconds,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -91,7 +91,10 @@ impl Template {
     fn derive(&self, event: &str) -> Self {
         let mut derived = self.clone();
         event.clone_into(&mut derived.event);
-        derived.set(self.fields().name, Json::text(event));
+        match self.fields().name {
+            Name::Member(path) => derived.set(path, Json::text(event)),
+            Name::UnsignedHeader(header) => derived.set_header(header, event),
+        }
         for (_, value) in &mut derived.headers {
             if *value == self.event {
                 event.clone_into(value);
@@ -129,10 +132,10 @@ impl Template {
     pub fn freshen_ids(&mut self) {
         let together = match self.provider.identity {
             Identity::Together(paths) => paths,
-            Identity::Id(_) | Identity::SignedHeader(_) | Identity::Content => &[],
+            Identity::Id(_) | Identity::SignedHeader | Identity::Content => &[],
         };
         let fields = self.fields();
-        let ids = together.iter().filter(|path| **path != fields.name && **path != fields.time);
+        let ids = together.iter().filter(|path| Some(**path) != fields.name.member() && **path != fields.time);
         let ids = ids.map(|path| (*path).to_owned()).chain(self.own_id().map(str::to_owned)).chain(self.resource());
         for path in ids.collect::<BTreeSet<_>>() {
             if let Some(fresh) = self.body.at(&path).map(fresh_like) {
@@ -158,9 +161,10 @@ impl Template {
 
     /// Sets the event's id, or, where the platform gives its events none, that of what the event is about.
     pub fn set_id(&mut self, id: &str) {
-        if let Identity::SignedHeader(name) = self.provider.identity {
-            self.headers.retain(|(known, _)| known != name);
-            self.headers.push((name.to_owned(), id.to_owned()));
+        if self.provider.identity == Identity::SignedHeader {
+            for name in self.provider.schemes().filter_map(Scheme::id_header) {
+                self.set_header(name, id);
+            }
         } else if let Some(path) = self.own_id().map(str::to_owned).or_else(|| self.resource()) {
             let id = self.body.at(&path).map_or_else(|| Json::text(id), |old| like(old, id));
             self.set(&path, id);
@@ -194,7 +198,7 @@ impl Template {
     fn own_id(&self) -> Option<&'static str> {
         match self.provider.identity {
             Identity::Id(path) => Some(path),
-            Identity::Together(_) | Identity::SignedHeader(_) | Identity::Content => None,
+            Identity::Together(_) | Identity::SignedHeader | Identity::Content => None,
         }
     }
 
@@ -214,7 +218,12 @@ impl Template {
     }
 
     fn in_object(&self, path: &str) -> String {
-        format!("{}.{path}", self.fields().object)
+        self.fields().in_object(path)
+    }
+
+    fn set_header(&mut self, name: &str, value: &str) {
+        self.headers.retain(|(known, _)| known != name);
+        self.headers.push((name.to_owned(), value.to_owned()));
     }
 
     /// A sample that has no place for the value stays as it is.
@@ -310,7 +319,10 @@ fn samples(provider: &'static Provider) -> Vec<Template> {
     own.filter_map(|(_, invocation)| {
         let request = Request::parse(invocation.as_bytes()).ok()?.pop()?;
         let body = Json::parse(&request.body)?;
-        let event = body.at(provider.fields.name)?.as_text()?;
+        let event = match provider.fields.name {
+            Name::Member(path) => body.at(path)?.as_text()?,
+            Name::UnsignedHeader(header) => request.headers.get(header)?.to_str().ok()?.to_owned(),
+        };
         let headers = request.headers.iter().filter(|(name, _)| belongs_to_the_event(provider, name.as_str()));
         let headers = headers
             .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
@@ -393,11 +405,13 @@ fn unix(number: &str) -> Option<(i64, i128)> {
     }
 }
 
-/// A time of RFC 3339, and its offset as it is written, also without the colon (`+0000`).
+/// A time of RFC 3339, and its offset as it is written, also without the colon (`+0000`) or none at all.
 fn rfc3339(text: &str) -> Option<(OffsetDateTime, &str)> {
     let (_, rest) = text.split_at_checked(19)?;
     let offset = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     let plain = match offset.as_bytes() {
+        // In UTC, or wherever the shop is: it moves as far.
+        [] => format!("{text}Z"),
         [_, _, _, _, _] => format!("{}{}:{}", &text[..text.len() - 5], offset.get(..3)?, offset.get(3..)?),
         _ => text.to_owned(),
     };

@@ -32,7 +32,8 @@ pub fn with_ids() -> &'static Provider {
     find(|provider| {
         let fields = &provider.fields;
         let says_all = ![fields.amount, fields.currency, fields.status].iter().any(|paths| paths.is_empty());
-        let has_ids = matches!(provider.identity, Identity::Id(_));
+        let has_ids = matches!(provider.identity, Identity::Id(_)) && fields.name.member().is_some();
+        let has_ids = has_ids && fields.payload_member().is_some();
         has_ids && says_all && provider.default_schemes().iter().all(is_plain)
     })
     .expect("a platform whose events have ids, amounts and plain signatures")
@@ -83,12 +84,13 @@ pub fn order(id: &str) -> String {
     let time = match fields.time_format {
         TimeFormat::Unix => Json::Token("1736611200".to_owned()),
         TimeFormat::Rfc3339 => Json::text("2025-01-11T16:00:00Z"),
+        TimeFormat::Utc => Json::text("2025-01-11T16:00:00"),
     };
     let object = |path: &str| in_object(provider, path);
     let mut body = Json::parse(b"{}").unwrap();
     for (path, value) in [
         (id_path.to_owned(), Json::text(id)),
-        (fields.name.to_owned(), Json::text(event(provider))),
+        (fields.name.member().unwrap().to_owned(), Json::text(event(provider))),
         (fields.time.to_owned(), time),
         (object(fields.resource_paths(provider.kind(event(provider)))[0]), Json::text("8f3e")),
         (object(fields.amount[0]), Json::Token("5500".to_owned())),
@@ -112,7 +114,7 @@ pub fn subject() -> String {
 
 /// Where a member of the payload's object stands.
 pub fn in_object(provider: &Provider, path: &str) -> String {
-    format!("{}.{path}", provider.fields.object)
+    provider.fields.in_object(path)
 }
 
 /// Signed as the platform does it.

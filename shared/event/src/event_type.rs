@@ -53,6 +53,10 @@ event_types! {
     OrderFailed = "commerce.order.failed",
     /// An order ran out of time.
     OrderExpired = "commerce.order.expired",
+    /// An order's price was given back, all or part of it.
+    OrderRefunded = "commerce.order.refunded",
+    /// An order was deleted. The payload may be its id alone.
+    OrderDeleted = "commerce.order.deleted",
     /// A buyer disputed an order.
     OrderDisputed = "commerce.order.disputed",
     /// A buyer disputed an order; the payload lists its products.
@@ -61,8 +65,12 @@ event_types! {
     PaymentSucceeded = "commerce.payment.succeeded",
     /// A payment failed.
     PaymentFailed = "commerce.payment.failed",
-    /// A payment was given back.
+    /// A payment was given back, all or part of it.
     PaymentRefunded = "commerce.payment.refunded",
+    /// A buyer disputed a payment with the bank.
+    PaymentDisputed = "commerce.payment.disputed",
+    /// A buyer went through a checkout. Whether it is paid yet, the payload says.
+    CheckoutCompleted = "commerce.checkout.completed",
     /// A subscription began.
     SubscriptionCreated = "commerce.subscription.created",
     /// A subscription began; the payload lists its products.
@@ -87,14 +95,22 @@ event_types! {
     SubscriptionUpcoming = "commerce.subscription.upcoming",
     /// A subscription will be renewed soon; the payload lists its products.
     SubscriptionUpcomingProduct = "commerce.subscription.upcoming.product",
-    /// A subscription was cancelled.
+    /// A subscription was cancelled. What is paid for may run on: see [`SubscriptionEnded`](Self::SubscriptionEnded).
     SubscriptionCancelled = "commerce.subscription.cancelled",
     /// A subscription was cancelled; the payload lists its products.
     SubscriptionCancelledProduct = "commerce.subscription.cancelled.product",
+    /// A subscription is over, and what it gave access to with it.
+    SubscriptionEnded = "commerce.subscription.ended",
+    /// A subscription rests: nothing is charged until it is resumed.
+    SubscriptionPaused = "commerce.subscription.paused",
+    /// A subscription that was paused goes on.
+    SubscriptionResumed = "commerce.subscription.resumed",
     /// An invoice was written.
     InvoiceCreated = "commerce.invoice.created",
     /// An invoice was paid in full.
     InvoicePaid = "commerce.invoice.paid",
+    /// An attempt to collect an invoice failed. A later one may succeed.
+    InvoicePaymentFailed = "commerce.invoice.payment_failed",
     /// A service was switched on.
     ServiceActivated = "commerce.service.activated",
     /// A service was suspended.
@@ -105,6 +121,10 @@ event_types! {
     DomainRenewed = "commerce.domain.renewed",
     /// A customer signed up.
     CustomerCreated = "commerce.customer.created",
+    /// A customer's record changed.
+    CustomerUpdated = "commerce.customer.updated",
+    /// A customer's record was deleted. The payload may be its id alone.
+    CustomerDeleted = "commerce.customer.deleted",
     /// The merchant's account changed.
     AccountUpdated = "commerce.account.updated",
     /// A card was issued.
@@ -115,6 +135,8 @@ event_types! {
     ProductCreated = "commerce.product.created",
     /// A product changed.
     ProductUpdated = "commerce.product.updated",
+    /// A product was deleted. The payload may be its id alone.
+    ProductDeleted = "commerce.product.deleted",
     /// A product's stock changed.
     ProductStockChanged = "commerce.product.stock_changed",
     /// A product whose goods the shop's own server makes (a dynamic product). The documentation says no more.

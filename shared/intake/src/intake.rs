@@ -115,9 +115,13 @@ impl Intake {
             Ok(delivery) => {
                 account = Some(delivery.account.to_string());
                 body_bytes = delivery.body.len();
-                match self.authenticate(&delivery, &mut trail).await {
-                    Ok(authenticated) => self.take(&authenticated, &context, started, &mut trail).await,
-                    Err(outcome) => outcome,
+                if self.config.verifier.is_ping(&delivery) {
+                    Outcome::Ping
+                } else {
+                    match self.authenticate(&delivery, &mut trail).await {
+                        Ok(authenticated) => self.take(&authenticated, &context, started, &mut trail).await,
+                        Err(outcome) => outcome,
+                    }
                 }
             }
         };
@@ -125,7 +129,7 @@ impl Intake {
         let reporting = &self.config.reporting;
         let metrics = Metrics::of(&outcome, &trail, started.elapsed(), reporting);
         let level = match outcome {
-            Outcome::Queued | Outcome::Duplicate => "INFO",
+            Outcome::Queued | Outcome::Duplicate | Outcome::Ping => "INFO",
             Outcome::Quarantined(_) | Outcome::Rejected(_) | Outcome::Busy { .. } => "WARN",
             Outcome::TooLarge | Outcome::Unavailable { .. } => "ERROR",
         };
@@ -339,7 +343,7 @@ fn quarantine(
     reason: &'static str,
     contents: Option<(String, String)>,
 ) -> Option<Parcel> {
-    let digest = authenticated.body_digest();
+    let digest = authenticated.digest();
     let received = hookgate_verify::rfc3339_milliseconds(authenticated.received());
     let message = Message::quarantine(authenticated, reason, received, contents)?;
     let id = quarantine_id(&digest);

@@ -123,6 +123,7 @@ impl Metrics {
                 Outcome::Queued => "Queued",
                 Outcome::Duplicate => "Duplicate",
                 Outcome::Quarantined(_) => "Quarantined",
+                Outcome::Ping => "Ping",
                 Outcome::Rejected(_) => "Rejected",
                 Outcome::TooLarge => "TooLarge",
                 Outcome::Busy { .. } => "Busy",

@@ -15,6 +15,8 @@ pub(crate) enum Outcome {
     Duplicate,
     /// Authentic, but not usable as an event: in quarantine, for this reason.
     Quarantined(&'static str),
+    /// The request by which the provider tries an address: nothing to prove, claim or queue.
+    Ping,
     /// Not authentic, or not a delivery at all.
     Rejected(Refusal),
     /// More than a message can carry. Nothing was claimed or sent.
@@ -58,6 +60,7 @@ impl Outcome {
             Self::Queued => "queued",
             Self::Duplicate => "duplicate",
             Self::Quarantined(_) => "quarantined",
+            Self::Ping => "ping",
             Self::Rejected(_) => "rejected",
             Self::TooLarge => "too_large",
             Self::Busy { .. } => "busy",
@@ -68,7 +71,7 @@ impl Outcome {
     /// The reason, for the operator's log.
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Self::Queued | Self::Duplicate | Self::TooLarge | Self::Busy { .. } => None,
+            Self::Queued | Self::Duplicate | Self::Ping | Self::TooLarge | Self::Busy { .. } => None,
             Self::Quarantined(reason) => Some(reason),
             Self::Rejected(Refusal::PayloadFormat) => Some("payload_format"),
             Self::Rejected(Refusal::Method) => Some("method"),
@@ -91,7 +94,7 @@ impl Outcome {
     /// The answer, as the provider expects it. A rejection says nothing about what was wrong.
     pub fn answer(&self, provider: &Provider, id: Option<&str>) -> ApiGatewayV2httpResponse {
         let status = match self {
-            Self::Queued | Self::Duplicate | Self::Quarantined(_) => 200,
+            Self::Queued | Self::Duplicate | Self::Quarantined(_) | Self::Ping => 200,
             Self::Rejected(Refusal::Method) => 405,
             Self::Rejected(_) => provider.rejected_status.into(),
             Self::TooLarge => 413,

@@ -11,7 +11,7 @@ use aws_sdk_sqs::{
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use flate2::{Compression, write::GzEncoder};
 use hookgate_event::Event;
-use hookgate_verify::{Authenticated, Provider};
+use hookgate_verify::{Authenticated, Provider, Scheme};
 use serde::{Deserialize, Serialize};
 
 use crate::lean::Ping;
@@ -84,7 +84,7 @@ impl Message {
             received,
             content_claimed,
             content_received,
-            headers: harmless_headers(&delivery.headers, authenticated.provider()),
+            headers: harmless_headers(&delivery.headers, authenticated.provider(), authenticated.scheme()),
             body: Some(BASE64.encode(&delivery.body)),
             body_gzip: None,
         };
@@ -124,10 +124,17 @@ fn gzip(bytes: &[u8]) -> String {
     BASE64.encode(encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes every byte"))
 }
 
-fn harmless_headers(headers: &http::HeaderMap, provider: &Provider) -> BTreeMap<String, String> {
+/// Without signatures, and without the ids of schemes that did not decide: nobody signed those, and a release would take one
+/// for the event's id.
+fn harmless_headers(headers: &http::HeaderMap, provider: &Provider, scheme: &str) -> BTreeMap<String, String> {
     let signs = |name: &str| provider.schemes().any(|scheme| scheme.signature_header() == Some(name));
-    let harmful =
-        |name: &str| signs(name) || ["signature", "authorization", "cookie"].iter().any(|word| name.contains(word));
+    let names = |name: &str, scheme: &Scheme| scheme.id_header() == Some(name);
+    let is_proved = |name: &str| provider.schemes().any(|other| other.name == scheme && names(name, other));
+    let harmful = |name: &str| {
+        signs(name)
+            || provider.schemes().any(|scheme| names(name, scheme)) && !is_proved(name)
+            || ["signature", "authorization", "cookie"].iter().any(|word| name.contains(word))
+    };
     let mut harmless = BTreeMap::<String, String>::new();
     for (name, value) in headers.iter().filter(|(name, _)| !harmful(name.as_str())) {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -208,8 +215,6 @@ pub(crate) fn error_name<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> 
 
 #[cfg(test)]
 mod tests {
-    use hookgate_verify::Scheme;
-
     use super::*;
 
     #[test]
@@ -246,7 +251,21 @@ mod tests {
             }
             let kept = [("user-agent", "a platform"), ("x-twice", "1,2")];
             let kept = kept.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-            assert_eq!(harmless_headers(&headers, provider), kept, "{provider:?}");
+            assert_eq!(harmless_headers(&headers, provider, ""), kept, "{provider:?}");
+        }
+    }
+
+    /// What nobody signed must not become an event's id when an operator releases the delivery.
+    #[test]
+    fn only_the_id_that_is_proved_is_kept() {
+        for provider in hookgate_verify::providers::ALL {
+            let ids: std::collections::BTreeSet<_> = provider.schemes().filter_map(Scheme::id_header).collect();
+            let headers: http::HeaderMap =
+                ids.iter().map(|id| (http::HeaderName::from_static(id), "id_1".parse().unwrap())).collect();
+            for scheme in provider.schemes() {
+                let kept: Vec<_> = harmless_headers(&headers, provider, scheme.name).into_keys().collect();
+                assert_eq!(kept, scheme.id_header().into_iter().collect::<Vec<_>>(), "{provider:?} {}", scheme.name);
+            }
         }
     }
 }

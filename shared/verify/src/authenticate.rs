@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use http::{HeaderValue, header::CONTENT_TYPE};
 use time::OffsetDateTime;
 
-use crate::{Account, Delivery, Provider, Reading, Scheme, Secrets, Unreadable, reading, scheme::Claimed};
+use crate::{
+    Account, Delivery, Provider, Reading, Scheme, Secrets, Unreadable, providers::Ping, reading, scheme::Claimed,
+};
 
 /// Decides whether a delivery comes from its provider: the provider, with its settings applied.
 #[derive(Debug, Clone, Copy)]
@@ -84,6 +87,23 @@ impl Verifier {
         self.schemes
     }
 
+    /// Whether this is the request by which the provider tries an address. It proves nothing: answer 200, and do nothing.
+    #[must_use]
+    pub fn is_ping(&self, delivery: &Delivery) -> bool {
+        let Some(Ping { field }) = self.provider.deliveries.ping else { return false };
+        let is_form = |value: &HeaderValue| {
+            let media_type = value.as_bytes().split(|&byte| byte == b';').next().unwrap_or_default();
+            media_type.trim_ascii().eq_ignore_ascii_case(b"application/x-www-form-urlencoded")
+        };
+        let mut types = delivery.headers.get_all(CONTENT_TYPE).iter();
+        let is_form = types.next().is_some_and(is_form) && types.next().is_none();
+        let digits = delivery.body.strip_prefix(field.as_bytes()).and_then(|rest| rest.strip_prefix(b"="));
+        let is_number = |digits: &[u8]| (1..=20).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+        let is_signed =
+            || self.provider.schemes().flat_map(Scheme::headers).any(|name| delivery.headers.contains_key(name));
+        is_form && digits.is_some_and(is_number) && !is_signed()
+    }
+
     /// Proves that the provider sent this delivery.
     ///
     /// The first scheme whose signature is there decides alone: a delivery whose newer signature is wrong is not given
@@ -126,7 +146,10 @@ impl Verifier {
         let body = self.schemes.iter().find_map(|scheme| scheme.signed_body(&delivery.body));
         let body = body.unwrap_or([&delivery.body[..], b""]);
         let id = match self.provider.identity {
-            Identity::SignedHeader(name) => delivery.headers.get(name).and_then(|value| value.to_str().ok()),
+            Identity::SignedHeader => self
+                .schemes
+                .iter()
+                .find_map(|scheme| delivery.headers.get(scheme.id_header()?).and_then(|value| value.to_str().ok())),
             Identity::Id(_) | Identity::Together(_) | Identity::Content => None,
         };
         Authenticated { provider: self.provider, delivery, scheme: "vouched for", secret: 0, id, body }
@@ -176,11 +199,26 @@ impl<'d> Authenticated<'d> {
         self.id
     }
 
-    /// Hex SHA-256 over the signed part of the body: the same however often, and with whatever unsigned trimmings
-    /// (another spelling of the signature, another place for it), the delivery comes.
+    /// The event's name where the platform puts it into a header that it does **not** sign. None where the name is in the body,
+    /// and where the header is missing, there twice, or not 1 to 256 visible ASCII characters; a comma is none of them, since
+    /// it joins two headers.
     #[must_use]
-    pub fn body_digest(&self) -> String {
-        reading::digest(self.body)
+    pub fn unsigned_name(&self) -> Option<&'d str> {
+        let mut values = self.delivery.headers.get_all(self.provider.fields.name.unsigned_header()?).iter();
+        let name = values.next().filter(|_| values.next().is_none())?.to_str().ok()?;
+        let is_legal = |byte: u8| byte.is_ascii_graphic() && byte != b',';
+        (reading::is_short(name) && name.bytes().all(is_legal)).then_some(name)
+    }
+
+    /// Hex SHA-256 that tells this delivery's content from any other: over the signed part of the body, so that it is the same
+    /// however often, and with whatever unsigned trimmings (another spelling of the signature, another place for it), the
+    /// delivery comes. A platform whose event names are not signed sends the same bytes under several names: there it is over
+    /// the JSON array of the name and the body's SHA-256, `["orders/paid","9f86…"]`.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let body = reading::digest(self.body);
+        let Some(name) = self.unsigned_name() else { return body };
+        reading::digest([serde_json::json!([name, body]).to_string().as_bytes()])
     }
 
     /// Reads the body into the normalised event.

@@ -34,8 +34,11 @@ pub(crate) enum Trouble {
 }
 
 /// The envelope, and the payload in it: the dotted `path` leads to the object that the event is about, and the payload is
-/// the envelope's member that holds it. Two members of one name are an error in the envelope, where readers would disagree on which counts.
+/// the envelope's member that holds it. An empty path leads to the envelope itself, and to no payload beside it. Two members of one name are an error in the envelope, where readers would disagree on which counts.
 pub(crate) fn envelope<'d>(text: &'d str, path: &str) -> Result<(Object<'d>, Option<Payload<'d>>), Trouble> {
+    if path.is_empty() {
+        return Ok((Object::strict(text)?, None));
+    }
     // A large payload is read once, not once per level.
     if let Some(Level { members, payload }) = Level::read(text, Some(path)) {
         return Ok((Object::unique(members)?, payload));
@@ -48,6 +51,11 @@ pub(crate) fn envelope<'d>(text: &'d str, path: &str) -> Result<(Object<'d>, Opt
         Some(Payload { text: envelope.get(name)?, object })
     });
     Ok((envelope, payload))
+}
+
+/// A text that was read already, as one value. None for what is no JSON at all.
+pub(crate) fn whole(text: &str) -> Option<&RawValue> {
+    <&RawValue>::deserialize(Valid(text.trim_matches(WHITE))).ok()
 }
 
 impl<'d> Object<'d> {

@@ -9,8 +9,8 @@ use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
     Authenticated,
-    json::{self, Object, Payload},
-    providers::{Fields, Identity, Provider, TimeFormat},
+    json::{self, Object},
+    providers::{self, Fields, Identity, Name, Provider, TimeFormat},
 };
 
 /// What an authenticated delivery says.
@@ -20,8 +20,9 @@ pub struct Reading<'d> {
     pub event: Event<'d>,
     /// When it happened by the provider's clock, if it says so, in the years 0 to 9999.
     pub time: Option<OffsetDateTime>,
-    /// The idempotency key: the provider's event id (1 to 256 bytes) or a hex SHA-256 (64 digits), made from signed content
-    /// only, the same for every redelivery of the event.
+    /// The idempotency key: the provider's event id (1 to 256 bytes) or a hex SHA-256 (64 digits), the same for every
+    /// redelivery of the event. Made from signed content only, but that a name in an unsigned header is part of it
+    /// ([`Authenticated::digest`]).
     pub key: String,
     /// Hex SHA-256 (64 digits) over event name and payload: differs where a provider uses one id for two contents.
     pub content: String,
@@ -40,7 +41,8 @@ pub enum Unreadable {
     NotAnObject,
     /// Two members of one name at the top level.
     DuplicateKey,
-    /// No event name, or one that is no text of 1 to 256 bytes.
+    /// No event name, or one that is no text of 1 to 256 bytes; in an unsigned header: none, several, or one that is not 1 to
+    /// 256 visible ASCII characters without a comma (which joins two headers).
     EventName,
     /// No payload object.
     Payload,
@@ -68,6 +70,11 @@ impl Unreadable {
 /// No platform's names or ids come near it; what is longer would not fit where we must store it.
 const MAX_NAME_BYTES: usize = 256;
 
+/// Whether this can be the name of an event.
+pub(crate) fn is_short(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+}
+
 pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>, Unreadable> {
     let provider = authenticated.provider();
     let fields = &provider.fields;
@@ -81,14 +88,31 @@ pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>,
         json::Trouble::NotAnObject => Unreadable::NotAnObject,
         json::Trouble::DuplicateKey => Unreadable::DuplicateKey,
     })?;
-    let Payload { text: payload, object } = payload.ok_or(Unreadable::Payload)?;
-    let name = envelope.at(fields.name).ok_or(Unreadable::EventName)?;
-    let key = key(provider, authenticated, &envelope, &object)?;
-    let name =
-        json::string(name).filter(|name| (1..=MAX_NAME_BYTES).contains(&name.len())).ok_or(Unreadable::EventName)?;
+    let object = match &payload {
+        Some(payload) => &payload.object,
+        None if fields.object.is_empty() => &envelope,
+        None => return Err(Unreadable::Payload),
+    };
+    let payload = match (fields.payload, &payload) {
+        (providers::Payload::Member, Some(payload)) => payload.text,
+        _ => json::whole(text).ok_or(Unreadable::NotJson)?,
+    };
+    let key = || key(provider, authenticated, &envelope, object);
+    let (key, name) = match fields.name {
+        Name::Member(path) => {
+            let name = envelope.at(path).ok_or(Unreadable::EventName)?;
+            let (key, name) = (key()?, json::string(name));
+            (key, name.filter(|name| is_short(name)).ok_or(Unreadable::EventName)?)
+        }
+        Name::UnsignedHeader(_) => {
+            let name = authenticated.unsigned_name().ok_or(Unreadable::EventName)?;
+            (key()?, Cow::Borrowed(name))
+        }
+    };
     let time = envelope.at(fields.time).and_then(|time| match fields.time_format {
         TimeFormat::Unix => unix_time(json::integer(time)?.parse().ok()?),
         TimeFormat::Rfc3339 => rfc3339_time(&json::string(time)?),
+        TimeFormat::Utc => rfc3339_time(&format!("{}Z", json::string(time)?)),
     });
     let content = {
         // The name's length first: no two pairs of name and payload run into the same bytes.
@@ -96,7 +120,7 @@ pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>,
         digest([&length, name.as_bytes(), payload.get().as_bytes()])
     };
     let account = authenticated.account().to_string();
-    let resource = resource(provider, &name, &object);
+    let resource = resource(provider, &name, object);
     let event = Event {
         specversion: SpecVersion::V1,
         id: key.clone(),
@@ -113,7 +137,7 @@ pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>,
         traceparent: None,
         data: Data {
             resource,
-            amount: amount(fields, &object),
+            amount: amount(fields, object),
             customer: fact(object.first(fields.customer, json::id)).map(|id| Customer { id }),
             status: fact(object.first(fields.status, json::string)),
             payload: Cow::Borrowed(payload),
@@ -129,12 +153,12 @@ fn key(
     envelope: &Object<'_>,
     object: &Object<'_>,
 ) -> Result<String, Unreadable> {
-    let content = || authenticated.body_digest();
+    let content = || authenticated.digest();
     let short = |id: Cow<'_, str>| (id.len() <= MAX_NAME_BYTES).then(|| id.into_owned()).ok_or(Unreadable::Id);
     let is_missing = |id: Option<&RawValue>| id.is_none_or(|id| id.get() == r#""""#);
     match provider.identity {
         Identity::Content => Ok(content()),
-        Identity::SignedHeader(_) => authenticated.delivery_id().map_or_else(|| Ok(content()), |id| short(id.into())),
+        Identity::SignedHeader => authenticated.delivery_id().map_or_else(|| Ok(content()), |id| short(id.into())),
         Identity::Id(path) => match envelope.at(path) {
             id if is_missing(id) => Ok(content()),
             id => short(id.and_then(json::string).ok_or(Unreadable::Id)?),
@@ -147,7 +171,7 @@ fn key(
                 let inner = path.strip_prefix(fields.object).and_then(|path| path.strip_prefix('.'));
                 let token = inner.map_or_else(|| envelope.at(path), |path| object.at(path));
                 // The name and the time are read for themselves.
-                if *path != fields.name && *path != fields.time && !is_missing(token) {
+                if Some(*path) != fields.name.member() && *path != fields.time && !is_missing(token) {
                     short(token.and_then(json::id).ok_or(Unreadable::Id)?)?;
                 }
                 tokens.push(token.filter(|token| !is_missing(Some(token)) || *path == fields.time));

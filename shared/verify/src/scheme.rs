@@ -105,6 +105,8 @@ pub struct FieldsForm {
 pub enum Encoding {
     /// Hex digits of either case.
     Hex,
+    /// Hex digits, letters in lower case.
+    LowerHex,
     /// Padded standard base64.
     Base64,
     /// Either of them, told apart by the length.
@@ -360,9 +362,14 @@ impl Scheme {
     fn decode(&self, signature: &str) -> Option<Tag> {
         let length = self.hash.length();
         let mut tag = [0; 64];
+        if self.encoding == Encoding::LowerHex && signature.bytes().any(|b| b.is_ascii_uppercase()) {
+            return None;
+        }
         if self.encoding != Encoding::Base64 && signature.len() == 2 * length {
             hex::decode_to_slice(signature, &mut tag[..length]).ok()?;
-        } else if self.encoding != Encoding::Hex && signature.len() == length.div_ceil(3) * 4 {
+        } else if !matches!(self.encoding, Encoding::Hex | Encoding::LowerHex)
+            && signature.len() == length.div_ceil(3) * 4
+        {
             BASE64.decode_slice(signature, &mut tag).ok().filter(|written| *written == length)?;
         } else {
             return None;

@@ -106,7 +106,7 @@ impl Quarantined {
     /// not the form of a quarantined delivery. `verifier` is its provider's.
     #[must_use]
     pub fn id(&self, verifier: &Verifier) -> Option<String> {
-        Some(quarantine_id(&verifier.vouched_for_by_operator(&delivery(self).ok()?).body_digest()))
+        Some(quarantine_id(&verifier.vouched_for_by_operator(&delivery(self).ok()?).digest()))
     }
 
     /// The delivery's body, byte for byte. None where the message holds none that can be read, or one that inflates past

@@ -2,7 +2,7 @@
 
 use hookgate_event::{EventType, Unit};
 
-use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
 use crate::Scheme;
 
 /// Elective Commerce. The signing secret is used whole, `whsec_` included.
@@ -14,9 +14,10 @@ pub static PROVIDER: Provider = Provider {
     setting: None,
     modes: &[("", &[Scheme::header("x-e-commerce-signature")])],
     fields: Fields {
-        name: "event",
+        name: Name::Member("event"),
         time: "created_at",
         time_format: TimeFormat::Unix,
+        payload: Payload::Member,
         object: "data",
         resource: &[("customer", &["customer_id", "id"]), ("", &["orderId", "id"])],
         amount: &["total"],
@@ -32,7 +33,7 @@ pub static PROVIDER: Provider = Provider {
         ("order.fulfilled", EventType::OrderFulfilled),
         ("customer.created", EventType::CustomerCreated),
     ],
-    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[] },
+    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[], ping: None },
     registration: Registration {
         steps: &[
             "In Elective Commerce open **Dashboard > Developers > Webhooks** and add the endpoint `{url}`.",

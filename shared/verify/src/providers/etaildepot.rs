@@ -2,7 +2,7 @@
 
 use hookgate_event::{EventType, Unit};
 
-use super::{Call, Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use super::{Call, Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
 use crate::Scheme;
 
 /// Etail Depot. A customer is documented as an object; a bare id costs nothing to understand.
@@ -14,9 +14,10 @@ pub static PROVIDER: Provider = Provider {
     setting: None,
     modes: &[("", &[Scheme::header("etail-signature")])],
     fields: Fields {
-        name: "type",
+        name: Name::Member("type"),
         time: "created",
         time_format: TimeFormat::Unix,
+        payload: Payload::Member,
         object: "data.object",
         resource: &[("", &["id"])],
         amount: &["amount"],
@@ -37,7 +38,7 @@ pub static PROVIDER: Provider = Provider {
         ("card.issued", EventType::CardIssued),
         ("transaction.created", EventType::TransactionCreated),
     ],
-    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[] },
+    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[], ping: None },
     registration: Registration {
         steps: &[
             "Create the endpoint by the platform's API, with the API key in `ETAILDEPOT_API_KEY`:\n\n\

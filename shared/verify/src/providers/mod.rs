@@ -2,9 +2,16 @@
 
 pub mod elective;
 pub mod etaildepot;
+pub mod lemonsqueezy;
 pub mod opterius;
+pub mod paddle;
+pub mod paystack;
+pub mod shopify;
 pub mod shoppex;
+pub mod standard;
+pub mod stripe;
 pub mod w3block;
+pub mod woocommerce;
 
 use std::fmt;
 
@@ -13,8 +20,20 @@ use hookgate_event::{EventType, Unit};
 use crate::Scheme;
 
 /// Every platform, in the order of their names.
-pub static ALL: &[&Provider] =
-    &[&elective::PROVIDER, &etaildepot::PROVIDER, &opterius::PROVIDER, &shoppex::PROVIDER, &w3block::PROVIDER];
+pub static ALL: &[&Provider] = &[
+    &elective::PROVIDER,
+    &etaildepot::PROVIDER,
+    &lemonsqueezy::PROVIDER,
+    &opterius::PROVIDER,
+    &paddle::PROVIDER,
+    &paystack::PROVIDER,
+    &shopify::PROVIDER,
+    &shoppex::PROVIDER,
+    &standard::PROVIDER,
+    &stripe::PROVIDER,
+    &w3block::PROVIDER,
+    &woocommerce::PROVIDER,
+];
 
 /// Alternatives in order: the first path that leads to a usable value counts. A path is dotted: `customer.id`.
 pub type Paths = &'static [&'static str];
@@ -48,12 +67,14 @@ pub struct Provider {
 /// Where things stand in the body, a JSON object: the envelope.
 pub struct Fields {
     /// The event's name.
-    pub name: &'static str,
+    pub name: Name,
     /// When the event happened.
     pub time: &'static str,
     /// How times are written.
     pub time_format: TimeFormat,
-    /// The object that the event is about. The payload is the envelope's member that is this object or holds it.
+    /// What of the body becomes the event's payload.
+    pub payload: Payload,
+    /// The object that the event is about. Empty where the body itself is that object; the payload is then the whole body.
     pub object: &'static str,
     /// Within the object, its id: for each kind of event (the word after `commerce.`, or the first word of a name that is
     /// not in the table), and under `""` for every other kind.
@@ -70,6 +91,25 @@ pub struct Fields {
     pub status: Paths,
 }
 
+/// Where the event's name stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Name {
+    /// At this path of the envelope, and so under the signature.
+    Member(&'static str),
+    /// In this header, which the platform does **not** sign. The platform may rightly send the same bytes under several names,
+    /// so the name is part of the idempotency key; whoever captured a delivery can send it under a name that it did not have.
+    UnsignedHeader(&'static str),
+}
+
+/// What of the body becomes the event's payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Payload {
+    /// The envelope's member that is the object or holds it.
+    Member,
+    /// The whole body.
+    Body,
+}
+
 /// How a platform writes times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeFormat {
@@ -78,6 +118,8 @@ pub enum TimeFormat {
     Unix,
     /// [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339), the offset also without its colon.
     Rfc3339,
+    /// The same without an offset, in UTC: `2017-03-22T16:28:02`.
+    Utc,
 }
 
 /// What tells one event from every other of its platform and account. Made of signed values only.
@@ -87,8 +129,8 @@ pub enum Identity {
     Id(&'static str),
     /// The values at these paths of the envelope, together. What is neither the event's name nor its time is an id.
     Together(Paths),
-    /// The id in this header, which every accepted scheme signs.
-    SignedHeader(&'static str),
+    /// The id in the header that the scheme signs: [`Scheme::id_header`]. Every accepted scheme has one.
+    SignedHeader,
     /// Nothing but the content.
     Content,
 }
@@ -101,6 +143,16 @@ pub struct Deliveries {
     pub retries: Retries,
     /// Headers of requests that are not webhooks and must never get a 2xx, in lower case.
     pub not_a_webhook: &'static [&'static str],
+    /// The request by which it tries an address when an endpoint is saved. None where it sends none.
+    pub ping: Option<Ping>,
+}
+
+/// A request without a signature by which a platform tries an address: a POST of `application/x-www-form-urlencoded` whose
+/// whole body is this field, `=`, and 1 to 20 digits. It is answered 200, and nothing comes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ping {
+    /// The name of the one field.
+    pub field: &'static str,
 }
 
 /// What a platform does after a failed attempt.
@@ -112,6 +164,8 @@ pub enum Retries {
     Times(usize),
     /// A further attempt after each of these delays, in seconds since the attempt before.
     After(&'static [u32]),
+    /// Further attempts until so many seconds after the first one, at undocumented or changing intervals.
+    For(u32),
 }
 
 /// How an endpoint is made known to a platform. In the texts `{url}` stands for its address, and `{events}` for the names
@@ -174,10 +228,39 @@ impl Fields {
         of(kind).or_else(|| of("")).map_or(&[], |(_, paths)| paths)
     }
 
-    /// The envelope's member that is the payload.
+    /// The envelope's member that is the payload. None where the whole body is.
     #[must_use]
-    pub fn payload(&self) -> &'static str {
-        self.object.split('.').next().unwrap_or_default()
+    pub fn payload_member(&self) -> Option<&'static str> {
+        match self.payload {
+            Payload::Member => self.object.split('.').next(),
+            Payload::Body => None,
+        }
+    }
+
+    /// The path in the envelope of what this path leads to in the object.
+    #[must_use]
+    pub fn in_object(&self, path: &str) -> String {
+        if self.object.is_empty() { path.to_owned() } else { format!("{}.{path}", self.object) }
+    }
+}
+
+impl Name {
+    /// The path of the signed member. None where the name is not signed.
+    #[must_use]
+    pub fn member(self) -> Option<&'static str> {
+        match self {
+            Name::Member(path) => Some(path),
+            Name::UnsignedHeader(_) => None,
+        }
+    }
+
+    /// The header that is not signed. None where the name is in the body.
+    #[must_use]
+    pub fn unsigned_header(self) -> Option<&'static str> {
+        match self {
+            Name::Member(_) => None,
+            Name::UnsignedHeader(header) => Some(header),
+        }
     }
 }
 
@@ -290,20 +373,30 @@ mod tests {
         // Where things stand.
         let fields = &provider.fields;
         let is_path = |path: &str| path.split('.').all(|word| !word.is_empty() && !word.contains(char::is_whitespace));
-        let (identity, header): (&[&str], _) = match &provider.identity {
-            Identity::Id(path) => (std::slice::from_ref(path), None),
-            Identity::Together(paths) => (paths, None),
-            Identity::SignedHeader(header) => (&[], Some(*header)),
-            Identity::Content => (&[], None),
+        let identity: &[&str] = match &provider.identity {
+            Identity::Id(path) => std::slice::from_ref(path),
+            Identity::Together(paths) => paths,
+            Identity::SignedHeader | Identity::Content => &[],
         };
-        for path in [fields.name, fields.time, fields.object].iter().chain(identity) {
+        let object = (!fields.object.is_empty()).then_some(fields.object);
+        for path in fields.name.member().iter().chain([&fields.time]).chain(&object).chain(identity) {
             check(is_path(path), format!("no path: {path:?}"));
+        }
+        check(object.is_some() || fields.payload == Payload::Body, "no member is the payload".into());
+        if let Name::UnsignedHeader(header) = fields.name {
+            check(is_header(header), format!("no header in lower case: {header:?}"));
+            check(
+                provider.schemes().flat_map(Scheme::headers).all(|other| other != header),
+                format!("the header {header:?} is the signature's, and no name"),
+            );
+            // The name belongs into the key, which an id of the platform's own would leave it out of.
+            check(provider.identity == Identity::Content, "an unsigned name beside an identity".into());
         }
         let of_kinds = fields.resource.iter().flat_map(|(_, paths)| *paths);
         let facts = [fields.amount, fields.currency, fields.customer, fields.status].into_iter().flatten();
         for path in of_kinds.chain(facts) {
             check(is_path(path), format!("no path: {path:?}"));
-            let outside = path.strip_prefix(fields.object).is_some_and(|rest| rest.starts_with('.'));
+            let outside = object.and_then(|object| path.strip_prefix(object)).is_some_and(|rest| rest.starts_with('.'));
             check(!outside, format!("the path {path:?} begins outside the object"));
         }
         let kinds: BTreeSet<_> = provider.events.iter().map(|(name, _)| provider.kind(name)).collect();
@@ -317,10 +410,9 @@ mod tests {
         for (index, path) in identity.iter().enumerate() {
             check(!identity[..index].contains(path), format!("{path:?} twice in the identity"));
         }
-        if let Some(header) = header {
+        if provider.identity == Identity::SignedHeader {
             for scheme in provider.schemes() {
-                let is_signed = scheme.id_header() == Some(header);
-                check(is_signed, format!("the scheme {:?} does not sign the identity {header:?}", scheme.name));
+                check(scheme.id_header().is_some(), format!("the scheme {:?} signs no identity", scheme.name));
             }
         }
 
@@ -333,6 +425,10 @@ mod tests {
         }
         for header in provider.deliveries.not_a_webhook {
             check(is_header(header), format!("no header in lower case: {header:?}"));
+        }
+        if let Some(Ping { field }) = provider.deliveries.ping {
+            let is_plain = !field.is_empty() && field.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            check(is_plain, format!("no field of a form: {field:?}"));
         }
         let (steps, call) = (provider.registration.steps, &provider.registration.call);
         check(!steps.is_empty(), "no steps of registration".into());
@@ -419,13 +515,14 @@ mod tests {
         fields: FIELDS,
         identity: Identity::Id("id"),
         events: &[("sale", EventType::OrderPaid), ("bill", EventType::InvoicePaid)],
-        deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[] },
+        deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[], ping: None },
         registration: Registration { steps: &["Enter `{url}`."], call: None },
     };
     const FIELDS: Fields = Fields {
-        name: "what",
+        name: Name::Member("what"),
         time: "when",
         time_format: TimeFormat::Unix,
+        payload: Payload::Member,
         object: "sale.it",
         resource: &[("invoice", &["bill"]), ("", &["no"])],
         amount: &["sum"],
@@ -490,6 +587,10 @@ mod tests {
         assert_eq!(faults(&with_scheme(MEMBER)), [""; 0]);
         assert_eq!(faults(&with_scheme(Scheme { time: TIME, signed: TIMED, ..HEADER })), [""; 0]);
         assert_eq!(faults(&with_form(PLAIN)), [""; 0]);
+        let whole = Fields { name: Name::UnsignedHeader("x-topic"), payload: Payload::Body, object: "", ..FIELDS };
+        assert_eq!(faults(&Provider { fields: whole, ..BY_CONTENT }), [""; 0]);
+        let ping = Some(Ping { field: "hook_id" });
+        assert_eq!(faults(&Provider { deliveries: Deliveries { ping, ..SOUND.deliveries }, ..SOUND }), [""; 0]);
         assert_eq!(faults(&with_form(FieldsForm { marker: "v=1", ..PLAIN })), [""; 0]);
     }
 
@@ -538,6 +639,10 @@ mod tests {
             (
                 Provider { deliveries: Deliveries { not_a_webhook: &["X-Probe"], ..SOUND.deliveries }, ..SOUND },
                 "no header in lower case: \"X-Probe\"",
+            ),
+            (
+                Provider { deliveries: Deliveries { ping: Some(Ping { field: "a=b" }), ..SOUND.deliveries }, ..SOUND },
+                "no field of a form: \"a=b\"",
             ),
             (
                 Provider { registration: Registration { steps: &[], call: Some(CALL) }, ..SOUND },
@@ -644,7 +749,17 @@ mod tests {
     fn a_path_that_cannot_be_is_named_with_its_platform() {
         let fields = |fields: Fields| Provider { fields, ..SOUND };
         assert_faults(&[
-            (fields(Fields { name: "", ..FIELDS }), "no path: \"\""),
+            (fields(Fields { name: Name::Member(""), ..FIELDS }), "no path: \"\""),
+            (fields(Fields { object: "", ..FIELDS }), "no member is the payload"),
+            (
+                Provider { fields: Fields { name: Name::UnsignedHeader("X-Topic"), ..FIELDS }, ..BY_CONTENT },
+                "no header in lower case: \"X-Topic\"",
+            ),
+            (
+                Provider { fields: Fields { name: Name::UnsignedHeader("x-sound"), ..FIELDS }, ..BY_CONTENT },
+                "the header \"x-sound\" is the signature's, and no name",
+            ),
+            (fields(Fields { name: Name::UnsignedHeader("x-topic"), ..FIELDS }), "an unsigned name beside an identity"),
             (fields(Fields { time: "a..b", ..FIELDS }), "no path: \"a..b\""),
             (fields(Fields { object: "sale.", ..FIELDS }), "no path: \"sale.\""),
             (fields(Fields { amount: &["sum", "the sum"], ..FIELDS }), "no path: \"the sum\""),
@@ -663,12 +778,11 @@ mod tests {
             (Provider { identity: Identity::Id("the id"), ..SOUND }, "no path: \"the id\""),
             (Provider { identity: Identity::Together(&[]), ..SOUND }, "an identity of nothing"),
             (Provider { identity: Identity::Together(&["a", "b", "a"]), ..SOUND }, "\"a\" twice in the identity"),
-            (
-                Provider { identity: Identity::SignedHeader("x-id"), ..SOUND },
-                "the scheme \"v1\" does not sign the identity \"x-id\"",
-            ),
+            (Provider { identity: Identity::SignedHeader, ..SOUND }, "the scheme \"v1\" signs no identity"),
         ]);
     }
+
+    const BY_CONTENT: Provider = Provider { identity: Identity::Content, ..SOUND };
 
     const CALL: Call = Call { url: "https://api.example.com/", key: "SOUND_API_KEY" };
 
@@ -679,11 +793,16 @@ mod tests {
             Scheme { name: "v2", signed: &[Piece::Header("x-id"), Piece::Body], ..Scheme::header("x-newer") };
         const BOTH: Provider = Provider {
             modes: &[("", &[SIGNED, Scheme::header("x-sound")])],
-            identity: Identity::SignedHeader("x-id"),
+            identity: Identity::SignedHeader,
             ..SOUND
         };
-        assert_eq!(faults(&BOTH), ["sound.rs: the scheme \"v1\" does not sign the identity \"x-id\""]);
+        assert_eq!(faults(&BOTH), ["sound.rs: the scheme \"v1\" signs no identity"]);
         let signed = Provider { modes: &[("", &[SIGNED])], ..BOTH };
         assert_eq!(faults(&signed), [""; 0]);
+        // Two families of headers, each with its id.
+        const OTHER: Scheme =
+            Scheme { name: "other", signed: &[Piece::Header("x-other-id"), Piece::Body], ..Scheme::header("x-other") };
+        let families = Provider { modes: &[("", &[SIGNED, OTHER])], ..BOTH };
+        assert_eq!(faults(&families), [""; 0]);
     }
 }

@@ -2,7 +2,7 @@
 
 use hookgate_event::{EventType, Unit};
 
-use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
 use crate::{Form, Piece, Place, Scheme};
 
 /// Opterius Commerce. Signs the body and puts the signature into that same body, so it can only have signed the body
@@ -19,9 +19,10 @@ pub static PROVIDER: Provider = Provider {
         ("empty", &[Scheme { name: "empty", signed: &[Piece::BodyWithEmptySignature], ..IN_THE_BODY }]),
     ],
     fields: Fields {
-        name: "event",
+        name: Name::Member("event"),
         time: "timestamp",
         time_format: TimeFormat::Rfc3339,
+        payload: Payload::Member,
         object: "data",
         resource: &[("", &["id"])],
         amount: &["total"],
@@ -40,7 +41,12 @@ pub static PROVIDER: Provider = Provider {
         ("domain.renewed", EventType::DomainRenewed),
         ("order.completed", EventType::OrderCompleted),
     ],
-    deliveries: Deliveries { deadline: Some(10), retries: Retries::After(&[60, 300, 1800]), not_a_webhook: &[] },
+    deliveries: Deliveries {
+        deadline: Some(10),
+        retries: Retries::After(&[60, 300, 1800]),
+        not_a_webhook: &[],
+        ping: None,
+    },
     registration: Registration {
         steps: &[
             "Choose a signing secret: `openssl rand -hex 32` prints one. Store it as step 5 says before you go on.",

@@ -2,7 +2,7 @@
 
 use hookgate_event::{EventType, Unit};
 
-use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
 use crate::{FieldsForm, Form, Hash, Piece, Scheme, Time};
 
 /// Shoppex. The V2 scheme is documented at <https://docs.shoppex.io/api-reference/webhooks/signature-migration>.
@@ -17,9 +17,10 @@ pub static PROVIDER: Provider = Provider {
     setting: Some("SHOPPEX_REQUIRE_V2"),
     modes: &[("false", &[V2, V1]), ("true", &[V2])],
     fields: Fields {
-        name: "event",
+        name: Name::Member("event"),
         time: "created_at",
         time_format: TimeFormat::Unix,
+        payload: Payload::Member,
         object: "data",
         resource: &[("", &["uniqid", "id"])],
         amount: &["total"],
@@ -70,6 +71,7 @@ pub static PROVIDER: Provider = Provider {
         retries: Retries::After(&[300, 1800, 7200, 86400]),
         // Requests for a dynamic product. Shoppex hands their answer to the buyer as the goods.
         not_a_webhook: &["x-shoppex-delivery-id", "x-shoppex-idempotency-key"],
+        ping: None,
     },
     registration: Registration {
         steps: &[

@@ -2,7 +2,7 @@
 
 use hookgate_event::{EventType, Unit};
 
-use super::{Deliveries, Fields, Identity, Provider, Registration, Retries, TimeFormat};
+use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
 use crate::{Encoding, Scheme};
 
 /// W3block. How a signature is encoded is not documented, so both ways are understood. `currencyId` is a UUID of the
@@ -15,9 +15,10 @@ pub static PROVIDER: Provider = Provider {
     setting: None,
     modes: &[("", &[Scheme { encoding: Encoding::HexOrBase64, ..Scheme::header("x-w3block-commerce-signature") }])],
     fields: Fields {
-        name: "event",
+        name: Name::Member("event"),
         time: "timestamp",
         time_format: TimeFormat::Unix,
+        payload: Payload::Member,
         object: "data",
         resource: &[("", &["id"])],
         amount: &["currencyAmount"],
@@ -34,7 +35,7 @@ pub static PROVIDER: Provider = Provider {
         ("order.expired", EventType::OrderExpired),
         ("order.cancelled", EventType::OrderCancelled),
     ],
-    deliveries: Deliveries { deadline: None, retries: Retries::Times(5), not_a_webhook: &[] },
+    deliveries: Deliveries { deadline: None, retries: Retries::Times(5), not_a_webhook: &[], ping: None },
     registration: Registration {
         steps: &[
             "Create the configuration by the platform's API, as one of the roles administrator, admin, superAdmin or \

@@ -118,6 +118,7 @@ impl Scheme {
         let (digits, characters) = (2 * length, length.div_ceil(3) * 4);
         let signature = match self.encoding {
             Encoding::Hex => format!("<{digits} hex digits>"),
+            Encoding::LowerHex => format!("<{digits} hex digits in lower case>"),
             Encoding::Base64 => format!("<{characters} characters of base64>"),
             Encoding::HexOrBase64 => format!("<{digits} hex digits, or {characters} characters of base64>"),
         };

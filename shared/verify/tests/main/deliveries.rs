@@ -27,6 +27,8 @@ const ALL: fn(Case) -> bool = |_| true;
 const IN_HEADER: fn(Case) -> bool = |case| case.scheme.signature_header().is_some();
 const IN_BODY: fn(Case) -> bool = |case| case.scheme.signature_member().is_some();
 const IN_HEX: fn(Case) -> bool = |case| !case.base64;
+const IN_ANY_HEX: fn(Case) -> bool = |case| !case.base64 && case.scheme.encoding != Encoding::LowerHex;
+const IN_LOWER_HEX: fn(Case) -> bool = |case| case.scheme.encoding == Encoding::LowerHex;
 const IN_BASE64: fn(Case) -> bool = |case| case.base64;
 const TEXT_KEY: fn(Case) -> bool = |case| case.scheme.key == KeyForm::Text;
 const KEY_IN_BASE64: fn(Case) -> bool = |case| case.scheme.key != KeyForm::Text;
@@ -40,11 +42,29 @@ const NAMED: fn(Case) -> bool = |case| case.scheme.id_header().is_some();
 const NEWER: fn(Case) -> bool = |case| IN_HEADER(case) && case.older().next().is_some();
 const NEWER_TIMED: fn(Case) -> bool = |case| NEWER(case) && TIMED(case);
 const OLDER: fn(Case) -> bool = |case| IN_HEADER(case) && case.newer().next().is_some();
+/// As [`OLDER`], and not by the same scheme in other headers.
+const OLDER_OF_ANOTHER_KIND: fn(Case) -> bool = |case| {
+    OLDER(case)
+        && case
+            .newer()
+            .next()
+            .is_some_and(|newer| (newer.scheme.form, newer.scheme.key) != (case.scheme.form, case.scheme.key))
+};
 /// A key of its own in the envelope, that only text can be.
 const OWN_ID: fn(Case) -> bool = Case::is_own_id;
 /// An id among the things that together are the identity, that text or a whole number can be.
 const ID_AMONG_OTHERS: fn(Case) -> bool = |case| case.is_together().is_some() && !case.id_paths().is_empty();
 const DEEP: fn(Case) -> bool = |case| case.provider.fields.object.contains('.');
+/// The event's name is in the body.
+const SIGNED_NAME: fn(Case) -> bool = |case| case.provider.fields.name.member().is_some();
+/// The event's name is in a header that nobody signs.
+const UNSIGNED_NAME: fn(Case) -> bool = |case| case.provider.fields.name.unsigned_header().is_some();
+/// A member of the body is the payload.
+const PAYLOAD: fn(Case) -> bool = |case| case.provider.fields.payload_member().is_some();
+/// The event is about an object in the body.
+const OBJECT: fn(Case) -> bool = |case| !case.provider.fields.object.is_empty();
+/// The event is about the body itself.
+const BODY: fn(Case) -> bool = |case| case.provider.fields.object.is_empty();
 const OTHER_REQUESTS: fn(Case) -> bool = |case| !case.provider.deliveries.not_a_webhook.is_empty();
 
 const ROWS: &[Row] = &[
@@ -79,7 +99,7 @@ const ROWS: &[Row] = &[
     ("base64 with a plus sign or a slash", IN_BASE64, Read(0), with_plus_or_slash),
     (
         "base64 where hex is expected",
-        |case| case.scheme.encoding == Encoding::Hex,
+        |case| matches!(case.scheme.encoding, Encoding::Hex | Encoding::LowerHex),
         MALFORMED,
         |case| sound(case).edit_signature(|text| BASE64.encode(hex::decode(text).unwrap())),
     ),
@@ -96,7 +116,8 @@ const ROWS: &[Row] = &[
     ("text behind", ALL, MALFORMED, |case| sound(case).edit(|text| format!("{text}x"))),
     ("quotes around", IN_HEADER, MALFORMED, |case| sound(case).edit(|text| format!("\"{text}\""))),
     ("bytes that are not ASCII", ALL, MALFORMED, |case| sound(case).edit(|text| format!("{text}é"))),
-    ("upper-case hex", IN_HEX, Read(0), |case| sound(case).upper_case()),
+    ("upper-case hex", IN_ANY_HEX, Read(0), |case| sound(case).upper_case()),
+    ("upper-case hex where lower case is expected", IN_LOWER_HEX, MALFORMED, |case| sound(case).upper_case()),
     ("nothing around the signature", surrounded, MALFORMED, |case| {
         let post = sound(case);
         let signature = post.signature();
@@ -237,17 +258,20 @@ const ROWS: &[Row] = &[
         Post::signed(case, noted(case, &format!("{}{}", "[".repeat(100_000), "]".repeat(100_000))))
     }),
     ("signed: a member twice", ALL, Unread(Unreadable::DuplicateKey), |case| {
-        Post::signed(case, case.body().and(case.provider.fields.payload(), "{}").text())
+        Post::signed(case, case.body().and(top(case), "{}").text())
     }),
     ("signed: a member twice, once escaped", ALL, Unread(Unreadable::DuplicateKey), |case| {
-        let (start, last) = case.provider.fields.payload().split_at(case.provider.fields.payload().len() - 1);
+        let (start, last) = top(case).split_at(top(case).len() - 1);
         let escaped = format!("{start}\\u{:04x}", last.as_bytes()[0]);
         Post::signed(case, case.body().and(&escaped, "{}").text())
     }),
     ("signed: an unknown member twice", ALL, Unread(Unreadable::DuplicateKey), |case| {
         Post::signed(case, case.body().and("x", "1").and("x", "1").text())
     }),
-    ("signed: a member twice below the top", ALL, Read(0), |case| {
+    ("signed: a member twice in the body that the event is about", BODY, Unread(Unreadable::DuplicateKey), |case| {
+        Post::signed(case, case.about(r#"{"a":1,"b":1,"b":2}"#).text())
+    }),
+    ("signed: a member twice below the top", OBJECT, Read(0), |case| {
         Post::signed(case, case.about(r#"{"a":1,"b":1,"b":2}"#).text())
     }),
     ("signed: an array in the envelope's order", IN_HEADER, Unread(Unreadable::NotAnObject), |case| {
@@ -261,35 +285,64 @@ const ROWS: &[Row] = &[
     ("signed: a string", IN_HEADER, Unread(Unreadable::NotAnObject), |case| Post::signed(case, r#""{}""#)),
     ("signed: null", IN_HEADER, Unread(Unreadable::NotAnObject), |case| Post::signed(case, " null\n")),
     ("a number", IN_BODY, MISSING, |case| Post::unsigned(case, "7")),
-    ("signed: no event name", ALL, Unread(Unreadable::EventName), |case| {
-        Post::signed(case, case.body().without(case.provider.fields.name).text())
+    ("signed: no event name", SIGNED_NAME, Unread(Unreadable::EventName), |case| {
+        Post::signed(case, case.body().without(case.provider.fields.name.member().unwrap()).text())
     }),
-    ("signed: event name null", ALL, Unread(Unreadable::EventName), |case| called(case, "null")),
-    ("signed: event name a number", ALL, Unread(Unreadable::EventName), |case| called(case, "7")),
-    ("signed: event name a boolean", ALL, Unread(Unreadable::EventName), |case| called(case, "true")),
-    ("signed: event name an object", ALL, Unread(Unreadable::EventName), |case| called(case, "{}")),
-    ("signed: event name an array of one", ALL, Unread(Unreadable::EventName), |case| {
+    ("no topic", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| sound(case).without_header(topic(case))),
+    ("a topic twice", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| {
+        sound(case).header(topic(case), case.event_name())
+    }),
+    ("a topic twice, once empty", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| {
+        sound(case).header(topic(case), "")
+    }),
+    ("two topics joined with a comma", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| {
+        sound(case).called(&format!("{0},{0}", case.event_name()))
+    }),
+    ("an empty topic", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| sound(case).called("")),
+    ("a topic with a space", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| sound(case).called("sale done")),
+    ("a topic with a space behind", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| sound(case).called("sale ")),
+    ("a topic with a tab", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| sound(case).called("sale\tdone")),
+    ("a topic that is not ASCII", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| sound(case).called("förlorad")),
+    ("a topic of 257 bytes", UNSIGNED_NAME, Unread(Unreadable::EventName), |case| sound(case).called(&"x".repeat(257))),
+    ("a topic of 256 bytes", UNSIGNED_NAME, Read(0), |case| sound(case).called(&"x".repeat(256))),
+    ("another topic", UNSIGNED_NAME, Read(0), |case| sound(case).called("!\"\\~")),
+    ("a topic in the body", UNSIGNED_NAME, Read(0), |case| Post::signed(case, case.body().and("what", "7").text())),
+    ("signed: event name null", SIGNED_NAME, Unread(Unreadable::EventName), |case| called(case, "null")),
+    ("signed: event name a number", SIGNED_NAME, Unread(Unreadable::EventName), |case| called(case, "7")),
+    ("signed: event name a boolean", SIGNED_NAME, Unread(Unreadable::EventName), |case| called(case, "true")),
+    ("signed: event name an object", SIGNED_NAME, Unread(Unreadable::EventName), |case| called(case, "{}")),
+    ("signed: event name an array of one", SIGNED_NAME, Unread(Unreadable::EventName), |case| {
         called(case, &format!("[{}]", quoted(case.event_name())))
     }),
-    ("signed: event name empty", ALL, Unread(Unreadable::EventName), |case| called(case, r#""""#)),
-    ("signed: event name half a letter", ALL, Unread(Unreadable::EventName), |case| called(case, r#""\ud800""#)),
-    ("signed: event name of 257 bytes", ALL, Unread(Unreadable::EventName), |case| called(case, &long(257))),
-    ("signed: event name of 256 bytes", ALL, Read(0), |case| called(case, &long(256))),
-    ("signed: no payload", ALL, Unread(Unreadable::Payload), |case| {
-        Post::signed(case, case.body().without(case.provider.fields.payload()).text())
+    ("signed: event name empty", SIGNED_NAME, Unread(Unreadable::EventName), |case| called(case, r#""""#)),
+    ("signed: event name half a letter", SIGNED_NAME, Unread(Unreadable::EventName), |case| {
+        called(case, r#""\ud800""#)
     }),
-    ("signed: payload null", ALL, Unread(Unreadable::Payload), |case| paid(case, "null")),
-    ("signed: payload an array", ALL, Unread(Unreadable::Payload), |case| paid(case, r#"[{"id":1}]"#)),
-    ("signed: payload a string", ALL, Unread(Unreadable::Payload), |case| paid(case, r#""{\"id\":1}""#)),
-    ("signed: payload a number", ALL, Unread(Unreadable::Payload), |case| paid(case, "7")),
-    ("signed: payload without its object", DEEP, Unread(Unreadable::Payload), |case| paid(case, r#"{"a":"x"}"#)),
-    ("signed: object an array", ALL, Unread(Unreadable::Payload), |case| {
+    ("signed: event name of 257 bytes", SIGNED_NAME, Unread(Unreadable::EventName), |case| called(case, &long(257))),
+    ("signed: event name of 256 bytes", SIGNED_NAME, Read(0), |case| called(case, &long(256))),
+    ("signed: no object", OBJECT, Unread(Unreadable::Payload), |case| {
+        Post::signed(case, case.body().without(case.provider.fields.object).text())
+    }),
+    ("signed: no payload", PAYLOAD, Unread(Unreadable::Payload), |case| {
+        Post::signed(case, case.body().without(case.provider.fields.payload_member().unwrap()).text())
+    }),
+    ("signed: payload null", PAYLOAD, Unread(Unreadable::Payload), |case| paid(case, "null")),
+    ("signed: payload an array", PAYLOAD, Unread(Unreadable::Payload), |case| paid(case, r#"[{"id":1}]"#)),
+    ("signed: payload a string", PAYLOAD, Unread(Unreadable::Payload), |case| paid(case, r#""{\"id\":1}""#)),
+    ("signed: payload a number", PAYLOAD, Unread(Unreadable::Payload), |case| paid(case, "7")),
+    (
+        "signed: payload without its object",
+        |case| DEEP(case) && PAYLOAD(case),
+        Unread(Unreadable::Payload),
+        |case| paid(case, r#"{"a":"x"}"#),
+    ),
+    ("signed: object an array", OBJECT, Unread(Unreadable::Payload), |case| {
         Post::signed(case, case.about(r#"[{"id":1}]"#).text())
     }),
-    ("signed: object a string", ALL, Unread(Unreadable::Payload), |case| {
+    ("signed: object a string", OBJECT, Unread(Unreadable::Payload), |case| {
         Post::signed(case, case.about("\"x\"").text())
     }),
-    ("signed: object null", ALL, Unread(Unreadable::Payload), |case| Post::signed(case, case.about("null").text())),
+    ("signed: object null", OBJECT, Unread(Unreadable::Payload), |case| Post::signed(case, case.about("null").text())),
     ("signed: object empty", ALL, Read(0), |case| Post::signed(case, case.about("{}").text())),
     ("signed: id a number", OWN_ID, Unread(Unreadable::Id), |case| with_id(case, "7")),
     ("signed: id a boolean", OWN_ID, Unread(Unreadable::Id), |case| with_id(case, "false")),
@@ -358,11 +411,11 @@ const ROWS: &[Row] = &[
         with_older(sound(case)).replaced(older_header(case), "0".repeat(128))
     }),
     ("newer right, older twice", NEWER, Read(0), |case| with_older(sound(case)).header(older_header(case), "0")),
-    ("the newer scheme's signature in the older's place", OLDER, MALFORMED, |case| {
+    ("the newer scheme's signature in the older's place", OLDER_OF_ANOTHER_KIND, MALFORMED, |case| {
         let newer = sound(case.newer().next().unwrap()).written();
         sound(case).edit(|_| newer)
     }),
-    ("the newer scheme's MAC in the older's place", OLDER, MISMATCH, |case| {
+    ("the newer scheme's MAC in the older's place", OLDER_OF_ANOTHER_KIND, MISMATCH, |case| {
         let newer = case.newer().next().unwrap();
         let text = newer.scheme.signed_text(DELIVERY_ID, &NOW.to_string(), &sound(case).body).unwrap();
         let mac = case.mac(&case.key(&case.secret(CURRENT)), &text);
@@ -460,7 +513,7 @@ const ROWS: &[Row] = &[
         Post::signed(case, case.about(format!(r#"{{"{0}":"x","id":1,"more":{{"{0}":"y"}}}}"#, member(case))).text())
     }),
     ("signature below the top before it", IN_BODY, Read(0), |case| {
-        let payload = case.provider.fields.payload();
+        let payload = case.provider.fields.object.split('.').next().unwrap();
         let body = case.about(format!(r#"{{"id":1,"{}":["x"]}}"#, member(case))).moved(payload, 0);
         Post::signed(case, body.text())
     }),
@@ -479,10 +532,11 @@ const ROWS: &[Row] = &[
         let signed = case.scheme.signed_body(&captured.body).unwrap().concat();
         let payload = String::from_utf8(signed).unwrap();
         let written = quoted(&captured.written());
-        let body = case.body().with(case.provider.fields.payload(), payload).with(member(case), written);
+        let body =
+            case.body().with(case.provider.fields.payload_member().unwrap(), payload).with(member(case), written);
         captured.body(body.text())
     }),
-    ("the payload alone is signed", ALL, MISMATCH, |case| {
+    ("the payload alone is signed", PAYLOAD, MISMATCH, |case| {
         let payload = sound(case).read().event.data.payload.get().to_owned();
         let mac = case.mac(&case.key(&case.secret(CURRENT)), payload.as_bytes());
         sound(case).edit_signature(|_| case.spell(&mac))
@@ -701,6 +755,63 @@ fn secrets_are_never_shown() {
     }
 }
 
+/// The exact form that is documented and no other: whatever is answered 200 unread must be nothing.
+#[test]
+fn a_ping_has_one_form() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let mut met = 0;
+    for case in cases() {
+        let field = case.provider.deliveries.ping.map_or("webhook_id", |ping| ping.field);
+        let ping = |body: &str| Post::unsigned(case, body.replace("FIELD", field)).header("content-type", FORM);
+        let is_ping = |post: &Post| case.verifier().is_ping(&post.delivery().unwrap());
+        let has_pings = case.provider.deliveries.ping.is_some();
+        met += usize::from(has_pings);
+        for body in ["FIELD=7", "FIELD=0", "FIELD=12345678901234567890"] {
+            assert_eq!(is_ping(&ping(body)), has_pings, "{case:?} {body}");
+        }
+        for written in ["Application/X-WWW-Form-Urlencoded", "application/x-www-form-urlencoded; charset=UTF-8"] {
+            let post = ping("FIELD=7").replaced("content-type", written);
+            assert_eq!(is_ping(&post), has_pings, "{case:?} {written}");
+        }
+        assert_eq!(is_ping(&ping("FIELD=7").to("us-shop")), has_pings, "{case:?}: before the secret is there");
+        for body in [
+            "",
+            "FIELD",
+            "FIELD=",
+            "FIELD=x",
+            "FIELD=-7",
+            "FIELD=+7",
+            "FIELD=7 ",
+            " FIELD=7",
+            "FIELD=7\n",
+            "FIELD=7&a=b",
+            "FIELD=7&FIELD=7",
+            "a=b&FIELD=7",
+            "FIELD=123456789012345678901",
+            "FIELD=%37",
+            "xFIELD=7",
+            "FIELD:7",
+            "{}",
+            "FIELD=\u{0667}",
+        ] {
+            assert!(!is_ping(&ping(body)), "{case:?} {body:?}");
+        }
+        for written in
+            ["", "application/json", "text/plain", "application/x-www-form-urlencoded2", "multipart/form-data"]
+        {
+            assert!(!is_ping(&ping("FIELD=7").replaced("content-type", written)), "{case:?} {written:?}");
+        }
+        assert!(!is_ping(&ping("FIELD=7").without_header("content-type")), "{case:?}");
+        assert!(!is_ping(&ping("FIELD=7").header("content-type", FORM)), "{case:?}: the type twice");
+        // What claims a signature is judged by it.
+        for header in case.provider.schemes().flat_map(Scheme::headers) {
+            assert!(!is_ping(&ping("FIELD=7").header(header, "")), "{case:?} {header}");
+        }
+        assert!(!is_ping(&sound(case)), "{case:?}");
+    }
+    assert!(met > 1);
+}
+
 #[test]
 fn reasons_have_names_of_their_own() {
     let rejections = [
@@ -785,16 +896,25 @@ fn noted(case: Case, value: &str) -> String {
 }
 
 fn called(case: Case, name: &str) -> Post {
-    Post::signed(case, case.body().with(case.provider.fields.name, name).text())
+    Post::signed(case, case.body().with(case.provider.fields.name.member().unwrap(), name).text())
 }
 
 /// Any value for the member that is the payload.
 fn paid(case: Case, payload: &str) -> Post {
-    Post::signed(case, case.body().with(case.provider.fields.payload(), payload).text())
+    Post::signed(case, case.body().with(case.provider.fields.payload_member().unwrap(), payload).text())
 }
 
 fn with_id(case: Case, id: &str) -> Post {
     Post::signed(case, case.id_paths().into_iter().fold(case.body(), |body, path| body.with(path, id)).text())
+}
+
+/// A member at the body's top that every platform reads.
+fn top(case: Case) -> &'static str {
+    case.provider.fields.time.split('.').next().unwrap()
+}
+
+fn topic(case: Case) -> &'static str {
+    case.provider.fields.name.unsigned_header().unwrap()
 }
 
 fn member(case: Case) -> &'static str {

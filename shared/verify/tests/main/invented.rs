@@ -3,13 +3,15 @@
 use hookgate_event::{EventType, Unit};
 use hookgate_verify::{
     Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Provider, Scheme, Time,
-    providers::{Deliveries, Fields, Identity, Registration, Retries, TimeFormat},
+    providers::{Deliveries, Fields, Identity, Name, Payload, Ping, Registration, Retries, TimeFormat},
 };
 
 /// How far a signed time may be away, for all of them.
 pub const TOLERANCE: u64 = 300;
 
-pub static ALL: &[&Provider] = &[&VERSIONS, &PAIR, &MARKED, &LIST, &SUMS, &WIDE, &CUT, &EMPTIED, &DATED, &MOVING, &ANY];
+pub static ALL: &[&Provider] = &[
+    &VERSIONS, &PAIR, &MARKED, &LIST, &SUMS, &WIDE, &CUT, &EMPTIED, &DATED, &MOVING, &ANY, &TOPICS, &WHOLE, &FAMILIES,
+];
 
 /// `t=…,v1=…,v1=…,v0=…`: several signatures, and names that say nothing.
 pub static VERSIONS: Provider = Provider {
@@ -24,7 +26,7 @@ pub static VERSIONS: Provider = Provider {
         }],
     )],
     identity: Identity::Id("meta.id"),
-    fields: Fields { name: "meta.kind", time: "meta.at", object: "sale.item.it", ..FIELDS },
+    fields: Fields { name: Name::Member("meta.kind"), time: "meta.at", object: "sale.item.it", ..FIELDS },
     ..PLAIN
 };
 
@@ -58,7 +60,7 @@ pub static MARKED: Provider = Provider {
             ..Scheme::header("x-marked")
         }],
     )],
-    identity: Identity::SignedHeader("x-marked-id"),
+    identity: Identity::SignedHeader,
     ..PLAIN
 };
 
@@ -83,7 +85,7 @@ pub static LIST: Provider = Provider {
             ..Scheme::header("x-list")
         }],
     )],
-    identity: Identity::SignedHeader("x-list-id"),
+    identity: Identity::SignedHeader,
     ..PLAIN
 };
 
@@ -215,14 +217,58 @@ pub static ANY: Provider = Provider {
             ..Scheme::header("x-any")
         }],
     )],
-    identity: Identity::SignedHeader("x-any-id"),
+    identity: Identity::SignedHeader,
     ..PLAIN
 };
 
+/// The name in a header that nobody signs; the body itself is the object; a form for a ping.
+pub static TOPICS: Provider = Provider {
+    name: "topics",
+    modes: &[("", &[Scheme { encoding: Encoding::Base64, ..Scheme::header("x-topics") }])],
+    fields: Fields {
+        name: Name::UnsignedHeader("x-topics-topic"),
+        time_format: TimeFormat::Utc,
+        payload: Payload::Body,
+        object: "",
+        ..FIELDS
+    },
+    identity: Identity::Content,
+    deliveries: Deliveries { ping: Some(Ping { field: "hook_id" }), ..PLAIN.deliveries },
+    ..PLAIN
+};
+
+/// The whole body for the payload, and the object in it.
+pub static WHOLE: Provider = Provider {
+    name: "whole",
+    modes: &[("", &[Scheme::header("x-whole")])],
+    fields: Fields { name: Name::Member("meta.kind"), payload: Payload::Body, object: "data.it", ..FIELDS },
+    identity: Identity::Together(&["meta.kind", "data.it.no", "when"]),
+    ..PLAIN
+};
+
+/// Two families of headers, each with its id and its time.
+pub static FAMILIES: Provider =
+    Provider { name: "families", modes: &[("", &[SECOND, FIRST])], identity: Identity::SignedHeader, ..PLAIN };
+
+const SECOND: Scheme = Scheme {
+    name: "second",
+    signed: &[Piece::Header("x-second-id"), Piece::Text("."), Piece::Timestamp, Piece::Text("."), Piece::Body],
+    time: Some(Time { header: Some("x-second-time"), tolerance: TOLERANCE }),
+    ..Scheme::header("x-second")
+};
+
+const FIRST: Scheme = Scheme {
+    name: "first",
+    signed: &[Piece::Header("x-first-id"), Piece::Text("."), Piece::Timestamp, Piece::Text("."), Piece::Body],
+    time: Some(Time { header: Some("x-first-time"), tolerance: TOLERANCE }),
+    ..Scheme::header("x-first")
+};
+
 const FIELDS: Fields = Fields {
-    name: "what",
+    name: Name::Member("what"),
     time: "when",
     time_format: TimeFormat::Unix,
+    payload: Payload::Member,
     object: "it",
     resource: &[("invoice", &["bill.no", "bill"]), ("", &["no", "number", "ids.first"])],
     amount: &["sum", "sums.all", "price"],
@@ -246,6 +292,6 @@ const PLAIN: Provider = Provider {
         ("bill/paid", EventType::InvoicePaid),
         ("bill/made", EventType::InvoiceCreated),
     ],
-    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[] },
+    deliveries: Deliveries { deadline: None, retries: Retries::Unknown, not_a_webhook: &[], ping: None },
     registration: Registration { steps: &["Enter `{url}`."], call: None },
 };

@@ -1,6 +1,6 @@
 //! A signed delivery that a test can spoil, for every platform in every mode.
 
-use std::{fmt, ops::Range};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,6 +10,7 @@ use hookgate_verify::{
     providers::{self, Identity, Paths, Provider, TimeFormat},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::value::RawValue;
 use sha2::{Sha256, Sha512};
 use time::OffsetDateTime;
 
@@ -58,7 +59,7 @@ pub fn cases_of(provider: &'static Provider) -> impl Iterator<Item = Case> {
         .flat_map(|(mode, (_, schemes))| schemes.iter().map(move |scheme| (mode, scheme)));
     schemes.flat_map(move |(mode, scheme)| {
         let encodings: &[bool] = match scheme.encoding {
-            Encoding::Hex => &[false],
+            Encoding::Hex | Encoding::LowerHex => &[false],
             Encoding::Base64 => &[true],
             Encoding::HexOrBase64 => &[false, true],
         };
@@ -134,11 +135,17 @@ impl Case {
     /// A small readable body of an event of this name, built from what the platform's data says.
     pub fn body_of(self, name: &str) -> Body {
         let fields = &self.provider.fields;
-        let mut body = Body::default().with(fields.name, quoted(name)).with(fields.time, self.time());
+        let mut body = Body { topic: name.to_owned(), ..Body::default() };
+        if let Some(path) = fields.name.member() {
+            body = body.with(path, quoted(name));
+        }
+        body = body.with(fields.time, self.time());
         if let Some(member) = self.scheme.signature_member() {
             body = body.with(member, "\"\"");
         }
-        body = body.with(fields.object, "{}");
+        if !fields.object.is_empty() {
+            body = body.with(fields.object, "{}");
+        }
         for path in self.id_paths() {
             body = body.with(path, "\"8f3e\"");
         }
@@ -159,12 +166,27 @@ impl Case {
 
     /// The same body with this value for the object that the event is about.
     pub fn about(self, object: impl Into<String>) -> Body {
-        self.body().with(self.provider.fields.object, object)
+        self.about_in(self.body(), object)
+    }
+
+    /// This body with this value for the object. Where the body itself is the object, the value is all of it.
+    pub fn about_in(self, body: Body, object: impl Into<String>) -> Body {
+        match self.provider.fields.object {
+            "" => Body { members: Vec::new(), whole: object.into(), ..body },
+            path => body.with(path, object),
+        }
+    }
+
+    /// What of this body is the payload.
+    pub fn payload_of(self, body: &str) -> String {
+        let Some(member) = self.provider.fields.payload_member() else { return body.trim_ascii().to_owned() };
+        let body: BTreeMap<String, &RawValue> = serde_json::from_str(body).unwrap();
+        body[member].get().to_owned()
     }
 
     /// The path in the envelope of what this path leads to in the object.
     pub fn inside(self, path: &str) -> String {
-        format!("{}.{path}", self.provider.fields.object)
+        self.provider.fields.in_object(path)
     }
 
     /// The paths in the envelope of the ids that are the event's identity, or part of it.
@@ -172,10 +194,12 @@ impl Case {
         let fields = &self.provider.fields;
         match &self.provider.identity {
             Identity::Id(path) => vec![path],
-            Identity::Together(paths) => {
-                paths.iter().copied().filter(|path| *path != fields.name && *path != fields.time).collect()
-            }
-            Identity::SignedHeader(_) | Identity::Content => Vec::new(),
+            Identity::Together(paths) => paths
+                .iter()
+                .copied()
+                .filter(|path| Some(*path) != fields.name.member() && *path != fields.time)
+                .collect(),
+            Identity::SignedHeader | Identity::Content => Vec::new(),
         }
     }
 
@@ -192,6 +216,7 @@ impl Case {
         match self.provider.fields.time_format {
             TimeFormat::Unix => "1736611200",
             TimeFormat::Rfc3339 => "\"2025-01-11T16:00:00Z\"",
+            TimeFormat::Utc => "\"2025-01-11T16:00:00\"",
         }
     }
 
@@ -226,7 +251,13 @@ impl fmt::Debug for Case {
 
 /// A JSON object, its values as they are written.
 #[derive(Clone, Default)]
-pub struct Body(Vec<(String, Node)>);
+pub struct Body {
+    members: Vec<(String, Node)>,
+    /// Before the members, where the whole text is given.
+    whole: String,
+    /// The event's name, for a platform that puts it into a header.
+    pub topic: String,
+}
 
 #[derive(Clone)]
 enum Node {
@@ -243,11 +274,11 @@ impl Body {
 
     fn put(&mut self, path: &str, value: String) {
         let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
-        let at = self.0.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-            self.0.push((name.to_owned(), Node::Object(Body::default())));
-            self.0.len() - 1
+        let at = self.members.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.members.push((name.to_owned(), Node::Object(Body::default())));
+            self.members.len() - 1
         });
-        let node = &mut self.0[at].1;
+        let node = &mut self.members[at].1;
         match (rest, node) {
             (None, node) => *node = Node::Raw(value),
             (Some(rest), Node::Object(inner)) => inner.put(rest, value),
@@ -259,6 +290,11 @@ impl Body {
         }
     }
 
+    /// The body of an event of this name, for a platform that puts names into a header.
+    pub fn called(self, name: &str) -> Self {
+        Body { topic: name.to_owned(), ..self }
+    }
+
     pub fn without(mut self, path: &str) -> Self {
         self.remove(path);
         self
@@ -266,9 +302,9 @@ impl Body {
 
     fn remove(&mut self, path: &str) {
         match path.split_once('.') {
-            None => self.0.retain(|(known, _)| known != path),
+            None => self.members.retain(|(known, _)| known != path),
             Some((name, rest)) => {
-                for (known, node) in &mut self.0 {
+                for (known, node) in &mut self.members {
                     if let Node::Object(inner) = node
                         && known == name
                     {
@@ -281,35 +317,44 @@ impl Body {
 
     /// Adds the member at the top even where there is one of its name.
     pub fn and(mut self, name: &str, value: &str) -> Self {
-        self.0.push((name.to_owned(), Node::Raw(value.to_owned())));
+        self.members.push((name.to_owned(), Node::Raw(value.to_owned())));
         self
     }
 
     /// Puts the member at this place among those at the top.
     pub fn moved(mut self, name: &str, place: usize) -> Self {
-        let from = self.0.iter().position(|(known, _)| known == name).unwrap();
-        let member = self.0.remove(from);
-        self.0.insert(place, member);
+        let from = self.members.iter().position(|(known, _)| known == name).unwrap();
+        let member = self.members.remove(from);
+        self.members.insert(place, member);
         self
     }
 
     pub fn members(&self) -> usize {
-        self.0.len()
+        self.members.len()
     }
 
     pub fn text(&self) -> String {
-        self.styled(["{", ",", ":", "}"])
+        let members = self.styled(["{", ",", ":", "}"]);
+        match self.whole.strip_suffix('}') {
+            Some(whole) if !self.members.is_empty() => {
+                let comma = if whole.trim_ascii().ends_with('{') { "" } else { "," };
+                format!("{whole}{comma}{}", &members[1..])
+            }
+            _ if !self.whole.is_empty() => self.whole.clone(),
+            _ => members,
+        }
     }
 
     /// The object with these marks around its members, and compact below.
     pub fn styled(&self, [open, comma, colon, close]: [&str; 4]) -> String {
-        let members: Vec<_> = self.0.iter().map(|(name, node)| format!("\"{name}\"{colon}{}", node.text())).collect();
+        let members: Vec<_> =
+            self.members.iter().map(|(name, node)| format!("\"{name}\"{colon}{}", node.text())).collect();
         format!("{open}{}{close}", members.join(comma))
     }
 
     /// The values alone, as the array that a reader of positions would take for the same.
     pub fn array(&self) -> String {
-        let values: Vec<_> = self.0.iter().map(|(_, node)| node.text()).collect();
+        let values: Vec<_> = self.members.iter().map(|(_, node)| node.text()).collect();
         format!("[{}]", values.join(","))
     }
 }
@@ -353,6 +398,14 @@ impl Post {
         Self::signed_with(case, case.scheme, secret, body)
     }
 
+    /// The same under this name, where the platform does not sign names.
+    pub fn called(self, name: &str) -> Self {
+        match self.case.provider.fields.name.unsigned_header() {
+            Some(header) => self.replaced(header, name),
+            None => self,
+        }
+    }
+
     /// Signs by another scheme than the case's own. A body without a place for its signature gets one at its end.
     pub fn signed_with(case: Case, scheme: &Scheme, secret: &str, body: impl AsRef<[u8]>) -> Self {
         let mut body = body.as_ref().to_vec();
@@ -365,7 +418,7 @@ impl Post {
         }
         let signed = scheme.sign(secret.as_bytes(), &body, DELIVERY_ID, NOW).expect("a place to sign, and a key");
         let headers = signed.headers.into_iter().map(|(name, value)| (name, value.into_bytes())).collect();
-        let post = Self::unsigned(case, signed.body).carrying(headers);
+        let post = Self::unsigned(case, signed.body).carrying(headers).called(case.event_name());
         // Where there is a choice the crate's own signer writes hex.
         if case.base64 && scheme.encoding == Encoding::HexOrBase64 {
             post.edit_signature(|hex| BASE64.encode(hex::decode(hex).unwrap()))
@@ -561,7 +614,8 @@ impl Post {
     /// What an authentic delivery says.
     pub fn read(&self) -> Reading<'static> {
         self.authenticate(|result| {
-            let Reading { event, time, key, content } = result.ok().unwrap().read().unwrap();
+            let Reading { event, time, key, content } =
+                result.unwrap_or_else(|why| panic!("{why:?}: {:?}", self.case)).read().unwrap();
             Reading { event: event.into_owned(), time, key, content }
         })
     }

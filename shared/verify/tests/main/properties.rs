@@ -13,7 +13,6 @@ use crate::{
         Outcome::{Read, Rejected},
         Post, cases, platforms,
     },
-    readings::around,
 };
 
 /// Every single bit of a small delivery, headers and body: one change, one rejection.
@@ -40,7 +39,7 @@ fn no_single_bit_makes_other_content_authentic() {
         for post in extras.into_iter().chain([sound(case).header("x-unsigned", "whd_abc123")]) {
             assert_eq!(post.outcome(), Read(0), "{case:?}");
             // The body's bits are above.
-            for bit in 0..8 * post.headers.iter().map(|(_, value)| value.len()).sum::<usize>() {
+            for bit in 0..8 * (bytes(&mut post.clone()).count() - post.body.len()) {
                 let mut spoiled = post.clone();
                 *bytes(&mut spoiled).nth(bit / 8).unwrap() ^= 1 << (bit % 8);
                 if spoiled.delivery().is_none() {
@@ -67,6 +66,8 @@ proptest! {
     #[test]
     fn any_bit_of_any_delivery_counts(case in case(), object in object(), bit in any::<prop::sample::Index>()) {
         let sound = Post::signed(case, case.about(&object[..]).text());
+        // A member that is there twice in a body that is the object itself.
+        prop_assume!(!case.provider.fields.object.is_empty() || sound.outcome() == Read(0));
         prop_assert_eq!(sound.outcome(), Read(0));
         let bits = 8 * bytes(&mut sound.clone()).count();
         if let Some(spoiled) = flip(&sound, bit.index(bits)) {
@@ -133,8 +134,12 @@ proptest! {
 
     #[test]
     fn any_payload_survives_byte_for_byte(case in case(), object in object()) {
-        let payload = around(case, &object);
-        let event = Post::signed(case, case.about(&object[..]).text()).read().event;
+        let body = case.about(&object[..]).text();
+        let payload = case.payload_of(&body);
+        let post = Post::signed(case, &body);
+        // A member that is there twice in a body that is the object itself.
+        prop_assume!(!case.provider.fields.object.is_empty() || post.outcome() == Read(0));
+        let event = post.read().event;
         prop_assert_eq!(event.data.payload.get(), &payload[..]);
         let json = event.to_json();
         let wire = Event::from_json(&json).unwrap();
@@ -149,12 +154,13 @@ proptest! {
         for case in cases() {
             // All three of a kind: name, time and id.
             let fields = &case.provider.fields;
-            let is_whole = |paths: &[&str]| paths.contains(&fields.name) && paths.contains(&fields.time);
+            let Some(named) = fields.name.member() else { continue };
+            let is_whole = |paths: &[&str]| paths.contains(&named) && paths.contains(&fields.time);
             if !case.is_together().is_some_and(is_whole) {
                 continue;
             }
             let key = |(name, id, time): &(String, String, String)| {
-                let body = case.about("{}").with(fields.name, &name[..]).with(fields.time, &time[..]);
+                let body = case.about("{}").with(named, &name[..]).with(fields.time, &time[..]);
                 let body = case.id_paths().into_iter().fold(body, |body, path| body.with(path, &id[..]));
                 Post::signed(case, body.text()).read().key
             };
@@ -172,9 +178,12 @@ proptest! {
     }
 }
 
-/// All that came over the wire: header values, then the body.
+/// All that came over the wire and somebody signed or may read: header values, then the body.
 fn bytes(post: &mut Post) -> impl Iterator<Item = &mut u8> {
-    post.headers.iter_mut().flat_map(|(_, value)| value).chain(&mut post.body)
+    // But for a name that nobody signs.
+    let unsigned = post.case.provider.fields.name.unsigned_header();
+    let headers = post.headers.iter_mut().filter(move |(name, _)| Some(*name) != unsigned);
+    headers.flat_map(|(_, value)| value).chain(&mut post.body)
 }
 
 /// The delivery with one bit changed. None where only the case of a hex digit changes, which is no other signature, or
@@ -252,9 +261,9 @@ fn json_like() -> impl Strategy<Value = String> {
     .into();
     for case in cases() {
         let fields = &case.provider.fields;
-        let paths = [fields.name, fields.time, fields.object].into_iter().chain(case.id_paths());
+        let paths = [fields.time, fields.object].into_iter().chain(fields.name.member()).chain(case.id_paths());
         pieces.extend(paths.flat_map(|path| path.split('.')).map(|name| format!("\"{name}\":")));
-        pieces.insert(format!("\"{}\":{{", fields.payload()));
+        pieces.extend(fields.payload_member().map(|payload| format!("\"{payload}\":{{")));
         pieces.extend(case.scheme.signature_member().map(|member| format!("\"{member}\"")));
     }
     prop::collection::vec(select(pieces.into_iter().collect::<Vec<_>>()), 0..24).prop_map(|pieces| pieces.concat())

@@ -1,0 +1,7 @@
+//! The Lambda function that takes Shopify's deliveries.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hookgate_intake::run(&hookgate_verify::providers::shopify::PROVIDER)
+}
