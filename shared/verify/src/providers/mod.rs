@@ -796,12 +796,12 @@ mod tests {
             identity: Identity::SignedHeader,
             ..SOUND
         };
+        const OTHER: Scheme =
+            Scheme { name: "other", signed: &[Piece::Header("x-other-id"), Piece::Body], ..Scheme::header("x-other") };
         assert_eq!(faults(&BOTH), ["sound.rs: the scheme \"v1\" signs no identity"]);
         let signed = Provider { modes: &[("", &[SIGNED])], ..BOTH };
         assert_eq!(faults(&signed), [""; 0]);
         // Two families of headers, each with its id.
-        const OTHER: Scheme =
-            Scheme { name: "other", signed: &[Piece::Header("x-other-id"), Piece::Body], ..Scheme::header("x-other") };
         let families = Provider { modes: &[("", &[SIGNED, OTHER])], ..BOTH };
         assert_eq!(faults(&families), [""; 0]);
     }
