@@ -24,15 +24,18 @@ fn assert_unmarked(log: &[String], of: &str) {
 /// Where the platform's data looks.
 fn places(provider: &Provider) -> Vec<String> {
     let fields = &provider.fields;
-    let mut places: Vec<_> = [fields.name, fields.time, fields.object].map(str::to_owned).into();
+    let mut places: Vec<_> =
+        fields.name.member().into_iter().chain([fields.time, fields.object]).map(str::to_owned).collect();
+    // The body itself is marked below.
+    places.retain(|place| !place.is_empty());
     places.extend(match &provider.identity {
         Identity::Id(path) => vec![(*path).to_owned()],
         Identity::Together(paths) => paths.iter().map(|path| (*path).to_owned()).collect(),
-        Identity::SignedHeader(_) | Identity::Content => vec![],
+        Identity::SignedHeader | Identity::Content => vec![],
     });
     let facts = [fields.amount, fields.currency, fields.customer, fields.status].concat();
     let facts = facts.iter().chain(fields.resource.iter().flat_map(|(_, paths)| *paths));
-    places.extend(facts.map(|path| format!("{}.{path}", fields.object)));
+    places.extend(facts.map(|path| fields.in_object(path)));
     places
 }
 
@@ -49,7 +52,7 @@ async fn no_line_of_a_function_quotes_a_delivery() {
             events.push(event(provider.name, None, &headers[headers.len() - 1..], mark(body).as_bytes()));
             events.push(event(provider.name, None, &headers, mark(body).as_bytes()));
         }
-        let sound = Body::new(provider, "1").with(&format!("{}.email", provider.fields.payload()), MARK);
+        let sound = Body::new(provider, "1").with(&provider.fields.in_object("email"), MARK);
         for member in provider.schemes().filter_map(Scheme::signature_member) {
             events.push(event(provider.name, None, &[], &sound.clone().with(member, MARK).bytes()));
         }
@@ -59,12 +62,13 @@ async fn no_line_of_a_function_quotes_a_delivery() {
                 bodies.push(sound.clone().with(&place, value).bytes());
             }
         }
-        for place in [provider.fields.time, provider.fields.payload()] {
+        let member = provider.fields.payload_member();
+        for place in member.into_iter().chain([provider.fields.time]) {
             bodies.push(sound.clone().with(place, MARK).bytes());
         }
         // Twice.
         let text = sound.text();
-        bodies.push(format!(r#"{{"{}":"{MARK}",{}"#, provider.fields.payload(), &text[1..]).into_bytes());
+        bodies.push(format!(r#"{{"{}":"{MARK}",{}"#, member.unwrap_or("email"), &text[1..]).into_bytes());
         events.extend(bodies.iter().map(|body| signed(provider, body)));
         for (from, to) in [
             (r#""isBase64Encoded":false"#, r#""isBase64Encoded":true"#),
