@@ -53,7 +53,7 @@ pub async fn run(seed: u64, faulty: bool) -> Record {
 
     let mut providers = JoinSet::new();
     for thing in 0..THINGS {
-        let provider = Provided { lots: Lots(seed), seed, thing, event: event(provider, thing), provider, made: 0 };
+        let provider = Provided { lots: Lots(seed), seed, thing, provider, made: 0 };
         providers.spawn(provider.deliver(Arc::clone(&wire)));
     }
     let mut deliveries = Vec::new();
@@ -125,7 +125,6 @@ struct Provided {
     lots: Lots,
     seed: u64,
     thing: u64,
-    event: String,
     provider: &'static Provider,
     /// So many deliveries were made.
     made: u64,
@@ -179,7 +178,7 @@ impl Provided {
     }
 
     async fn one(&self, wire: &Wire, name: String) -> Delivery {
-        let outcome = wire.deliver(self.event.clone(), invocation(&name, DEADLINE)).await;
+        let outcome = wire.deliver(event(self.provider, self.thing), invocation(&name, DEADLINE)).await;
         Delivery { invocation: name, thing: self.thing, outcome, answered: Instant::now() }
     }
 }

@@ -495,7 +495,11 @@ impl Message {
             }
         }
         let mut message = Message { head, body: Vec::new() };
-        let length = message.header("content-length").and_then(|length| length.parse().ok());
+        let length = match message.header("content-length") {
+            // What opens a connection at the start has no body.
+            None if message.head.starts_with("GET ") => Some(0),
+            length => length.and_then(|length| length.parse().ok()),
+        };
         assert!(length.is_some(), "a body of unknown length: {}", message.head);
         message.body.resize(length.unwrap_or_default(), 0);
         connection.read_exact(&mut message.body).await?;
