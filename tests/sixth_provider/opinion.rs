@@ -3,8 +3,7 @@
         not_a_webhook: &[],
         claim: |message, _| {
             let (proof, id) = (header(message, "acme-proof")?, required(message, "acme-message")?);
-            let fields = proof.strip_prefix("t=").and_then(|rest| rest.split_once(";mac="));
-            let (time, written) = fields.ok_or(Rejection::Malformed)?;
+            let (time, written) = proof.strip_prefix("t=").and_then(|f| f.split_once(";mac=")).ok_or(Rejection::Malformed)?;
             let is_id = (1..=128).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_".contains(c));
             if !is_id || crate::verify::base64_key(written.as_bytes(), "").is_none_or(|mac| mac.len() != 64) {
                 return Err(Rejection::Malformed.into());
