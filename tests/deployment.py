@@ -19,12 +19,14 @@ import zipfile
 from botocore.exceptions import ClientError
 
 from emulator import client, ministack, sam, stage
-from template import FUNCTIONS, ROOT, WRITTEN
+from template import ROOT, WRITTEN
 
 FOLDER = ROOT / "target/deployment"
 DEBUG = ROOT / "target/debug"
 ACCOUNT = "000000000000"
 PLATFORMS = WRITTEN["Parameters"]["Providers"]["Default"].split(",")
+# What the template deploys by default, and the consumer's package, which it deploys where that is asked for.
+FUNCTIONS = [*PLATFORMS, "consumer"]
 # Where one serves for all, and where another stack has one alone.
 ONE, TWO = PLATFORMS[:2]
 # On AWS aws:PrincipalArn is the role, with its path; here it is the session, without.
