@@ -75,18 +75,20 @@ impl Request {
     /// The provider that the path names: `/webhooks/{provider}`, behind whatever stage.
     #[must_use]
     pub fn provider(&self) -> Option<&'static Provider> {
-        self.address().and_then(|(provider, _)| Provider::named(provider))
+        self.address().map(|(provider, _)| provider)
     }
 
     /// The account that the path names.
     #[must_use]
     pub fn account(&self) -> Option<Account> {
-        self.address().and_then(|(_, account)| account).and_then(Account::parse)
+        self.address().and_then(|(_, account)| Account::parse(account))
     }
 
-    fn address(&self) -> Option<(&str, Option<&str>)> {
-        let mut parts = self.path.split('/').skip_while(|part| *part != "webhooks").skip(1);
-        Some((parts.next()?, parts.next().filter(|account| !account.is_empty())))
+    /// Read by the routine that an intake reads addresses with.
+    fn address(&self) -> Option<(&'static Provider, &str)> {
+        providers::ALL
+            .iter()
+            .find_map(|provider| Some((*provider, hookgate_intake::address(&self.path, provider.name)?)))
     }
 
     /// Whether it carries something that only this provider sends.
