@@ -34,7 +34,8 @@ pub(crate) enum Trouble {
 }
 
 /// The envelope, and the payload in it: the dotted `path` leads to the object that the event is about, and the payload is
-/// the envelope's member that holds it. An empty path leads to the envelope itself, and to no payload beside it. Two members of one name are an error in the envelope, where readers would disagree on which counts.
+/// the envelope's member that holds it. An empty path leads to the envelope itself, and to no payload beside it. Two
+/// members of one name are an error in the envelope, where readers would disagree on which counts.
 pub(crate) fn envelope<'d>(text: &'d str, path: &str) -> Result<(Object<'d>, Option<Payload<'d>>), Trouble> {
     if path.is_empty() {
         return Ok((Object::strict(text)?, None));
