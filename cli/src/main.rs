@@ -10,12 +10,20 @@ use std::{
 
 use clap::{CommandFactory, Parser, Subcommand};
 use hookgate::{
-    claims, completions, doctor,
-    engines::{self, Engines, Resources},
-    explain,
+    client::messages,
+    commands::claims,
+    commands::completions,
+    commands::doctor,
+    commands::explain,
+    commands::quarantine,
+    commands::redrive,
+    commands::register,
+    commands::tail,
+    error::{self as usage, UsageError},
+    local::engines::{self, Engines, Resources},
     local::{Local, OnDelivery, SecretsFile},
-    messages, quarantine, redrive, register, samples, send, tail,
-    usage::{self, UsageError},
+    send,
+    send::samples,
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -63,7 +71,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Send(send::Arguments),
-    Explain(explain::command::Arguments),
+    Explain(explain::Arguments),
     Tail(tail::Arguments),
     Quarantine(quarantine::Arguments),
     Redrive(redrive::Arguments),
@@ -103,7 +111,7 @@ fn main() -> ExitCode {
         return ended(runtime.block_on(async {
             match command {
                 Command::Send(arguments) => send::run(arguments).await,
-                Command::Explain(arguments) => explain::command::run(&arguments),
+                Command::Explain(arguments) => explain::run(&arguments),
                 Command::Tail(arguments) => tail::run(&arguments).await,
                 Command::Quarantine(arguments) => quarantine::run(&arguments).await,
                 Command::Redrive(arguments) => redrive::run(&arguments).await,

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use hookgate::samples::{Sample, read};
+use hookgate::send::samples::{Sample, read};
 use hookgate_verify::{Account, Delivery, Inspection, Secrets, Verifier, providers};
 use serde_json::Value;
 

@@ -13,10 +13,12 @@ use std::{
 
 use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName};
 use hookgate::{
-    engines::{self, Engines},
-    json::{Escapes, Json, Space, Style},
+    client::messages,
+    commands::register,
+    explain::json::{Escapes, Json, Space, Style},
+    local::engines::{self, Engines},
     local::{Local, SecretsFile},
-    messages, register, samples,
+    send::samples,
 };
 use hookgate_event::EventType;
 use hookgate_intake::MAX_MESSAGE_BYTES;

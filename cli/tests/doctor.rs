@@ -24,7 +24,7 @@ use axum::{
     http::{HeaderMap, Method, Uri},
     response::{IntoResponse, Response},
 };
-use hookgate::engines::{Engines, create_table};
+use hookgate::local::engines::{Engines, create_table};
 use hookgate_verify::{Provider, providers};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,

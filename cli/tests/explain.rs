@@ -10,9 +10,9 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
+    capture::Request,
+    explain::json::{Escapes, Json, Space, Style},
     explain::{Explanation, explain},
-    json::{Escapes, Json, Space, Style},
-    request::Request,
 };
 use hookgate_event::{EventType, Unit};
 use hookgate_verify::{
@@ -646,7 +646,7 @@ fn nothing_secret_is_said() {
 #[test]
 fn every_diagnosis_has_a_request() {
     let sources = [
-        include_str!("../src/explain.rs"),
+        include_str!("../src/explain/mod.rs"),
         include_str!("../src/explain/guesses.rs"),
         include_str!("../src/explain/search.rs"),
     ];
@@ -767,7 +767,7 @@ fn every_form_of_capture_and_of_secret_is_taken() {
 fn sample(provider: &Provider) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
     let path = format!("/webhooks/{}", provider.name);
-    let sample = hookgate::samples::read(&folder).unwrap().into_iter().find(|sample| sample.path == path);
+    let sample = hookgate::send::samples::read(&folder).unwrap().into_iter().find(|sample| sample.path == path);
     sample.unwrap().file.to_str().unwrap().to_owned()
 }
 
@@ -792,7 +792,7 @@ fn every_platforms_own_deliveries_verify() {
 #[test]
 fn the_address_names_the_account_and_the_option_overrules_it() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
-    let samples = hookgate::samples::read(&folder).unwrap();
+    let samples = hookgate::send::samples::read(&folder).unwrap();
     let sample = samples.iter().find(|sample| sample.path.ends_with("/eu-shop")).unwrap();
     let (platform, file) = (sample.provider.name, sample.file.to_str().unwrap());
     let secrets = events("secrets.json");

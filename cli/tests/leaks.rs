@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
-use hookgate::engines::{Engines, provision};
+use hookgate::local::engines::{Engines, provision};
 use hookgate_verify::providers;
 
 mod support;

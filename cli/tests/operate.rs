@@ -18,8 +18,8 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
-    engines::{Engines, Resources, provision},
-    json::{Escapes, Json, Space, Style},
+    explain::json::{Escapes, Json, Space, Style},
+    local::engines::{Engines, Resources, provision},
     local::{Local, SecretsFile},
 };
 use hookgate_event::{Event, Unit};

@@ -10,8 +10,10 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
-    engines, journal, samples,
+    local::engines,
+    local::journal,
     send::outgoing::{Template, sample_secret, sign},
+    send::samples,
 };
 use hookgate_verify::{Account, Provider, Scheme, providers};
 use serde_json::{Value, json};

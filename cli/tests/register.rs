@@ -322,7 +322,7 @@ fn what_cannot_be_used_is_said_before_anything_is_sent() {
 fn every_platform_has_steps() {
     for provider in providers::ALL {
         let account = Account::parse("eu-shop").unwrap();
-        let steps = hookgate::register::set_up(provider, "https://h.example/x", &account, None);
+        let steps = hookgate::commands::register::set_up(provider, "https://h.example/x", &account, None);
         for needed in [
             "https://h.example/x",
             r#"{"eu-shop": ["#,

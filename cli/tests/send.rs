@@ -11,10 +11,10 @@ use std::{
 };
 
 use hookgate::{
-    engines,
-    json::{Escapes, Json, Space, Style},
-    samples,
+    explain::json::{Escapes, Json, Space, Style},
+    local::engines,
     send::outgoing::{Template, sample_secret},
+    send::samples,
 };
 use hookgate_verify::{
     Account, Provider,

@@ -11,7 +11,7 @@ use std::{
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use axum::{Router, body::Bytes, http::HeaderMap, response::IntoResponse};
-use hookgate::samples::read;
+use hookgate::send::samples::read;
 use hookgate_event::Event;
 use hookgate_verify::providers;
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ const NONE: [usize; 0] = [];
 
 /// The consumer, with one sandbox, a table of its own, and DynamoDB at this address.
 async fn consumer(world: &World, dynamodb_url: String) -> Function {
-    hookgate::engines::create_table(&world.engines.dynamodb(), TABLE).await.unwrap();
+    hookgate::local::engines::create_table(&world.engines.dynamodb(), TABLE).await.unwrap();
     let settings = [("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url), ("CONSUMED_TABLE_NAME", TABLE.to_owned())];
     Function::start(env!("CARGO_BIN_EXE_consumer"), 1, &settings).await
 }

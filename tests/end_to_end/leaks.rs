@@ -144,7 +144,7 @@ async fn no_start_quotes_a_setting() {
 async fn no_line_of_the_consumer_quotes_a_message() {
     const EVENT: &str = r#"{"specversion":"1.0","id":"evt_1","source":"/webhooks/shop/default","type":"commerce.order.paid","datacontenttype":"application/json","provider":"shop","account":"default","providertype":"order.paid","receivedtime":"2026-01-01T00:00:00.000Z","data":{"amount":{"value":"1","unit":"minor"},"payload":{"email":"s3cr3t-mark"}}}"#;
     let world = World::new().await;
-    hookgate::engines::create_table(&world.engines.dynamodb(), "consumed").await.unwrap();
+    hookgate::local::engines::create_table(&world.engines.dynamodb(), "consumed").await.unwrap();
     let settings =
         [("AWS_ENDPOINT_URL_DYNAMODB", world.engines.dynamodb_url()), ("CONSUMED_TABLE_NAME", "consumed".to_owned())];
     let function = Function::start(env!("CARGO_BIN_EXE_consumer"), 1, &settings).await;

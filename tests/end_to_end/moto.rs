@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use aws_sdk_sqs::types::{MessageSystemAttributeName, QueueAttributeName};
-use hookgate::engines::sdk_config;
+use hookgate::local::engines::sdk_config;
 use hookgate_event::Event;
 use hookgate_verify::{Provider, providers};
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ impl Moto {
             urls.push(create.send().await.unwrap().queue_url.unwrap());
         }
         let dynamodb = aws_sdk_dynamodb::Client::new(&config);
-        hookgate::engines::create_table(&dynamodb, &name).await.unwrap();
+        hookgate::local::engines::create_table(&dynamodb, &name).await.unwrap();
         let [queue_url, quarantine_url] = urls.try_into().unwrap();
         Moto { endpoint, name, queue_url, quarantine_url }
     }

@@ -306,7 +306,7 @@ fn a_platforms_own_words_are_found_as_names_words_and_members() {
         (r#"object.get("grand")"#, Some("grand"), None),
         ("a grand sale", None, None),
     ] {
-        assert_eq!(shop.find(Path::new("cli/src/send.rs"), line), in_product, "{line}");
+        assert_eq!(shop.find(Path::new("cli/src/send/mod.rs"), line), in_product, "{line}");
         assert_eq!(shop.find(Path::new("cli/tests/send.rs"), line), in_test, "{line}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hookgate::samples::{Sample, read};
+use hookgate::send::samples::{Sample, read};
 use hookgate_verify::providers;
 use serde_json::{Value, value::RawValue};
 

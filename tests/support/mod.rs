@@ -12,8 +12,8 @@ use std::{
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use hookgate::{
-    engines::{Engines, Resources, create_table, provision, sdk_config},
-    samples::Sample,
+    local::engines::{Engines, Resources, create_table, provision, sdk_config},
+    send::samples::Sample,
 };
 use hookgate_event::{Event, EventType};
 use hookgate_intake::Quarantined;

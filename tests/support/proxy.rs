@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hookgate::engines::Engines;
+use hookgate::local::engines::Engines;
 use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},

@@ -2,7 +2,7 @@
 //!
 //! One guess is one function and its sentences. A guess that makes the signature match is no guess any more.
 
-use crate::json::{Escapes, Json, Space, Style};
+use crate::explain::json::{Escapes, Json, Space, Style};
 use base64::{
     Engine,
     prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD},

@@ -8,7 +8,7 @@ use super::{
     guesses::{BODIES, Guess, SECRETS},
     hint, is_broken,
 };
-use crate::json::{Escapes, Json, Space, Style};
+use crate::explain::json::{Escapes, Json, Space, Style};
 
 /// Two guesses together take some hundred MACs: too long to wait for over more than this.
 const MOST_BYTES_FOR_PAIRS: usize = 1024 * 1024;

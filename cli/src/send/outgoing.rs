@@ -18,9 +18,9 @@ use serde_json::Value;
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
-    http::Outgoing,
-    json::{Escapes, Json, Space, Style},
-    request::Request,
+    capture::Request,
+    client::http::Outgoing,
+    explain::json::{Escapes, Json, Space, Style},
 };
 
 #[allow(missing_docs)]

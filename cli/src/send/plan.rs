@@ -6,10 +6,10 @@ use time::OffsetDateTime;
 
 use super::outgoing::{Tamper, Template, sign};
 use crate::{
+    client::http::{Answer, Outgoing},
+    error::{self as usage, UsageError},
     explain::distance,
-    http::{Answer, Outgoing},
-    json::Json,
-    usage::{self, UsageError},
+    explain::json::Json,
 };
 
 /// The most that curl can be given on a command line, with room to spare.

@@ -14,7 +14,7 @@ use super::{
     plan::Plan,
     sending::{Delivered, label, send_all},
 };
-use crate::{engines, http::Poster, usage::UsageError};
+use crate::{client::http::Poster, error::UsageError, local::engines};
 
 /// A story with a known end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

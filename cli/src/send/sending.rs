@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 
 use super::plan::Plan;
 use crate::{
-    http::{Answer, Outgoing, Poster},
-    usage::{LOCAL, UsageError},
+    client::http::{Answer, Outgoing, Poster},
+    error::{LOCAL, UsageError},
 };
 
 /// What became of one delivery: the answer or why there is none, and how long it took.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hookgate::samples::{self, Sample};
+use hookgate::send::samples::{self, Sample};
 use hookgate_verify::{
     Account, Authenticated, Delivery, Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Provider, Scheme,
     Secrets, Signed, Verifier,

@@ -13,15 +13,15 @@ use time::OffsetDateTime;
 
 use super::played::{Check, NOT_LOOKED_AT, Played};
 use crate::{
-    engines::{self, Crash},
-    http::Poster,
-    messages::Journal,
+    client::http::Poster,
+    client::messages::Journal,
+    error::UsageError,
+    local::engines::{self, Crash},
     send::{
         outgoing::Template,
         plan::Plan,
         sending::{Delivered, label, send_one},
     },
-    usage::UsageError,
 };
 
 const EXPECTED: &str = "\

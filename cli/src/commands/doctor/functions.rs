@@ -19,9 +19,9 @@ use serde_json::Value;
 
 use super::{Check, Checks, Section, bootstrap, queues};
 use crate::{
-    aws::ca_bundle,
-    http::{self, Poster},
-    usage::{self, UsageError},
+    client::aws::ca_bundle,
+    client::http::{self, Poster},
+    error::{self as usage, UsageError},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);

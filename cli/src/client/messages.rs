@@ -17,7 +17,7 @@ use aws_sdk_sqs::{
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::{aws::Clients, engines::JOURNAL, usage::UsageError};
+use crate::{client::aws::Clients, error::UsageError, local::engines::JOURNAL};
 
 /// How long a message stays hidden should this process die before it gives it back. Prolonged at half of it.
 const HIDDEN: Duration = Duration::from_mins(2);
@@ -322,8 +322,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        aws::Deployment,
-        engines::{Engines, provision},
+        client::aws::Deployment,
+        local::engines::{Engines, provision},
     };
 
     #[derive(Parser)]

@@ -30,18 +30,19 @@ use time::OffsetDateTime;
 use tokio::{sync::broadcast, time::Interval};
 
 use crate::{
-    engines::{Crash, Engines, Queues, Resources, Seen},
-    explain::{command::as_json, explain},
-    functions::{Functions, LocalError, SecretsFile},
-    host,
-    http::Outgoing,
-    journal::Taken,
-    request::{self, Form},
+    capture::{self as request, Form},
+    client::http::Outgoing,
+    commands::explain::as_json,
+    error as usage,
+    explain::explain,
+    local::engines::{Crash, Engines, Queues, Resources, Seen},
+    local::gateway::{Functions, LocalError, SecretsFile},
+    local::host,
+    local::journal::Taken,
     send::{
         outgoing::{Tamper, Template},
         plan::{self, Plan},
     },
-    usage,
 };
 
 /// The most messages of a queue that are shown.
@@ -102,10 +103,10 @@ pub(crate) fn router(
     let file =
         |kind: &'static str, text: &'static str| get(move || async move { ([(header::CONTENT_TYPE, kind)], text) });
     Ok(Router::new()
-        .route("/", file("text/html; charset=utf-8", include_str!("page/index.html")))
-        .route("/assets/style.css", file("text/css; charset=utf-8", include_str!("page/style.css")))
-        .route("/assets/page.js", file("text/javascript; charset=utf-8", include_str!("page/page.js")))
-        .route("/assets/icon.svg", file("image/svg+xml", include_str!("page/icon.svg")))
+        .route("/", file("text/html; charset=utf-8", include_str!("index.html")))
+        .route("/assets/style.css", file("text/css; charset=utf-8", include_str!("style.css")))
+        .route("/assets/page.js", file("text/javascript; charset=utf-8", include_str!("page.js")))
+        .route("/assets/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
         .route("/api/stream", get(follow))
         .route("/api/deliveries", get(deliveries))
         .route("/api/deliveries/{number}", get(delivery))

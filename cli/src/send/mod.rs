@@ -2,6 +2,7 @@
 
 pub mod outgoing;
 pub(crate) mod plan;
+pub mod samples;
 mod scenario;
 mod sending;
 
@@ -18,9 +19,9 @@ use self::{
     sending::{Delivered, Summary, send_all},
 };
 use crate::{
-    http::Poster,
-    json::Json,
-    usage::{self, LOCAL, UsageError},
+    client::http::Poster,
+    error::{self as usage, LOCAL, UsageError},
+    explain::json::Json,
 };
 
 /// Send a realistic, signed sample of any event of any platform.

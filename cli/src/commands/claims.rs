@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::{
-    aws::{Clients, Deployment},
-    messages::plain,
-    usage::{self, UsageError},
+    client::aws::{Clients, Deployment},
+    client::messages::plain,
+    error::{self as usage, UsageError},
 };
 
 /// What the table of claims knows of an event, and how to have it forgotten.

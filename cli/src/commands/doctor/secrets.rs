@@ -9,7 +9,7 @@ use super::{
     Check, Checks, Section,
     functions::{Function, Functions},
 };
-use crate::{aws::Clients, send::outgoing::sample_secret};
+use crate::{client::aws::Clients, send::outgoing::sample_secret};
 
 /// What is to be said of the deployed functions' secrets.
 pub(super) async fn check(clients: &Clients, aws: &SdkConfig, functions: &Functions) -> Vec<Check> {

@@ -8,9 +8,9 @@ use hookgate_verify::{Account, Provider};
 use serde_json::Value;
 
 use crate::{
-    aws::{Clients, Deployment, Queue},
-    messages::{self, Held, Journal, plain, print},
-    usage::{self, UsageError},
+    client::aws::{Clients, Deployment, Queue},
+    client::messages::{self, Held, Journal, plain, print},
+    error::{self as usage, UsageError},
 };
 
 /// How long to wait for the next event at a time. Ctrl-C waits for the end of it, since SQS may be handing one out.

@@ -18,9 +18,9 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use crate::{
-    host,
-    http::{Outgoing, Poster},
-    usage::{self, UsageError},
+    client::http::{Outgoing, Poster},
+    error::{self as usage, UsageError},
+    local::host,
 };
 
 /// What stands for the address until it is known.

@@ -15,7 +15,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-use crate::{engines, usage::UsageError};
+use crate::{error::UsageError, local::engines};
 
 /// Which installation a command looks into. Flatten it into the command's arguments.
 #[derive(Debug, Clone, clap::Args)]
@@ -290,7 +290,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::engines::Engines;
+    use crate::local::engines::Engines;
 
     #[derive(Parser)]
     struct Command {

@@ -9,9 +9,9 @@ use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, QueueAttributeName};
 use serde_json::json;
 
 use crate::{
-    aws::{Clients, Deployment, Queue},
-    messages,
-    usage::UsageError,
+    client::aws::{Clients, Deployment, Queue},
+    client::messages,
+    error::UsageError,
 };
 
 /// How long SQS may take to list a task that it has begun.

@@ -2,7 +2,7 @@
 
 use clap_complete::Shell;
 
-use crate::usage::UsageError;
+use crate::error::UsageError;
 
 /// Print a script that makes your shell complete this command.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]

@@ -4,8 +4,8 @@
 //! one by one and then two together; one that makes the signature match is the reason. Nothing here shows a secret, a
 //! whole MAC, or the body.
 
-pub mod command;
 mod guesses;
+pub mod json;
 mod search;
 
 use std::fmt::Write;
@@ -15,7 +15,7 @@ use hookgate_verify::{Account, Delivery, Inspection, MAX_SIGNATURES, Provider, R
 use http::HeaderName;
 use time::{Duration, OffsetDateTime};
 
-use crate::request::{Request, platform_of_header};
+use crate::capture::{Request, platform_of_header};
 
 /// What there is to say about one request.
 #[derive(Debug)]
@@ -360,7 +360,7 @@ impl Case<'_> {
     fn missing_member(&self, scheme: &Scheme) -> Option<Diagnosis> {
         let name = scheme.signature_member()?;
         let payload = self.provider().fields.payload_member().unwrap_or_default();
-        let json = crate::json::Json::parse(&self.delivery.body);
+        let json = crate::explain::json::Json::parse(&self.delivery.body);
         let (finding, remedy) = match &json {
             None => (
                 "The body is no JSON, so it cannot hold the signature.".to_owned(),

@@ -16,9 +16,9 @@ use hookgate_verify::{Provider, providers};
 use serde_json::{Value, json};
 
 use crate::{
-    aws::Deployment,
-    host,
-    usage::{self, LOCAL, UsageError},
+    client::aws::Deployment,
+    error::{self as usage, LOCAL, UsageError},
+    local::host,
 };
 
 /// Look for what is known to go wrong, and say what to do about it.

@@ -65,7 +65,7 @@ pub(super) async fn serve(
 async fn answer(State(sqs): State<Arc<Sqs>>, headers: HeaderMap, body: Bytes) -> Response {
     // Another site's name that its DNS has made to lead here: its page in a browser could read every message.
     let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
-    if !crate::host::is_local(host) {
+    if !crate::local::host::is_local(host) {
         return (StatusCode::FORBIDDEN, "only this machine is answered: use 127.0.0.1 or localhost").into_response();
     }
     if headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(FORM.as_bytes())) {
@@ -744,7 +744,7 @@ mod tests {
     };
 
     use super::{Duration, Instant, Journal, MOST_JOURNAL_BYTES};
-    use crate::engines::{Engines, sdk_config, tests::started};
+    use crate::local::engines::{Engines, sdk_config, tests::started};
 
     const TRACE: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
 
@@ -1008,7 +1008,7 @@ mod tests {
     async fn the_dead_letter_queue_takes_what_was_received_too_often() {
         let engines = started().await;
         let sqs = engines.sqs();
-        let resources = crate::engines::provision(&engines).await.unwrap();
+        let resources = crate::local::engines::provision(&engines).await.unwrap();
         let (events, dead) = (&resources.events_url, &resources.dead_letters_url);
         let message = sqs.send_message().queue_url(events).message_body("body").message_group_id("platform/default");
         let message = message.message_system_attributes(ForSends::AwsTraceHeader, trace());
@@ -1138,7 +1138,7 @@ mod tests {
     async fn a_move_task_fails_at_what_was_sent_to_the_dead_letter_queue_itself() {
         let engines = started().await;
         let sqs = engines.sqs();
-        let resources = crate::engines::provision(&engines).await.unwrap();
+        let resources = crate::local::engines::provision(&engines).await.unwrap();
         let (events, dead) = (&resources.events_url, &resources.dead_letters_url);
         send(&sqs, events, "dead").await;
         for _ in 0..6 {

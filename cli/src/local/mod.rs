@@ -1,5 +1,11 @@
 //! The local intake: the functions and the page behind one HTTP address.
 
+pub mod engines;
+mod gateway;
+pub(crate) mod host;
+pub mod journal;
+pub mod page;
+
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
@@ -9,11 +15,10 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-pub use crate::functions::{LocalError, OnDelivery, SecretsFile};
+pub use crate::local::gateway::{LocalError, OnDelivery, SecretsFile};
 use crate::{
-    engines::{Engines, Resources},
-    functions::Functions,
-    page,
+    local::engines::{Engines, Resources},
+    local::gateway::Functions,
 };
 
 /// The running local intake.

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{Check, Checks, Section};
 use crate::{
-    aws::{Clients, Queue},
-    usage,
+    client::aws::{Clients, Queue},
+    error as usage,
 };
 
 /// SQS' largest, on which the functions count: what is larger they compress, or answer 413.

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
 };
 
 use super::{Check, Checks, Section};
-use crate::aws::Clients;
+use crate::client::aws::Clients;
 
 /// The table's name where there is such a table, and what is to be said of it.
 pub(super) async fn check(clients: &Clients, given: Option<&str>) -> (Option<String>, Vec<Check>) {

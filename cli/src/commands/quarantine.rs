@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::{
-    aws::{Clients, Deployment, Queue},
-    claims::{self, Meaning},
-    messages::{self, Held, plain, print},
-    usage::{self, UsageError},
+    client::aws::{Clients, Deployment, Queue},
+    client::messages::{self, Held, plain, print},
+    commands::claims::{self, Meaning},
+    error::{self as usage, UsageError},
 };
 
 /// Authentic deliveries that are no usable event: see them, and release them once they are.

@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 
 use super::{Check, Checks, Section};
 use crate::{
-    http::{Outgoing, Poster},
-    usage::{self, UsageError},
+    client::http::{Outgoing, Poster},
+    error::{self as usage, UsageError},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -15,7 +15,7 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::Value;
 
-use crate::usage::UsageError;
+use crate::error::UsageError;
 
 /// Longer than any intake takes.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -11,10 +11,10 @@ use hookgate_verify::{Account, Provider, Secrets, Verifier};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Explanation, explain};
 use crate::{
-    request::{self, Request},
-    usage::{self, UsageError},
+    capture::{self as request, Request},
+    error::{self as usage, UsageError},
+    explain::{Explanation, explain},
 };
 
 /// Say why a captured request does or does not verify, and what to do about it.

@@ -26,8 +26,8 @@ use hookgate_intake::{
 use hookgate_verify::{Provider, Secrets, providers};
 
 use crate::{
-    engines::{Crash, Engines, Queues, Resources},
-    journal::{Journal, MOST_BODY_BYTES, Taken},
+    local::engines::{Crash, Engines, Queues, Resources},
+    local::journal::{Journal, MOST_BODY_BYTES, Taken},
 };
 
 /// The most that a Lambda function is handed, in bytes.
