@@ -19,13 +19,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed={}", events.display());
     let mut code = format!(
         "/// `events/secrets.json`.\npub static SECRETS: &str = include_str!({:?});\n\
-         /// Every sample: its provider, and the invocation.\npub static SAMPLES: &[(&str, &str)] = &[\n",
+         /// Every sample: `{{provider}}/{{name}}`, and the invocation.\npub static SAMPLES: &[(&str, &str)] = &[\n",
         events.join("secrets.json")
     );
     for folder in sorted(&events)?.iter().filter(|path| path.is_dir()) {
         let provider = folder.file_name().unwrap_or_default();
         for file in sorted(folder)? {
-            writeln!(code, "    ({provider:?}, include_str!({file:?})),")?;
+            let name = Path::new(provider).join(file.file_stem().unwrap_or_default());
+            writeln!(code, "    ({name:?}, include_str!({file:?})),")?;
         }
     }
     code.push_str("];\n");

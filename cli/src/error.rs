@@ -1,78 +1,87 @@
-//! What the subcommands share on the command line: an error that is the caller's to mend, and how arguments are read.
+//! How a command ends: its exit code, and the one place that prints an error.
 
-use std::{fmt, path::Path};
+use std::{error::Error, fmt, process};
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use hookgate_verify::{Account, Provider, providers};
-use http::Uri;
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// 0: done, and everything is as it should be.
+    Yes,
+    /// 1: done, and something is not as it should be, or there was nothing.
+    No,
+    /// 2: not done. An error says why.
+    NotDone,
+    /// 141, as of a process that SIGPIPE ends: nobody reads standard output any more.
+    ReaderGone,
+}
 
-/// Where the local intake listens, unless told otherwise.
-pub(crate) const LOCAL: &str = "http://127.0.0.1:9000";
+impl From<bool> for ExitCode {
+    fn from(yes: bool) -> Self {
+        if yes { Self::Yes } else { Self::No }
+    }
+}
 
-/// The command cannot be done as it was asked for: one line that names the thing and the remedy. Exit code 2.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageError(pub String);
+impl From<ExitCode> for process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(match code {
+            ExitCode::Yes => 0,
+            ExitCode::No => 1,
+            ExitCode::NotDone => 2,
+            ExitCode::ReaderGone => 141,
+        })
+    }
+}
 
-impl fmt::Display for UsageError {
+/// Nobody reads standard output any more (`hookgate tail | head`). Ends the command, and is not reported.
+#[derive(Debug)]
+pub(crate) struct ReaderGone;
+
+impl fmt::Display for ReaderGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str("nobody reads standard output")
     }
 }
 
-impl std::error::Error for UsageError {}
+impl Error for ReaderGone {}
 
-/// A help text with examples of the first platform: its name for PLATFORM, its first event's for EVENT, a member of the body
-/// for MEMBER.
+/// The exit code of what a command returned. Prints the error, if it is one, with its causes on one line.
 #[must_use]
-pub fn examples(text: &str) -> String {
-    let Some(provider) = providers::ALL.first() else { return text.to_owned() };
-    let event = provider.events.first().map_or("", |(name, _)| name);
-    text.replace("PLATFORM", provider.name).replace("EVENT", event).replace("MEMBER", &member(provider))
-}
-
-/// Where a member of the platform's bodies stands that one may want to change: an amount, or else an id.
-pub(crate) fn member(provider: &Provider) -> String {
-    let fields = &provider.fields;
-    let path = fields.amount.first().or(fields.resource_paths("").first()).unwrap_or(&"");
-    fields.in_object(path)
-}
-
-/// Reads a provider's name.
-pub(crate) fn provider() -> impl TypedValueParser<Value = &'static Provider> {
-    PossibleValuesParser::new(providers::ALL.iter().map(|provider| provider.name))
-        .try_map(|name| Provider::named(&name).ok_or("no such provider"))
-}
-
-/// Reads an account's name.
-pub(crate) fn account(name: &str) -> Result<Account, String> {
-    Account::parse(name).ok_or_else(|| "an account is 1 to 64 of a-z, 0-9 and -".to_owned())
-}
-
-/// The address that deliveries go to: `url`, with `/webhooks/{provider}[/{account}]` added unless it has that.
-pub(crate) fn endpoint(url: &str, provider: &Provider, account: &Account) -> Result<Uri, UsageError> {
-    let uri = address("--url", url)?;
-    if uri.path().split('/').any(|part| part == "webhooks") {
-        return Ok(uri);
+pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
+    match ended {
+        Ok(code) => code,
+        Err(error) if error.is::<ReaderGone>() => ExitCode::ReaderGone,
+        Err(error) => {
+            anstream::eprintln!("hookgate: {}", with_causes(error.as_ref()));
+            ExitCode::NotDone
+        }
     }
-    let account = if *account == Account::default() { String::new() } else { format!("/{account}") };
-    let base = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
-    address("--url", &format!("{base}/webhooks/{}{account}", provider.name))
 }
 
-/// Reads an address that an option gives.
-pub(crate) fn address(option: &str, url: &str) -> Result<Uri, UsageError> {
-    let uri = url.parse().ok().filter(|uri: &Uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    uri.ok_or_else(|| UsageError(format!("{option} {url} is no address: write it like {LOCAL} or https://host/stage")))
+/// An error and its causes in one line. Leaves out a cause that the text before it has already named.
+pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }
 
-/// Quotes a text for a POSIX shell.
-pub(crate) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
 
-/// Reads a file that an argument names.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, UsageError> {
-    std::fs::read(path).map_err(|error| UsageError(format!("cannot read {}: {error}", path.display())))
+    use super::*;
+
+    #[test]
+    fn an_error_names_each_cause_once() {
+        let error = anyhow!("connection refused").context("no answer: connection refused").context("cannot list");
+        assert_eq!(with_causes(error.as_ref()), "cannot list: no answer: connection refused");
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_failure_whatever_was_being_done() {
+        let gone = Err::<ExitCode, _>(ReaderGone).context("while listing");
+        assert_eq!(report(gone), ExitCode::ReaderGone);
+        assert_eq!(report(Err(anyhow!("x"))), ExitCode::NotDone);
+    }
 }

@@ -5,6 +5,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use anyhow::Context;
+use hookgate_verify::providers;
 use http::{Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector};
@@ -15,13 +17,14 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde_json::Value;
 
-use crate::error::UsageError;
+use crate::error::with_causes;
 
 /// Longer than any intake takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longer than any answer of an intake.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// Longer than any answer to one that posts: SQS's journal gives ten messages of 1 MiB, and JSON escapes can make them
+/// six times as long.
+const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// Posts deliveries to one address.
 #[derive(Debug, Clone)]
@@ -61,6 +64,8 @@ pub struct NoAnswer {
     pub why: String,
 }
 
+impl std::error::Error for NoAnswer {}
+
 impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.why)
@@ -72,7 +77,7 @@ impl Poster {
     ///
     /// # Errors
     /// The system has no usable certificates, and the address wants them.
-    pub fn new(url: Uri) -> Result<Self, UsageError> {
+    pub fn new(url: Uri) -> anyhow::Result<Self> {
         Self::trusting(url, None)
     }
 
@@ -80,19 +85,15 @@ impl Poster {
     ///
     /// # Errors
     /// None are given, the system has no usable ones, and the address wants them.
-    pub(crate) fn trusting(url: Uri, roots: Option<RootCertStore>) -> Result<Self, UsageError> {
+    pub(crate) fn trusting(url: Uri, roots: Option<RootCertStore>) -> anyhow::Result<Self> {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
+            .context("TLS cannot be set up")?;
         let tls = if let Some(roots) = roots {
             tls.with_root_certificates(roots)
         } else if url.scheme_str() == Some("https") {
-            tls.with_native_roots().map_err(|error| {
-                UsageError(format!(
-                    "no certificates to check {} with ({error}): install ca-certificates, or name a PEM file in \
-                     SSL_CERT_FILE",
-                    url.authority().map_or("the address", |authority| authority.as_str())
-                ))
+            tls.with_native_roots().with_context(|| {
+                format!("no certificates to check {url} with: install ca-certificates, or name a PEM file in SSL_CERT_FILE")
             })?
         } else {
             tls.with_root_certificates(RootCertStore::empty())
@@ -124,7 +125,7 @@ impl Poster {
         })
     }
 
-    /// Sends a request and reads its answer, whose body is None where it broke off or is longer than 64 KiB. Follows no
+    /// Sends a request and reads its answer, whose body is None where it broke off or is longer than 64 MiB. Follows no
     /// redirect: what a header holds is for this address only.
     ///
     /// # Errors
@@ -153,7 +154,7 @@ impl Poster {
     ) -> Result<Response<Option<bytes::Bytes>>, NoAnswer> {
         let exchange = async {
             let answer = self.client.request(request).await;
-            let answer = answer.map_err(|error| NoAnswer { sent: !error.is_connect(), why: in_words(&error) })?;
+            let answer = answer.map_err(|error| NoAnswer { sent: !error.is_connect(), why: with_causes(&error) })?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
             Ok(Response::from_parts(head, body.ok().map(http_body_util::Collected::to_bytes)))
@@ -164,16 +165,22 @@ impl Poster {
     }
 }
 
-/// An error with its causes, each once.
-pub(crate) fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        cause = error.source();
-    }
-    words
+/// Whether a local intake answers at this address, by what only it can tell.
+pub(crate) async fn is_local_intake(url: &Uri) -> bool {
+    let asked = async {
+        let poster = Poster::new(at(url, "/api/catalogue")?)?;
+        let request = Request::get(&poster.url).body(Full::default())?;
+        let answer = poster.send(request, Duration::from_secs(5)).await?;
+        let catalogue: Value = serde_json::from_slice(&answer.into_body().unwrap_or_default())?;
+        let first = providers::ALL.first().map_or("", |provider| provider.name);
+        anyhow::Ok(catalogue.as_array().is_some_and(|list| list.iter().any(|platform| platform["name"] == first)))
+    };
+    asked.await.unwrap_or(false)
+}
+
+/// Another target at the same address.
+pub(crate) fn at(url: &Uri, target: &str) -> anyhow::Result<Uri> {
+    let mut parts = url.clone().into_parts();
+    parts.path_and_query = target.parse().ok();
+    Uri::from_parts(parts).with_context(|| format!("not a URL: {url} with {target}"))
 }

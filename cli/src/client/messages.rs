@@ -14,10 +14,17 @@ use aws_sdk_sqs::{
     types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
 };
 
+use anyhow::{Context as _, anyhow, bail};
 use serde_json::{Value, json};
 use tokio::{task::JoinHandle, time::timeout};
 
-use crate::{client::aws::Clients, error::UsageError, local::engines::JOURNAL};
+use super::{
+    aws::Clients,
+    http::{Outgoing, Poster},
+};
+use crate::{arguments::address, local::engines::JOURNAL};
+
+
 
 /// How long a message stays hidden should this process die before it gives it back. Prolonged at half of it.
 const HIDDEN: Duration = Duration::from_mins(2);
@@ -59,7 +66,7 @@ impl<'c> Held<'c> {
     ///
     /// # Errors
     /// The queue does not answer.
-    pub async fn more(&mut self, wait: Duration) -> Result<Option<Vec<Message>>, UsageError> {
+    pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Message>>> {
         self.prolong().await?;
         if self.receiving.is_none() {
             let receive = self.clients.sqs.receive_message().queue_url(self.url).max_number_of_messages(10);
@@ -85,11 +92,11 @@ impl<'c> Held<'c> {
     }
 
     /// What the receive that is under way brings.
-    async fn received(&mut self) -> Result<Vec<Message>, UsageError> {
+    async fn received(&mut self) -> anyhow::Result<Vec<Message>> {
         let Some(receiving) = &mut self.receiving else { return Ok(Vec::new()) };
         let received = receiving.await;
         self.receiving = None;
-        let received = received.map_err(|error| UsageError(error.to_string()))?;
+        let received = received.?;
         let received = received.map_err(|error| self.failed("cannot receive from", &error))?;
         Ok(received.messages.unwrap_or_default())
     }
@@ -98,7 +105,7 @@ impl<'c> Held<'c> {
     ///
     /// # Errors
     /// The queue does not answer.
-    pub async fn delete(&mut self, message_id: &str) -> Result<(), UsageError> {
+    pub async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
         let Some(receipt) = self.receipts.remove(message_id) else { return Ok(()) };
         let delete = self.clients.sqs.delete_message().queue_url(self.url).receipt_handle(receipt);
         delete.send().await.map(|_| ()).map_err(|error| self.failed("cannot delete from", &error))
@@ -108,7 +115,7 @@ impl<'c> Held<'c> {
     ///
     /// # Errors
     /// The queue does not answer.
-    pub async fn prolong(&mut self) -> Result<(), UsageError> {
+    pub async fn prolong(&mut self) -> anyhow::Result<()> {
         if self.prolonged.elapsed() > self.hidden / 2 {
             self.hide_for(self.hidden).await?;
             self.prolonged = Instant::now();
@@ -121,7 +128,7 @@ impl<'c> Held<'c> {
     ///
     /// # Errors
     /// The queue does not answer: the messages come back by themselves, later.
-    pub async fn give_back(mut self) -> Result<(), UsageError> {
+    pub async fn give_back(mut self) -> anyhow::Result<()> {
         // What an answer that is lost, or too late, has hidden comes back by itself when its time is over.
         let late = timeout(self.wait + GRACE, self.received()).await;
         for message in late.ok().and_then(Result::ok).unwrap_or_default() {
@@ -130,24 +137,22 @@ impl<'c> Held<'c> {
         self.hide_for(Duration::ZERO).await
     }
 
-    async fn hide_for(&self, time: Duration) -> Result<(), UsageError> {
+    async fn hide_for(&self, time: Duration) -> anyhow::Result<()> {
         let receipts: Vec<_> = self.receipts.values().collect();
         for batch in receipts.chunks(BATCH) {
             let mut change = self.clients.sqs.change_message_visibility_batch().queue_url(self.url);
             for (number, receipt) in batch.iter().enumerate() {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
                 let entry = entry.receipt_handle(*receipt).visibility_timeout(seconds(time)).build();
-                change = change.entries(entry.map_err(|error| UsageError(error.to_string()))?);
+                change = change.entries(entry.?);
             }
             // An entry that fails is one whose time was over, or that somebody else has deleted: visible, or gone.
             let doing = "cannot give messages back to";
             let changed = match timeout(GRACE, change.send()).await {
-                Ok(changed) => changed.map(|_| ()).map_err(|error| self.failed(doing, &error).0),
-                Err(_) => Err(format!("{doing} {}: SQS does not answer", name(self.url))),
+                Ok(changed) => changed.map(|_| ()).map_err(|error| self.failed(doing, &error)),
+                Err(_) => Err(anyhow!("{doing} {}: SQS does not answer", name(self.url))),
             };
-            changed.map_err(|error| {
-                UsageError(format!("{error} (they come back by themselves within {} s)", self.hidden.as_secs()))
-            })?;
+            changed.with_context(|| format!("messages come back by themselves within {} s", self.hidden.as_secs()))?;
         }
         Ok(())
     }
@@ -156,14 +161,14 @@ impl<'c> Held<'c> {
     ///
     /// # Errors
     /// The queue does not answer.
-    pub async fn held_by_others(&self) -> Result<usize, UsageError> {
+    pub async fn held_by_others(&self) -> anyhow::Result<usize> {
         let hidden =
             attribute(self.clients, self.url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
         let hidden: usize = hidden.and_then(|count| count.parse().ok()).unwrap_or(0);
         Ok(hidden.saturating_sub(self.receipts.len()))
     }
 
-    fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> UsageError
+    fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -182,8 +187,7 @@ pub struct Entry {
 
 /// Reads what the journal of the local intake's SQS has of one queue. Changes nothing for the queue's consumers.
 pub struct Journal {
-    client: reqwest::Client,
-    sqs: String,
+    poster: Poster,
     queue_url: String,
     /// The number of the last entry that was read.
     after: u64,
@@ -191,17 +195,18 @@ pub struct Journal {
 
 impl Journal {
     /// From the oldest entry that is kept.
-    #[must_use]
-    pub fn new(sqs: &str, queue_url: &str) -> Self {
-        let (sqs, queue_url) = (sqs.to_owned(), queue_url.to_owned());
-        Journal { client: reqwest::Client::new(), sqs, queue_url, after: 0 }
+    ///
+    /// # Errors
+    /// The address cannot be used.
+    pub fn new(sqs: &str, queue_url: &str) -> anyhow::Result<Self> {
+        Ok(Journal { poster: Poster::new(address("--sqs", sqs)?)?, queue_url: queue_url.to_owned(), after: 0 })
     }
 
     /// Passes over everything that is there now.
     ///
     /// # Errors
     /// Nobody answers, or another SQS, which keeps no journal.
-    pub async fn skip(&mut self) -> Result<(), UsageError> {
+    pub async fn skip(&mut self) -> anyhow::Result<()> {
         let answer = self.ask(u64::MAX, Duration::ZERO).await?;
         self.after = answer["Last"].as_u64().unwrap_or(self.after);
         Ok(())
@@ -211,7 +216,7 @@ impl Journal {
     ///
     /// # Errors
     /// Nobody answers, or another SQS, which keeps no journal.
-    pub async fn more(&mut self, wait: Duration) -> Result<Option<Vec<Entry>>, UsageError> {
+    pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Entry>>> {
         let answer = self.ask(self.after, wait).await?;
         let entries = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
         let Some(last) = entries.last() else { return Ok(None) };
@@ -221,20 +226,16 @@ impl Journal {
         Ok(Some(entries.iter().map(read).collect()))
     }
 
-    async fn ask(&self, after: u64, wait: Duration) -> Result<Value, UsageError> {
-        let Journal { client, sqs, queue_url, .. } = self;
-        let failed = |error: reqwest::Error| {
-            UsageError(format!("the local intake's SQS does not answer: {}", error.without_url()))
-        };
-        let request = json!({"QueueUrl": queue_url, "After": after, "WaitTimeSeconds": wait.as_secs()});
-        let call = client.post(sqs).body(request.to_string());
-        let answer = call.header("x-amz-target", format!("AmazonSQS.{JOURNAL}")).send().await.map_err(failed)?;
+    async fn ask(&self, after: u64, wait: Duration) -> anyhow::Result<Value> {
+        let request = json!({"QueueUrl": self.queue_url, "After": after, "WaitTimeSeconds": wait.as_secs()});
+        let headers = vec![("x-amz-target".to_owned(), format!("AmazonSQS.{JOURNAL}"))];
+        let outgoing = Outgoing { headers, body: request.to_string().into_bytes() };
+        let answer = self.poster.exchange(outgoing, wait + GRACE).await;
+        let answer = answer.context("the local intake's SQS does not answer: start it with `hookgate`, or check --sqs")?;
         if !answer.status().is_success() {
-            return Err(UsageError(format!(
-                "what answers at {sqs} is not the local intake of this version, which keeps a journal"
-            )));
+            bail!("what answers as SQS is not the local intake of this version, which keeps a journal: check --sqs");
         }
-        Ok(serde_json::from_str(&answer.text().await.map_err(failed)?).unwrap_or_default())
+        serde_json::from_slice(&answer.into_body().unwrap_or_default()).context("SQS's journal cannot be read")
     }
 }
 
@@ -248,7 +249,7 @@ pub fn name(url: &str) -> &str {
 ///
 /// # Errors
 /// The queue does not answer.
-pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -> Result<Option<String>, UsageError> {
+pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -> anyhow::Result<Option<String>> {
     let get = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(name.clone()).send().await;
     let got = get.map_err(|error| clients.failed(&format!("cannot look at {}", self::name(url)), &error))?;
     Ok(got.attributes.and_then(|mut attributes| attributes.remove(&name)))
@@ -258,18 +259,16 @@ pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -
 ///
 /// # Errors
 /// The queue does not answer.
-pub async fn has_dead_letters(clients: &Clients, url: &str) -> Result<bool, UsageError> {
+pub async fn has_dead_letters(clients: &Clients, url: &str) -> anyhow::Result<bool> {
     Ok(attribute(clients, url, QueueAttributeName::RedrivePolicy).await?.is_some())
 }
 
 /// Such a queue is left alone, unless its consumers may be disturbed. `remedy` says what to do in place of that.
 #[must_use]
-pub fn would_disturb(url: &str, remedy: &str) -> UsageError {
-    UsageError(format!(
-        "{} has dead letters: to receive counts as a failure of its consumers, and hides its messages from them. {remedy}, \
+pub fn would_disturb(url: &str, remedy: &str) -> anyhow::Error {
+    anyhow!("{} has dead letters: to receive counts as a failure of its consumers, and hides its messages from them. {remedy}, \
          or say --disturb-consumers",
-        name(url)
-    ))
+        name(url))
 }
 
 /// How long to wait for messages that are there: SQS on AWS asks all of its servers
@@ -277,37 +276,6 @@ pub fn would_disturb(url: &str, remedy: &str) -> UsageError {
 #[must_use]
 pub fn patience(clients: &Clients) -> Duration {
     Duration::from_secs(if clients.is_local() { 0 } else { 2 })
-}
-
-/// Waits for Ctrl-C, or to be asked to end.
-pub async fn ended() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
-}
-
-/// Prints a line. False where nobody reads any more (`hookgate tail | head`).
-///
-/// # Errors
-/// It cannot be written, as on a full disk.
-pub fn print(line: &str) -> Result<bool, UsageError> {
-    match writeln!(anstream::stdout(), "{line}") {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(UsageError(format!("cannot print: {error}"))),
-    }
-}
-
-/// A platform's text without what a terminal would obey.
-#[must_use]
-pub fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
 
 fn seconds(time: Duration) -> i32 {
@@ -364,8 +332,4 @@ mod tests {
         assert_eq!(seen(&mut first).await, Some(0));
     }
 
-    #[test]
-    fn nothing_of_a_platform_commands_the_terminal() {
-        assert_eq!(plain("a\u{1b}[31mé\u{9b}\r\n"), r"a\u{1b}[31mé\u{9b}\r\n");
-    }
 }

@@ -139,7 +139,7 @@ pub enum Meaning {
 ///
 /// # Errors
 /// The table is not there.
-pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let (Command::Show(Show { which, .. }) | Command::Forget(Forget { which, .. })) = &arguments.command;
     let clients = which.deployment.clients().await?;
     let table = clients.table(which.table.as_deref()).await?;
@@ -164,14 +164,14 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     match (&arguments.command, &claims[..]) {
         (Command::Forget(forget), [claim]) => forget.forget(&clients, &table, claim).await,
         (Command::Forget(_), [_, _, ..]) => {
-            Err(UsageError("these are several: name one by its key, or with --provider".to_owned()))
+            Err(anyhow!("these are several: name one by its key, or with --provider"))
         }
         _ => Ok(!claims.is_empty()),
     }
 }
 
 impl Forget {
-    async fn forget(&self, clients: &Clients, table: &str, claim: &Claim) -> Result<bool, UsageError> {
+    async fn forget(&self, clients: &Clients, table: &str, claim: &Claim) -> anyhow::Result<bool> {
         let meaning = claim.meaning(now());
         let (Meaning::Queued | Meaning::Quarantined, Some(message)) = (meaning, &claim.message_id) else {
             anstream::println!(
@@ -184,7 +184,7 @@ impl Forget {
             return Ok(false);
         };
         if !clients.is_local() && !self.yes && !is_confirmed("Forget it?") {
-            return Err(UsageError("nothing was forgotten: with --aws it must be confirmed, or say --yes".to_owned()));
+            bail!("nothing was forgotten: with --aws it must be confirmed, or say --yes");
         }
         let delete = clients.dynamodb.delete_item().table_name(table).key("pk", AttributeValue::S(claim.key.clone()));
         let delete = delete
@@ -228,7 +228,7 @@ impl Which {
         Provider::named(provider).is_some() && Account::parse(account).is_some() && is_hash(hash)
     }
 
-    async fn find(&self, clients: &Clients, table: &str) -> Result<Vec<Claim>, UsageError> {
+    async fn find(&self, clients: &Clients, table: &str) -> anyhow::Result<Vec<Claim>> {
         let mut claims = Vec::new();
         for key in self.keys() {
             claims.extend(find(clients, table, &key).await?);
@@ -255,7 +255,7 @@ fn is_hash(text: &str) -> bool {
 ///
 /// # Errors
 /// The table is not there.
-pub async fn find(clients: &Clients, table: &str, key: &str) -> Result<Option<Claim>, UsageError> {
+pub async fn find(clients: &Clients, table: &str, key: &str) -> anyhow::Result<Option<Claim>> {
     let get = clients.dynamodb.get_item().table_name(table).key("pk", AttributeValue::S(key.to_owned()));
     let got = get.consistent_read(true).send().await;
     let got = got.map_err(|error| clients.failed(&format!("cannot read the table {table}"), &error))?;

@@ -23,13 +23,13 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Standard output cannot be written to.
-pub fn run(arguments: &Arguments, mut command: clap::Command) -> Result<bool, UsageError> {
+pub fn run(arguments: &Arguments, mut command: clap::Command) -> anyhow::Result<bool> {
     // Not straight to standard output: that would panic where the reader is gone.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "hookgate", &mut script);
     match std::io::Write::write_all(&mut std::io::stdout(), &script) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(UsageError(format!("cannot write the script: {error}")))
+            Err(anyhow!("cannot write the script: {error}"))
         }
         _ => Ok(true),
     }

@@ -1,4 +1,4 @@
-//! What the subcommands do, one file or folder each. The local intake, which starts without one, is in [`crate::local`].
+//! What the subcommands do, one file or folder each.
 
 pub mod claims;
 pub mod completions;
@@ -7,4 +7,19 @@ pub mod explain;
 pub mod quarantine;
 pub mod redrive;
 pub mod register;
+pub mod send;
+pub mod start;
 pub mod tail;
+
+/// Waits for Ctrl-C, or to be asked to end.
+pub(crate) async fn interrupted() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            tokio::select! { _ = tokio::signal::ctrl_c() => {}, _ = terminate.recv() => {} }
+            return;
+        }
+    }
+    let _ = tokio::signal::ctrl_c().await;
+}

@@ -54,7 +54,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The queue is not there, or is none of dead letters.
-pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::DeadLetters, arguments.queue.as_deref()).await?;
     let name = messages::name(&url);
@@ -70,7 +70,7 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
 
     let task = tokio::select! {
         task = finished(&clients, &arn, started.task_handle(), before, !arguments.json) => task?,
-        () = messages::ended() => return Err(UsageError("no longer waiting: SQS goes on moving".to_owned())),
+        () = messages::ended() => return Err(anyhow!("no longer waiting: SQS goes on moving")),
     };
     let status = task.status().unwrap_or("UNKNOWN");
     // Hidden for a while by somebody who looks at them, and left behind by the task.
@@ -100,13 +100,13 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     Ok(status == "COMPLETED" && hidden.is_none())
 }
 
-async fn arn_of(clients: &Clients, url: &str) -> Result<String, UsageError> {
+async fn arn_of(clients: &Clients, url: &str) -> anyhow::Result<String> {
     let arn = messages::attribute(clients, url, QueueAttributeName::QueueArn).await?;
-    arn.ok_or_else(|| UsageError(format!("{} has no ARN", messages::name(url))))
+    arn.with_context(|| format!("{} has no ARN", messages::name(url)))
 }
 
 /// The queue's latest tasks.
-async fn tasks(clients: &Clients, arn: &str) -> Result<Vec<ListMessageMoveTasksResultEntry>, UsageError> {
+async fn tasks(clients: &Clients, arn: &str) -> anyhow::Result<Vec<ListMessageMoveTasksResultEntry>> {
     let list = clients.sqs.list_message_move_tasks().source_arn(arn).max_results(10).send().await;
     let list = list.map_err(|error| clients.failed("cannot see how far SQS is", &error))?;
     Ok(list.results.unwrap_or_default())
@@ -123,7 +123,7 @@ async fn finished(
     handle: Option<&str>,
     before: Option<i64>,
     show: bool,
-) -> Result<ListMessageMoveTasksResultEntry, UsageError> {
+) -> anyhow::Result<ListMessageMoveTasksResultEntry> {
     let show = show && std::io::stderr().is_terminal();
     let started = Instant::now();
     let mut began = None;
@@ -137,7 +137,7 @@ async fn finished(
         };
         let Some(task) = tasks.into_iter().filter(may_be_it).min_by_key(|task| task.started_timestamp) else {
             if started.elapsed() > LISTED {
-                return Err(UsageError("SQS does not list the task that it has begun: look at its console".to_owned()));
+                bail!("SQS does not list the task that it has begun: look at its console");
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
             continue;

@@ -100,7 +100,7 @@ say; 2 the command line cannot be used."
 ///
 /// # Errors
 /// The command line cannot be used.
-pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let provider = arguments.provider;
     let place = Place::of(&arguments)?;
     let Some(api) = &provider.registration.call else {
@@ -113,10 +113,8 @@ pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
             ("--timeout", arguments.timeout.is_some()),
         ];
         if let Some((option, _)) = for_calls.iter().find(|(_, given)| *given) {
-            return Err(UsageError(format!(
-                "{} is not registered by a call of this command: leave {option} out to see the steps",
-                provider.name
-            )));
+            bail!("{} is not registered by a call of this command: leave {option} out to see the steps",
+                provider.name);
         }
         steps(provider, &place, arguments.json);
         return Ok(true);
@@ -139,7 +137,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(arguments: &Arguments) -> Result<Self, UsageError> {
+    fn of(arguments: &Arguments) -> anyhow::Result<Self> {
         let provider = arguments.provider;
         let account = arguments.account.clone().unwrap_or_default();
         let url = arguments.url.as_deref().map(|url| usage::endpoint(url, provider, &account)).transpose()?;
@@ -151,24 +149,22 @@ impl Place {
         };
         let Some(url) = &place.url else { return Ok(place) };
         if url.scheme_str() != Some("https") {
-            return Err(UsageError(format!("--url {url}: platforms deliver to https only")));
+            bail!("--url {url}: platforms deliver to https only");
         }
         if url.query().is_some() {
-            return Err(UsageError(format!("--url {url}: leave out what begins with the question mark")));
+            bail!("--url {url}: leave out what begins with the question mark");
         }
         // An address of another platform, or one that no route takes, would lose every delivery.
         let path = url.path().rsplit_once("/webhooks/").map_or("", |(_, path)| path);
         let (name, account) = path.split_once('/').map_or((path, None), |(name, account)| (name, Some(account)));
         let named = account.map(Account::parse);
         if name != provider.name || named == Some(None) {
-            return Err(UsageError(format!(
-                "--url {url} does not end in /webhooks/{0} or /webhooks/{0}/{{account}}",
-                provider.name
-            )));
+            bail!("--url {url} does not end in /webhooks/{0} or /webhooks/{0}/{{account}}",
+                provider.name);
         }
         let named = named.flatten().unwrap_or_default();
         if arguments.account.as_ref().is_some_and(|account| *account != named) {
-            return Err(UsageError(format!("--url {url} is not the address of account {}", place.account)));
+            bail!("--url {url} is not the address of account {}", place.account);
         }
         place.account = named;
         Ok(place)
@@ -260,22 +256,20 @@ struct Registration {
 }
 
 impl Registration {
-    fn new(api: &'static Call, arguments: &Arguments, place: &Place) -> Result<Self, UsageError> {
+    fn new(api: &'static Call, arguments: &Arguments, place: &Place) -> anyhow::Result<Self> {
         let provider = arguments.provider;
         let place = place.url.as_ref().ok_or_else(|| {
-            UsageError("say where deliveries are to go: --url https://…, the stack's output".to_owned())
+            anyhow!("say where deliveries are to go: --url https://…, the stack's output")
         })?;
         let known: Vec<_> = provider.events.iter().map(|&(name, _)| name).collect();
         if let Some(event) = arguments.event.iter().find(|event| !known.contains(&event.as_str())) {
-            return Err(UsageError(format!(
-                "{} documents no event {event}: it has {}",
+            bail!("{} documents no event {event}: it has {}",
                 provider.name,
-                known.join(", ")
-            )));
+                known.join(", "));
         }
         let url = usage::address("--api-url", arguments.api_url.as_deref().unwrap_or(api.url))?;
         if url.scheme_str() != Some("https") && !host::is_this_machine(&url) {
-            return Err(UsageError(format!("--api-url {url}: the API key goes over https only")));
+            bail!("--api-url {url}: the API key goes over https only");
         }
         let chosen = |name: &&str| arguments.event.is_empty() || arguments.event.iter().any(|event| event == name);
         Ok(Registration {
@@ -306,21 +300,17 @@ impl Registration {
         );
     }
 
-    async fn make(&self, place: &Place, json: bool) -> Result<bool, UsageError> {
+    async fn make(&self, place: &Place, json: bool) -> anyhow::Result<bool> {
         let variable = self.api.key;
         let key = std::env::var(variable).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
         let key =
-            key.ok_or_else(|| UsageError(format!("no API key: put it into the environment variable {variable}")))?;
+            key.with_context(|| format!("no API key: put it into the environment variable {variable}"))?;
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(UsageError(format!(
-                "{variable} is no API key: it has spaces or letters that no header can hold"
-            )));
+            bail!("{variable} is no API key: it has spaces or letters that no header can hold");
         }
         let path = self.secret_file.as_deref().ok_or_else(|| {
-            UsageError(format!(
-                "say where the signing secret is to be written: --secret-file {}.json",
-                self.provider.name
-            ))
+            anyhow!("say where the signing secret is to be written: --secret-file {}.json",
+                self.provider.name)
         })?;
         let poster = Poster::new(self.url.clone())?;
         // Before the call: a secret that is shown once must have a place to go.
@@ -483,14 +473,14 @@ impl Created<'_> {
 }
 
 /// A new file that only its owner can read.
-fn create(path: &Path) -> Result<File, UsageError> {
+fn create(path: &Path) -> anyhow::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path).map_err(|error| {
         let shown = path.display();
-        UsageError(match error.kind() {
+        anyhow!("{}", match error.kind() {
             std::io::ErrorKind::AlreadyExists => {
                 format!("{shown} is there already: a secret is never overwritten, choose another with --secret-file")
             }

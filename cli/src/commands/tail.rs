@@ -74,7 +74,7 @@ enum Source<'c> {
 ///
 /// # Errors
 /// The queue is not there, or must not be followed.
-pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
@@ -100,7 +100,7 @@ pub async fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     followed.and_then(|shown| back.map(|()| shown))
 }
 
-async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_>) -> Result<bool, UsageError> {
+async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_>) -> anyhow::Result<bool> {
     let wait = if arguments.once { messages::patience(clients) } else { WAIT };
     let mut shown = 0;
     loop {
@@ -132,7 +132,7 @@ async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_
 
 impl Source<'_> {
     /// The next messages, id and body. None where there are none now.
-    async fn next(&mut self, wait: Duration) -> Result<Option<Vec<(String, String)>>, UsageError> {
+    async fn next(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<(String, String)>>> {
         match self {
             Source::Received(held) => {
                 let batch = held.more(wait).await?.map(|batch| {

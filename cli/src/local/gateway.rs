@@ -2,8 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    error::Error,
-    fmt,
     path::Path,
     sync::{
         Arc,
@@ -12,6 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::{Context as _, anyhow};
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::Request,
@@ -27,7 +26,7 @@ use hookgate_verify::{Provider, Secrets, providers};
 
 use crate::{
     local::engines::{Crash, Engines, Queues, Resources},
-    local::journal::{Journal, MOST_BODY_BYTES, Taken},
+    local::journal::{Journal, MOST_BODY_BYTES, RecordedDelivery},
 };
 
 /// The most that a Lambda function is handed, in bytes.
@@ -40,14 +39,10 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone)]
 pub struct SecretsFile(pub(crate) Vec<(&'static Provider, String)>);
 
-/// Called with the log line of each delivery.
-pub type OnDelivery = Box<dyn Fn(&str) + Send + Sync>;
-
 /// All functions.
 pub(crate) struct Functions {
     intakes: BTreeMap<&'static str, Intake>,
     invocations: AtomicU64,
-    on_delivery: OnDelivery,
     queues: Queues,
     /// What they took.
     pub(crate) journal: Journal,
@@ -57,30 +52,34 @@ impl SecretsFile {
     /// Reads the file.
     ///
     /// # Errors
-    /// The file cannot be read, names an unknown provider, or has unusable secrets. Never shows one.
-    pub fn read(path: &Path) -> Result<Self, LocalError> {
+    /// The file cannot be read, or as for [`SecretsFile::parse`].
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
-            .map_err(|error| LocalError(format!("cannot read {shown}: {error}; choose another file with --secrets")))?;
-        let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(&text).map_err(|error| {
+            .with_context(|| format!("cannot read {shown}: choose another file with --secrets"))?;
+        Self::parse(&text, &shown.to_string())
+    }
+
+    /// Reads the secrets of all platforms. `shown` names where they are from.
+    ///
+    /// # Errors
+    /// The text names an unknown platform, or has unusable secrets. Never shows one.
+    pub fn parse(text: &str, shown: &str) -> anyhow::Result<Self> {
+        let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
             // The error's text could quote a secret: only its place is told.
             let (line, column) = (error.line(), error.column());
-            LocalError(format!(
-                r#"{shown}:{line}:{column} is not of the form {{"PLATFORM": {{"default": ["secret"]}}}}: correct it there"#
-            ))
+            anyhow!(r#"{shown}:{line}:{column} is not of the form {{"PLATFORM": {{"default": ["secret"]}}}}"#)
         })?;
         let secrets = file.into_iter().map(|(name, secrets)| {
-            let provider = Provider::named(&name).ok_or_else(|| {
-                let known: Vec<_> = providers::ALL.iter().map(|provider| provider.name).collect();
-                LocalError(format!("{shown} names an unknown provider: known are {}", known.join(", ")))
+            let provider = Provider::named(&name).with_context(|| {
+                let known = providers::ALL.iter().map(|provider| provider.name).collect::<Vec<_>>().join(", ");
+                format!("{shown} names an unknown platform: known are {known}")
             })?;
             let secrets = secrets.to_string();
-            match Secrets::parse(&secrets) {
-                Ok(_) => Ok((provider, secrets)),
-                Err(error) => Err(LocalError(format!("{shown}, provider {name}: {error}"))),
-            }
+            Secrets::parse(&secrets).with_context(|| format!("{shown}, platform {name}"))?;
+            Ok((provider, secrets))
         });
-        Ok(SecretsFile(secrets.collect::<Result<_, _>>()?))
+        Ok(SecretsFile(secrets.collect::<anyhow::Result<_>>()?))
     }
 }
 
@@ -110,16 +109,15 @@ impl Functions {
         engines: &Engines,
         resources: &Resources,
         secrets: &SecretsFile,
-        on_delivery: OnDelivery,
-    ) -> Result<Self, LocalError> {
+    ) -> anyhow::Result<Self> {
         let mut intakes = BTreeMap::new();
         for (provider, secrets) in &secrets.0 {
             let config = Config::from_settings(provider, |name| setting(name, engines, resources, secrets))
-                .map_err(|error| LocalError(error.to_string()))?;
+                ?;
             intakes.insert(provider.name, Intake::new(config));
         }
         let (invocations, journal) = (AtomicU64::new(0), Journal::default());
-        Ok(Functions { intakes, invocations, on_delivery, queues: engines.queues(), journal })
+        Ok(Functions { intakes, invocations, queues: engines.queues(), journal })
     }
 
     /// What API Gateway and Lambda do: wrap the request into an event, invoke, unwrap the answer. Gives the delivery's
@@ -192,7 +190,7 @@ impl Functions {
             true = dies => return None,
             handled = intake.handle(LambdaEvent::new(Payload(Some(event)), context)) => handled,
         };
-        let number = self.journal.keep(Taken {
+        let number = self.journal.keep(RecordedDelivery {
             number: 0,
             method: head.method,
             target: head.uri,
@@ -202,7 +200,6 @@ impl Functions {
             status: u16::try_from(response.status_code).unwrap_or_default(),
             log: serde_json::from_str(&log).unwrap_or_default(),
         });
-        (self.on_delivery)(&log);
         Some((answer(response), number))
     }
 }
@@ -225,15 +222,3 @@ fn answer(response: ApiGatewayV2httpResponse) -> Response {
 fn not_found() -> Response {
     (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], r#"{"message":"Not Found"}"#).into_response()
 }
-
-/// Why the local intake does not run: one line that names the thing and the remedy.
-#[derive(Debug)]
-pub struct LocalError(pub String);
-
-impl fmt::Display for LocalError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for LocalError {}

@@ -1,7 +1,7 @@
 //! The last deliveries that the local intake took, in bounded memory, and word of each to whoever follows.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -27,7 +27,7 @@ pub const OUTCOMES: [&str; 8] =
 
 /// One delivery, as it was taken.
 #[derive(Debug)]
-pub struct Taken {
+pub struct RecordedDelivery {
     /// Counts from 1.
     pub number: u64,
     /// The request's method.
@@ -49,15 +49,15 @@ pub struct Taken {
 /// What was taken, in the order of the answers.
 #[derive(Debug)]
 pub struct Journal {
-    kept: Mutex<Kept>,
+    kept: Mutex<JournalState>,
     news: broadcast::Sender<String>,
     /// Which run of the local intake this is: numbers count from 1 in each.
     run: i128,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
-    deliveries: VecDeque<Arc<Taken>>,
+struct JournalState {
+    deliveries: VecDeque<Arc<RecordedDelivery>>,
     bytes: usize,
     last: u64,
     received: u64,
@@ -65,7 +65,7 @@ struct Kept {
     outcomes: [u64; OUTCOMES.len()],
 }
 
-impl Taken {
+impl RecordedDelivery {
     /// Whether the body is kept whole.
     #[must_use]
     pub fn is_whole(&self) -> bool {
@@ -121,7 +121,7 @@ impl Default for Journal {
 }
 
 impl Journal {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn kept(&self) -> MutexGuard<'_, JournalState> {
         // A panicked request must not take every later one with it: worst, a count is off.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -137,10 +137,10 @@ impl Journal {
     }
 
     /// Keeps a delivery, and gives its number.
-    pub fn keep(&self, taken: Taken) -> u64 {
+    pub fn keep(&self, taken: RecordedDelivery) -> u64 {
         let kept = &mut *self.kept();
         kept.last += 1;
-        let taken = Arc::new(Taken { number: kept.last, ..taken });
+        let taken = Arc::new(RecordedDelivery { number: kept.last, ..taken });
         if let Some(place) = OUTCOMES.iter().position(|outcome| *outcome == taken.said("outcome")) {
             kept.outcomes[place] += 1;
         }
@@ -168,20 +168,25 @@ impl Journal {
         (snapshot, self.news.subscribe())
     }
 
+    /// How often each outcome came about.
+    pub fn outcomes(&self) -> BTreeMap<&'static str, u64> {
+        OUTCOMES.into_iter().zip(self.kept().outcomes).collect()
+    }
+
     /// A delivery, where it is still kept.
-    pub fn get(&self, number: u64) -> Option<Arc<Taken>> {
+    pub fn get(&self, number: u64) -> Option<Arc<RecordedDelivery>> {
         let kept = self.kept();
         let place = kept.deliveries.binary_search_by_key(&number, |taken| taken.number).ok()?;
         kept.deliveries.get(place).cloned()
     }
 
     /// Every delivery that is kept.
-    pub fn all(&self) -> Vec<Arc<Taken>> {
+    pub fn all(&self) -> Vec<Arc<RecordedDelivery>> {
         self.kept().deliveries.iter().cloned().collect()
     }
 }
 
-impl Kept {
+impl JournalState {
     /// What came in and what became of it. The rest is still being worked on.
     fn counts(&self) -> Value {
         let mut counts = json!({"received": self.received, "died": self.died});
@@ -198,9 +203,9 @@ mod tests {
 
     use super::*;
 
-    fn taken(bytes: usize) -> Taken {
+    fn taken(bytes: usize) -> RecordedDelivery {
         let log = json!({"outcome": "queued", "id": "evt_1"});
-        Taken {
+        RecordedDelivery {
             number: 0,
             method: Method::POST,
             target: Uri::from_static("/webhooks/platform"),
@@ -231,7 +236,7 @@ mod tests {
         let (name, value) = ("x-long", "v".repeat(100_000));
         for _ in 0..70 {
             let rest = method.len() + target.len() + name.len() + value.len();
-            journal.keep(Taken {
+            journal.keep(RecordedDelivery {
                 method: method.parse().unwrap(),
                 target: target.parse().unwrap(),
                 headers: HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())]),

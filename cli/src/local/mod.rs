@@ -6,16 +6,17 @@ pub(crate) mod host;
 pub mod journal;
 pub mod page;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use axum::{
     Router,
     extract::{Request, State},
     response::Response,
 };
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{net::TcpListener, sync::{broadcast, oneshot}, task::JoinHandle};
 
-pub use crate::local::gateway::{LocalError, OnDelivery, SecretsFile};
+pub use crate::local::gateway::SecretsFile;
 use crate::{
     local::engines::{Engines, Resources},
     local::gateway::Functions,
@@ -25,6 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Local {
     address: SocketAddr,
+    functions: Arc<Functions>,
     end: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -39,20 +41,12 @@ impl Local {
         engines: &Engines,
         resources: &Resources,
         secrets: &SecretsFile,
-        on_delivery: OnDelivery,
-    ) -> Result<Self, LocalError> {
-        let functions = Arc::new(Functions::new(engines, resources, secrets, on_delivery)?);
-        let listener = TcpListener::bind(address).await.map_err(|error| {
-            LocalError(match error.kind() {
-                std::io::ErrorKind::AddrInUse => {
-                    format!("port {} is taken: choose another with --listen", address.port())
-                }
-                _ => format!("cannot listen on {address} ({error}): choose another address with --listen"),
-            })
-        })?;
-        let address = listener.local_addr().map_err(|error| LocalError(error.to_string()))?;
+    ) -> anyhow::Result<Self> {
+        let functions = Arc::new(Functions::new(engines, resources, secrets)?);
+        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let address = listener.local_addr()?;
         let page = page::router(functions.clone(), engines, resources, secrets)?;
-        let router = page.merge(Router::new().fallback(invoke).with_state(functions));
+        let router = page.merge(Router::new().fallback(invoke).with_state(functions.clone()));
         let (end, ended) = oneshot::channel();
         let serving = tokio::spawn(async move {
             let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -63,13 +57,23 @@ impl Local {
             });
             let _ = serve.await;
         });
-        Ok(Local { address, end, serving })
+        Ok(Local { address, functions, end, serving })
     }
 
     /// Takes no more deliveries, and has those answered that are under way, within a second.
     pub async fn end(self) {
         let _ = self.end.send(());
         let _ = tokio::time::timeout(Duration::from_secs(1), self.serving).await;
+    }
+
+    /// Word of every delivery from now on, as JSON.
+    pub(crate) fn deliveries(&self) -> broadcast::Receiver<String> {
+        self.functions.journal.follow().1
+    }
+
+    /// How often each outcome came about.
+    pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.functions.journal.outcomes()
     }
 
     /// Where deliveries go: `{url}/webhooks/{provider}[/{account}]`.

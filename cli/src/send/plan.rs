@@ -33,7 +33,7 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// What can fail fails now, not after half of the deliveries.
-    pub(crate) fn checked(self) -> Result<Self, UsageError> {
+    pub(crate) fn checked(self) -> anyhow::Result<Self> {
         if self.tamper == Some(Tamper::Timestamp) && self.scheme.time.is_none() {
             let timed = self.provider.schemes().find(|scheme| scheme.time.is_some());
             let remedy = timed.map_or_else(
@@ -41,22 +41,20 @@ impl Plan {
                 |timed| format!("--tamper timestamp needs --scheme {}", timed.name),
             );
             let (provider, scheme) = (self.provider.name, self.scheme.name);
-            return Err(UsageError(format!("{provider} signs no timestamp under {scheme}: {remedy}")));
+            bail!("{provider} signs no timestamp under {scheme}: {remedy}");
         }
         if self.secret.trim_ascii().is_empty() {
-            return Err(UsageError("the secret is empty: HMAC takes it, no intake does".into()));
+            bail!("the secret is empty: HMAC takes it, no intake does");
         }
         if self.scheme.sign(&self.secret, b"{}", "id", 0).is_none() {
-            return Err(UsageError(format!(
-                "the secret is none of {}'s: it must be base64 behind {}",
+            bail!("the secret is none of {}'s: it must be base64 behind {}",
                 self.provider.name,
-                self.scheme.key_prefix()
-            )));
+                self.scheme.key_prefix());
         }
         let mut trial = self.template.clone();
         for (path, value) in &self.set {
             trial.body.set(path, value.clone()).map_err(|part| {
-                UsageError(format!("--set {path}: there is nothing to hold {part}; see the body with --print curl"))
+                anyhow!("--set {path}: there is nothing to hold {part}; see the body with --print curl")
             })?;
         }
         self.outgoing(&trial, OffsetDateTime::now_utc())?;
@@ -80,23 +78,21 @@ impl Plan {
         template
     }
 
-    pub(crate) fn outgoing(&self, template: &Template, now: OffsetDateTime) -> Result<Outgoing, UsageError> {
+    pub(crate) fn outgoing(&self, template: &Template, now: OffsetDateTime) -> anyhow::Result<Outgoing> {
         let body = self.data.clone().unwrap_or_else(|| template.text());
         sign(self.scheme, &self.secret, &template.headers, &body, now, self.tamper).ok_or_else(|| {
-            UsageError(format!(
-                "{} puts its signature into the body: it must be a JSON object with at most one plain signature member",
-                self.provider.name
-            ))
+            anyhow!("{} puts its signature into the body: it must be a JSON object with at most one plain signature member",
+                self.provider.name)
         })
     }
 
     /// A command that does the same, for a POSIX shell.
-    pub(super) fn curl(&self) -> Result<String, UsageError> {
+    pub(super) fn curl(&self) -> anyhow::Result<String> {
         let now = OffsetDateTime::now_utc();
         let Outgoing { headers, body } = self.outgoing(&self.template(now), now)?;
         let text = String::from_utf8(body).ok().filter(|text| text.len() <= MOST_CURL_BYTES && !text.contains('\0'));
         let text = text.ok_or_else(|| {
-            UsageError("the body does not fit on a command line (long, or no text): send it without --print".into())
+            anyhow!("the body does not fit on a command line (long, or no text): send it without --print")
         })?;
         let mut command = format!("curl -i {}", usage::quoted(&self.url.to_string()));
         for (name, value) in headers {
@@ -121,11 +117,11 @@ impl Plan {
 pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> Result<(String, Template), UsageError> {
     let events = Template::events(provider);
     let list = events.join(", ");
-    let name = name.ok_or_else(|| UsageError(format!("say which event of {}: {list}", provider.name)))?;
+    let name = name.with_context(|| format!("say which event of {}: {list}", provider.name))?;
     let template = Template::of(provider, name).ok_or_else(|| {
         let near = events.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
         let meant = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-        UsageError(format!("{} has no event of this name{meant}: {list}", provider.name))
+        anyhow!("{} has no event of this name{meant}: {list}", provider.name)
     })?;
     Ok((name.to_owned(), template))
 }

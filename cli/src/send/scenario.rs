@@ -37,11 +37,9 @@ pub(super) async fn play(
     (repeat, concurrency): (Option<u64>, Option<u64>),
     sqs: Option<String>,
     as_json: bool,
-) -> Result<bool, UsageError> {
+) -> anyhow::Result<bool> {
     if scenario == Scenario::Crash && (repeat.is_some() || concurrency.is_some()) {
-        return Err(UsageError(
-            "--scenario crash plays two events side by side, no more: leave out --repeat and --concurrency".to_owned(),
-        ));
+        bail!("--scenario crash plays two events side by side, no more: leave out --repeat and --concurrency");
     }
     let now = OffsetDateTime::now_utc();
     let say = |text: &str| {
@@ -104,7 +102,7 @@ impl Many {
         poster: &Poster,
         sqs: Option<String>,
         say: impl Fn(&str),
-    ) -> Result<Played, UsageError> {
+    ) -> anyhow::Result<Played> {
         let Many { expected, templates, concurrency, queued } = self;
         say(&expected);
         let queue = sqs.map(|sqs| aws_sdk_sqs::Client::new(&engines::sdk_config(sqs)));
@@ -148,15 +146,13 @@ fn answers(queued: usize, results: &[Delivered]) -> Vec<Check> {
 }
 
 /// All events of the platform about one resource like the plan's, a minute apart, the last first.
-fn story(plan: &Plan, now: OffsetDateTime) -> Result<Vec<Template>, UsageError> {
+fn story(plan: &Plan, now: OffsetDateTime) -> anyhow::Result<Vec<Template>> {
     let about = plan.provider.kind(&plan.event);
     let names = plan.provider.events.iter().map(|(name, _)| *name);
     let names: Vec<_> = names.filter(|name| plan.provider.kind(name) == about).collect();
     if names.len() < 2 {
-        return Err(UsageError(format!(
-            "{} has one event about a {about}, and a story needs two: choose another event",
-            plan.provider.name
-        )));
+        bail!("{} has one event about a {about}, and a story needs two: choose another event",
+            plan.provider.name);
     }
     let resource = plan.template(now).resource_id();
     let mut minutes = 0;

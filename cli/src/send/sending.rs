@@ -32,11 +32,11 @@ pub(super) struct Delivered {
 /// a platform does.
 pub(super) async fn send_all(
     poster: &Poster,
-    make: impl Fn(u64) -> Result<Outgoing, UsageError> + Send + Sync + 'static,
+    make: impl Fn(u64) -> anyhow::Result<Outgoing> + Send + Sync + 'static,
     count: u64,
     concurrency: u64,
     until_taken: bool,
-) -> Result<Vec<Delivered>, UsageError> {
+) -> anyhow::Result<Vec<Delivered>> {
     let (make, next) = (Arc::new(make), Arc::new(AtomicU64::new(0)));
     let (results, mut arriving) = mpsc::channel(64);
     for _ in 0..concurrency.min(count) {

@@ -38,7 +38,7 @@ use crate::{
     local::engines::{Crash, Engines, Queues, Resources, Seen},
     local::gateway::{Functions, LocalError, SecretsFile},
     local::host,
-    local::journal::Taken,
+    local::journal::RecordedDelivery,
     send::{
         outgoing::{Tamper, Template},
         plan::{self, Plan},
@@ -316,7 +316,7 @@ async fn search(State(page): State<Arc<Page>>, Query(Wanted { text }): Query<Wan
     let all = page.functions.journal.all();
     let search = move || {
         let has = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase().contains(&text);
-        let matches = |taken: &Taken| {
+        let matches = |taken: &RecordedDelivery| {
             let mut headers = taken.headers.iter();
             has(&taken.body) || headers.any(|(name, value)| has(name.as_str().as_bytes()) || has(value.as_bytes()))
         };
@@ -464,7 +464,7 @@ impl Page {
         request.body(Body::from(body)).map_err(|error| error.to_string())
     }
 
-    fn describe(&self, taken: &Taken) -> Value {
+    fn describe(&self, taken: &RecordedDelivery) -> Value {
         let text = String::from_utf8_lossy(&taken.body);
         let (explanation, event) = self.explain(taken).unzip();
         let mut log = taken.log.clone();
@@ -490,7 +490,7 @@ impl Page {
 
     /// What `hookgate explain` says of it, as if it were asked when the delivery came; and the normalised event, where
     /// there is one. None where there is nothing to explain.
-    fn explain(&self, taken: &Taken) -> Option<(Value, Option<String>)> {
+    fn explain(&self, taken: &RecordedDelivery) -> Option<(Value, Option<String>)> {
         if matches!(taken.said("reason"), "address" | "body_not_base64") || !taken.is_whole() {
             return None;
         }
@@ -525,7 +525,7 @@ fn headers(headers: &HeaderMap) -> Value {
 }
 
 /// What became of a delivery, in a sentence.
-fn words(taken: &Taken) -> String {
+fn words(taken: &RecordedDelivery) -> String {
     let (outcome, reason, error) = (taken.said("outcome"), taken.said("reason"), taken.said("error"));
     match (outcome, reason) {
         ("queued", _) => "Authentic and new: its event is on the queue.".into(),

@@ -43,24 +43,20 @@ pub(super) async fn play(
     poster: &Poster,
     sqs: Option<String>,
     say: impl Fn(&str),
-) -> Result<Played, UsageError> {
+) -> anyhow::Result<Played> {
     let now = OffsetDateTime::now_utc();
     let templates = [plan.template(now), plan.template(now)];
     if let [Some(one), Some(other)] = templates.each_ref().map(|template| key(plan, template, now))
         && one == other
     {
         let set: Vec<_> = plan.set.iter().map(|(path, _)| &**path).collect();
-        return Err(UsageError(format!(
-            "--scenario crash plays two events, and what is set ({}) makes them one: leave out the --set of the id",
-            set.join(", ")
-        )));
+        bail!("--scenario crash plays two events, and what is set ({}) makes them one: leave out the --set of the id",
+            set.join(", "));
     }
     if !is_local_intake(plan, poster).await {
-        return Err(UsageError(format!(
-            "no local intake answers at {}: --scenario crash lets a function die on the way, and only the local intake can. \
+        bail!("no local intake answers at {}: --scenario crash lets a function die on the way, and only the local intake can. \
              Start it with hookgate, and give its own address with --url, like http://127.0.0.1:9000",
-            plan.url
-        )));
+            plan.url);
     }
     say(EXPECTED);
     let journal = match sqs {
@@ -85,7 +81,7 @@ pub(super) async fn play(
 }
 
 impl Story {
-    async fn play(crash: Crash, plan: &Plan, template: &Template, poster: &Poster) -> Result<Self, UsageError> {
+    async fn play(crash: Crash, plan: &Plan, template: &Template, poster: &Poster) -> anyhow::Result<Self> {
         let send = async |poster: &Poster| {
             let outgoing = plan.outgoing(template, OffsetDateTime::now_utc())?;
             Ok::<_, UsageError>(send_one(poster, outgoing, false).await)
@@ -159,10 +155,10 @@ async fn is_local_intake(plan: &Plan, poster: &Poster) -> bool {
 }
 
 /// Another target at the same address.
-fn at(url: &Uri, target: &str) -> Result<Uri, UsageError> {
+fn at(url: &Uri, target: &str) -> anyhow::Result<Uri> {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = target.parse().ok();
-    Uri::from_parts(parts).map_err(|error| UsageError(format!("--url {url}: {error}")))
+    Uri::from_parts(parts).map_err(|error| anyhow!("--url {url}: {error}"))
 }
 
 /// The journal of the local intake's queue, from its present end on: looking there disturbs no consumer. None where there

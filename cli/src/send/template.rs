@@ -9,24 +9,14 @@ use std::{
 };
 
 use hookgate_verify::{
-    Account, Delivery, Provider, Scheme, Secrets,
+    Provider, Scheme,
     providers::{Fields, Identity, Name},
     rfc3339_milliseconds,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use crate::{
-    capture::Request,
-    client::http::Outgoing,
-    explain::json::{Escapes, Json, Space, Style},
-};
-
-#[allow(missing_docs)]
-mod embedded {
-    include!(concat!(env!("OUT_DIR"), "/samples.rs"));
-}
+use super::samples::{self, Sample};
+use crate::explain::json::{Escapes, Json, Space, Style};
 
 /// What a platform sends for one event, before ids, times and a signature of its own.
 #[derive(Debug, Clone)]
@@ -38,19 +28,6 @@ pub struct Template {
     pub body: Json,
     /// The request's headers, but for what belongs to the signature and to the connection.
     pub headers: Vec<(String, String)>,
-}
-
-/// What is made wrong on purpose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Tamper {
-    /// One byte more in the body than was signed: the same JSON.
-    Body,
-    /// One digit of the signature.
-    Signature,
-    /// Signed with another secret.
-    Secret,
-    /// Rightly signed, an hour ago.
-    Timestamp,
 }
 
 /// How samples are written: as they are.
@@ -86,6 +63,16 @@ impl Template {
         let beyond: BTreeSet<_> = beyond.collect();
         names.extend(beyond);
         names
+    }
+
+    fn from(Sample { provider, headers, body, .. }: Sample) -> Option<Self> {
+        let body = Json::parse(&body)?;
+        let event = match provider.fields.name {
+            Name::Member(path) => body.at(path)?.as_text()?,
+            Name::UnsignedHeader(header) => headers.get(header)?.clone(),
+        };
+        let headers = headers.into_iter().filter(|(name, _)| belongs_to_the_event(provider, name)).collect();
+        Some(Template { provider, event, body, headers })
     }
 
     fn derive(&self, event: &str) -> Self {
@@ -232,103 +219,8 @@ impl Template {
     }
 }
 
-/// Signs `body` as the platform does at `now`, and breaks what `tamper` says. None where the scheme puts its signature
-/// into the body and this body has no place for it, or where the secret is none of the scheme's.
-#[must_use]
-pub fn sign(
-    scheme: &Scheme,
-    secret: &[u8],
-    headers: &[(String, String)],
-    body: &[u8],
-    now: OffsetDateTime,
-    tamper: Option<Tamper>,
-) -> Option<Outgoing> {
-    let mut seconds = u64::try_from(now.unix_timestamp()).ok()?;
-    if let (Some(Tamper::Timestamp), Some(time)) = (tamper, scheme.time) {
-        seconds = seconds.saturating_sub(3600.max(2 * time.tolerance));
-    }
-    let id = headers.iter().find(|(name, _)| scheme.id_header() == Some(name));
-    let id = id.map_or_else(token, |(_, value)| value.clone());
-    let right = scheme.sign(secret, body, &id, seconds)?;
-    let signed = match tamper {
-        Some(Tamper::Secret) => others(secret).find_map(|secret| scheme.sign(&secret, body, &id, seconds))?,
-        _ => right,
-    };
-    let mut body = signed.body;
-    let mut headers = headers.to_vec();
-    for (name, value) in signed.headers {
-        headers.retain(|(known, _)| known != name);
-        headers.push((name.to_owned(), value));
-    }
-    match tamper {
-        Some(Tamper::Body) => {
-            let end = body.iter().rposition(|&byte| byte == b'}').unwrap_or(body.len());
-            body.insert(end, b' ');
-        }
-        Some(Tamper::Signature) => {
-            let there = scheme.inspect(&delivery(&headers, &body, now)?)?;
-            let written = another_digit(&there.written, there.signatures.first()?)?;
-            if let Some(name) = scheme.signature_header() {
-                let place = headers.iter_mut().find(|(known, _)| known == name);
-                place?.1 = written;
-            } else {
-                let at = body.windows(there.written.len()).position(|part| part == there.written.as_bytes())?;
-                body.splice(at..at + there.written.len(), written.into_bytes());
-            }
-        }
-        Some(Tamper::Secret | Tamper::Timestamp) | None => {}
-    }
-    Some(Outgoing { headers, body })
-}
-
-fn delivery(headers: &[(String, String)], body: &[u8], received: OffsetDateTime) -> Option<Delivery> {
-    let header = |(name, value): &(String, String)| {
-        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
-    };
-    let headers = headers.iter().map(header).collect::<Option<HeaderMap>>()?;
-    Some(Delivery { headers, body: body.to_vec(), account: Account::default(), received })
-}
-
-/// Secrets that are as good, but for one character.
-fn others(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let places = (0..secret.len()).rev().filter(|&at| secret[at].is_ascii_alphanumeric());
-    let changed = places.map(|at| {
-        let mut other = secret.to_vec();
-        other[at] = if other[at] == b'A' { b'B' } else { b'A' };
-        other
-    });
-    changed.chain([[secret, b"A"].concat()])
-}
-
-/// What is written, with another digit in this signature. Both digits are legal in hex and in base64.
-fn another_digit(written: &str, signature: &str) -> Option<String> {
-    let other = if signature.starts_with('0') { "1" } else { "0" };
-    Some(written.replacen(signature, &format!("{other}{}", signature.get(1..)?), 1))
-}
-
-/// The sample secret of an account.
-#[must_use]
-pub fn sample_secret(provider: &Provider, account: &Account) -> Option<Vec<u8>> {
-    let all: Value = serde_json::from_str(embedded::SECRETS).ok()?;
-    let secrets = Secrets::parse(&all.get(provider.name)?.to_string()).ok()?;
-    secrets.current(account).map(<[u8]>::to_vec)
-}
-
 fn samples(provider: &'static Provider) -> Vec<Template> {
-    let own = embedded::SAMPLES.iter().filter(|(name, _)| *name == provider.name);
-    own.filter_map(|(_, invocation)| {
-        let request = Request::parse(invocation.as_bytes()).ok()?.pop()?;
-        let body = Json::parse(&request.body)?;
-        let event = match provider.fields.name {
-            Name::Member(path) => body.at(path)?.as_text()?,
-            Name::UnsignedHeader(header) => request.headers.get(header)?.to_str().ok()?.to_owned(),
-        };
-        let headers = request.headers.iter().filter(|(name, _)| belongs_to_the_event(provider, name.as_str()));
-        let headers = headers
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
-        Some(Template { provider, event, headers: headers.collect(), body })
-    })
-    .collect()
+    samples::all().into_iter().filter(|sample| sample.provider.name == provider.name).filter_map(Template::from).collect()
 }
 
 /// Not to the signature, and not to the connection that the sample was taken from.
@@ -371,7 +263,7 @@ fn like(old: &Json, id: &str) -> Json {
 }
 
 /// A text that no other call, here or in another process, returns.
-fn token() -> String {
+pub(super) fn token() -> String {
     format!("{:x}{:x}", serial(), std::process::id())
 }
 

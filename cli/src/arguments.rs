@@ -1,0 +1,129 @@
+//! How the subcommands read what is typed: platforms, accounts, addresses, files.
+
+use std::{net::SocketAddr, path::Path};
+
+use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use hookgate_verify::{Account, Provider, providers};
+use http::Uri;
+
+/// Where the local intake listens, unless told otherwise.
+pub(crate) const LOCAL: &str = "http://127.0.0.1:9000";
+
+/// A help text with examples of the first platform: its name for PLATFORM, its first event's for EVENT, a member of the body
+/// for MEMBER.
+#[must_use]
+pub fn examples(text: &str) -> String {
+    let Some(provider) = providers::ALL.first() else { return text.to_owned() };
+    let event = provider.events.first().map_or("", |(name, _)| name);
+    text.replace("PLATFORM", provider.name).replace("EVENT", event).replace("MEMBER", &member(provider))
+}
+
+/// Where a member of the platform's bodies stands that one may want to change: an amount, or else an id.
+pub(crate) fn member(provider: &Provider) -> String {
+    let fields = &provider.fields;
+    let path = fields.amount.first().or(fields.resource_paths("").first()).unwrap_or(&"");
+    fields.in_object(path)
+}
+
+/// Reads a platform's name.
+pub(crate) fn provider() -> impl TypedValueParser<Value = &'static Provider> {
+    PossibleValuesParser::new(providers::ALL.iter().map(|provider| provider.name))
+        .try_map(|name| Provider::named(&name).ok_or("no such platform"))
+}
+
+/// Reads an account's name.
+pub(crate) fn account(name: &str) -> Result<Account, String> {
+    Account::parse(name).ok_or_else(|| "an account is 1 to 64 of a-z, 0-9 and -".to_owned())
+}
+
+/// Reads an address to listen on: `127.0.0.1:9100`, `localhost:9100`, `:9100` or `9100`.
+pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
+    let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
+    let host = if host.is_empty() || host == "localhost" { "127.0.0.1" } else { host };
+    format!("{host}:{port}")
+        .parse()
+        .map_err(|_| "an address to listen on is a port, or an IP address and a port: 9100, 127.0.0.1:9100".to_owned())
+}
+
+/// The address that deliveries go to: `url`, with `/webhooks/{provider}[/{account}]` added unless it has that.
+pub(crate) fn endpoint(url: &str, provider: &Provider, account: &Account) -> anyhow::Result<Uri> {
+    let uri = address("--url", url)?;
+    if uri.path().split('/').any(|part| part == "webhooks") {
+        return Ok(uri);
+    }
+    let account = if *account == Account::default() { String::new() } else { format!("/{account}") };
+    let base = url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
+    address("--url", &format!("{base}/webhooks/{}{account}", provider.name))
+}
+
+/// Reads the URL that an option gives. Of an address on this machine the scheme may be left out, and the host.
+pub(crate) fn address(option: &str, url: &str) -> anyhow::Result<Uri> {
+    let uri = url.parse().ok().filter(|uri: &Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    let uri = uri.or_else(|| {
+        let (start, path) = url.split_at(url.find('/').unwrap_or(url.len()));
+        let local = listen(start).ok().filter(|local| local.ip().is_loopback())?;
+        format!("http://{local}{path}").parse().ok()
+    });
+    uri.with_context(|| format!("{option} {url:?} is not a URL: write it like {LOCAL} or https://host/stage"))
+}
+
+/// Reads a file that an argument names.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// `" (did you mean order.paid?)"` where one of the known names is close to what was typed, else nothing.
+pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let distances = known.into_iter().map(|known| (strsim::osa_distance(typed, known), known));
+    let nearest = distances.min().filter(|(distance, known)| *distance <= 3.min(known.len() / 2));
+    nearest.map_or_else(String::new, |(_, known)| format!(" (did you mean {known}?)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_on_this_machine_may_be_short() {
+        for (typed, address) in [
+            ("9100", "127.0.0.1:9100"),
+            (":9100", "127.0.0.1:9100"),
+            ("localhost:9100", "127.0.0.1:9100"),
+            ("http://localhost:9100/", "127.0.0.1:9100"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::1]:9100", "[::1]:9100"),
+        ] {
+            assert_eq!(listen(typed).map(|address| address.to_string()).as_deref(), Ok(address), "{typed}");
+        }
+        for typed in ["", "x", "70000", "example.com:9100", "127.0.0.1", "1.2.3.4:", "https://localhost:9100"] {
+            assert!(listen(typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_url_on_this_machine_needs_no_scheme() {
+        for (typed, url) in [
+            ("http://127.0.0.1:9100", "http://127.0.0.1:9100/"),
+            ("localhost:9100", "http://127.0.0.1:9100/"),
+            ("9100", "http://127.0.0.1:9100/"),
+            (":9100/webhooks/x", "http://127.0.0.1:9100/webhooks/x"),
+            ("https://a.example/stage", "https://a.example/stage"),
+        ] {
+            assert_eq!(address("--url", typed).unwrap().to_string(), url, "{typed}");
+        }
+        for typed in ["", "a.example", "ftp://a.example", "http://", "0.0.0.0:80"] {
+            assert!(address("--url", typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn only_a_near_name_is_offered() {
+        let known = ["order.paid", "order.created"];
+        assert_eq!(did_you_mean("order.payd", known), " (did you mean order.paid?)");
+        assert_eq!(did_you_mean("invoice", known), "");
+    }
+}

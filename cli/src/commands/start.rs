@@ -1,0 +1,327 @@
+//! `hookgate` without a subcommand: the local intake, the samples' way through it, and a line for every later delivery.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+};
+
+use anyhow::{Context, bail};
+use hookgate_event::Event;
+use hookgate_verify::providers;
+use http::Uri;
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::{
+    arguments,
+    client::http::{Answer, Poster, is_local_intake},
+    commands::interrupted,
+    error::ExitCode,
+    local::{
+        Local, SecretsFile,
+        engines::{self, Engines, Resources},
+    },
+    output::{BAD, BOLD, DIM, GOOD, MAYBE, plain, print, print_json},
+    send::{
+        samples::{self, Sample},
+        sending::send_one,
+        sign::Tamper,
+    },
+};
+
+/// How to start.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Exit after the samples: 0 if all came out as expected, else 1
+    #[arg(long)]
+    once: bool,
+    /// Print the samples' results as JSON
+    #[arg(long, requires = "once")]
+    json: bool,
+    /// Send no samples
+    #[arg(long, conflicts_with = "once")]
+    no_samples: bool,
+    /// Port of the intake; DynamoDB and SQS get the next two, or free ones with 0
+    #[arg(long, default_value = "9000", value_name = "N", value_parser = clap::value_parser!(u16).range(..=65533))]
+    port: u16,
+    /// Where deliveries arrive [default: 127.0.0.1, --port]
+    #[arg(long, value_name = "ADDRESS", value_parser = arguments::listen)]
+    listen: Option<SocketAddr>,
+    /// Where DynamoDB answers [default: 127.0.0.1, --port + 1]
+    #[arg(long, value_name = "ADDRESS", value_parser = arguments::listen)]
+    dynamodb: Option<SocketAddr>,
+    /// Where SQS answers [default: 127.0.0.1, --port + 2]
+    #[arg(long, value_name = "ADDRESS", value_parser = arguments::listen)]
+    sqs: Option<SocketAddr>,
+    /// Signing secrets by platform and account, in the form of events/secrets.json [default: those of the samples]
+    #[arg(long, value_name = "FILE")]
+    secrets: Option<PathBuf>,
+}
+
+/// Whether every sample came out as expected.
+///
+/// # Errors
+/// The intake cannot be started, or its output not be printed.
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let secrets = match &arguments.secrets {
+        Some(path) => SecretsFile::read(path)?,
+        None => SecretsFile::parse(samples::secrets(), "the samples' secrets")?,
+    };
+    let [listen, dynamodb, sqs] = arguments.addresses();
+    check_free([listen, dynamodb, sqs]).await?;
+    let engines = Engines::start(dynamodb, sqs).await?;
+    let resources = engines::provision(&engines).await?;
+    let local = Local::start(listen, &engines, &resources, &secrets).await?;
+    let url = local.url();
+    if !arguments.json {
+        print(format_args!(
+            "{BOLD}Hookgate is running.{BOLD:#} It uses no AWS account, and keeps everything in memory.\n\n  \
+             Deliveries  {url}/webhooks/{{provider}}[/{{account}}]\n  \
+             Page        {url}/\n  \
+             DynamoDB    {}  table {}\n  \
+             SQS         {}  queues hookgate-events, -quarantine, -dead-letters\n",
+            engines.dynamodb_url(),
+            resources.table,
+            engines.sqs_url(),
+        ))?;
+    }
+    let mut code = ExitCode::Yes;
+    if !arguments.no_samples {
+        let results = Results::of(&url, &engines, &resources).await?;
+        if arguments.json {
+            print_json(&results.as_json())?;
+        } else {
+            print(results.as_text())?;
+        }
+        code = results.as_expected().into();
+    }
+    if arguments.once {
+        return Ok(code);
+    }
+    let shown = show_deliveries(&local, &next(&url)).await;
+    let counts = local.counts();
+    local.end().await;
+    shown?;
+    print(summary(&counts))?;
+    Ok(code)
+}
+
+impl Arguments {
+    fn addresses(&self) -> [SocketAddr; 3] {
+        let at = |given: Option<SocketAddr>, offset: u16| {
+            let port = if self.port == 0 { 0 } else { self.port + offset };
+            given.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, port).into())
+        };
+        [at(self.listen, 0), at(self.dynamodb, 1), at(self.sqs, 2)]
+    }
+}
+
+/// Names all ports at once that are in use, and what uses them.
+async fn check_free(addresses: [SocketAddr; 3]) -> anyhow::Result<()> {
+    let mut taken = Vec::new();
+    for address in addresses {
+        match TcpListener::bind(address) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => taken.push(address.port().to_string()),
+            Err(error) => return Err(error).with_context(|| format!("cannot listen on {address}")),
+        }
+    }
+    let ports = match &taken[..] {
+        [] => return Ok(()),
+        [port] => format!("port {port} is in use"),
+        ports => format!("ports {} are in use", ports.join(", ")),
+    };
+    let url = format!("http://{}/", addresses[0]);
+    if let Ok(uri) = url.parse::<Uri>()
+        && is_local_intake(&uri).await
+    {
+        bail!("{ports}: another intake is running, see {url}. Use it, or start a second one with --port 9100");
+    }
+    bail!("{ports} by another program: choose other ports with --port 9100, or free ones with --port 0");
+}
+
+/// What the samples came to.
+struct Results {
+    samples: Vec<SampleResult>,
+    /// How many events are on the queue, besides those of the samples.
+    others: usize,
+}
+
+struct SampleResult {
+    sample: Sample,
+    /// What came of it when it was new, repeated, and tampered with.
+    answers: [Answer; 3],
+    /// Its events on the queue.
+    events: Vec<Event<'static>>,
+}
+
+impl SampleResult {
+    fn as_expected(&self) -> bool {
+        let is = |answer: &Answer, status: u16, outcome: &str| {
+            answer.status == status && answer.outcome.as_deref() == Some(outcome)
+        };
+        let [new, repeated, tampered] = &self.answers;
+        is(new, 200, "queued")
+            && is(repeated, 200, "duplicate")
+            && repeated.id == new.id
+            && is(tampered, self.sample.provider.rejected_status, "rejected")
+            && self.events.len() == 1
+    }
+}
+
+impl Results {
+    /// Sends every sample three times, each as `hookgate send` would.
+    async fn of(url: &str, engines: &Engines, resources: &Resources) -> anyhow::Result<Self> {
+        let mut samples = Vec::new();
+        for sample in samples::all() {
+            let poster = Poster::new(format!("{url}{}", sample.path).parse()?)?;
+            let now = OffsetDateTime::now_utc();
+            let send = async |tamper| {
+                let delivered = send_one(&poster, sample.signed(now, tamper), false).await;
+                delivered.answer.map_err(anyhow::Error::msg).with_context(|| sample.name.clone())
+            };
+            let answers = [send(None).await?, send(None).await?, send(Some(Tamper::Body)).await?];
+            samples.push(SampleResult { sample, answers, events: Vec::new() });
+        }
+        // Looked at, not received: a receive would count as one of the five that each message has.
+        let look = engines.queues().look(&resources.events_url, usize::MAX);
+        let mut others = 0;
+        for message in look.map(|look| look.latest).unwrap_or_default() {
+            let event = Event::from_json(&message.body)?.into_owned();
+            let of = samples.iter_mut().find(|result| result.answers[0].id.as_ref() == Some(&event.id));
+            match of {
+                Some(result) => result.events.push(event),
+                None => others += 1,
+            }
+        }
+        Ok(Results { samples, others })
+    }
+
+    fn as_expected(&self) -> bool {
+        self.others == 0 && self.samples.iter().all(SampleResult::as_expected)
+    }
+
+    /// A line for each platform, one for each sample that came out otherwise than expected, and the sum.
+    fn as_text(&self) -> String {
+        let mut text = format!(
+            "Sent every sample three times: new, repeated, and tampered with.\n\n  {DIM}{:<16}{:>7}   {:<14}{:<16}{}{DIM:#}\n",
+            "platform", "samples", "new", "repeated", "tampered"
+        );
+        for provider in providers::ALL {
+            let of: Vec<_> = self.samples.iter().filter(|result| result.sample.provider.name == provider.name).collect();
+            let column = |place: usize| {
+                let found: BTreeSet<_> = of.iter().map(|result| shown(&result.answers[place])).collect();
+                found.into_iter().collect::<Vec<_>>().join(", ")
+            };
+            text += &format!(
+                "  {:<16}{:>7}   {:<14}{:<16}{}\n",
+                provider.name,
+                of.len(),
+                column(0),
+                column(1),
+                column(2)
+            );
+        }
+        text.push('\n');
+        let unexpected: Vec<_> = self.samples.iter().filter(|result| !result.as_expected()).collect();
+        for SampleResult { sample, answers, events } in &unexpected {
+            let [new, repeated, tampered] = answers.each_ref().map(shown);
+            let count = events.len();
+            text += &format!(
+                "  {BAD}{}{BAD:#}: new {new}, repeated {repeated}, tampered {tampered}, {count} on the queue\n",
+                sample.name
+            );
+        }
+        let (count, queued) = (self.samples.len(), self.samples.iter().map(|result| result.events.len()).sum::<usize>());
+        let verdict = if self.as_expected() {
+            format!("{GOOD}{count} samples, all as expected.{GOOD:#}")
+        } else {
+            format!("{BAD}{count} samples, {} not as expected.{BAD:#}", unexpected.len().max(1))
+        };
+        text + &format!("{verdict} {} events are on the queue.", queued + self.others)
+    }
+
+    fn as_json(&self) -> Value {
+        let answer = |answer: &Answer| json!({"status": answer.status, "outcome": answer.outcome, "id": answer.id});
+        let samples = self.samples.iter().map(|result| {
+            let [new, repeated, tampered] = result.answers.each_ref().map(answer);
+            let types: Vec<_> = result.events.iter().map(|event| event.event_type.as_str()).collect();
+            json!({
+                "sample": result.sample.name, "new": new, "repeated": repeated, "tampered": tampered, "events": types,
+                "as_expected": result.as_expected(),
+            })
+        });
+        json!({
+            "samples": samples.collect::<Vec<_>>(),
+            "other_events": self.others,
+            "as_expected": self.as_expected(),
+        })
+    }
+}
+
+fn shown(answer: &Answer) -> String {
+    format!("{} {}", answer.status, answer.outcome.as_deref().unwrap_or("no outcome"))
+}
+
+/// What to try once it is up.
+fn next(url: &str) -> String {
+    let option = if url == arguments::LOCAL { String::new() } else { format!(" --url {url}") };
+    let send = arguments::examples(&format!("hookgate send PLATFORM EVENT{option}"));
+    format!(
+        "\nNext:\n  open {url}/ to see each delivery and why it came out as it did\n  {send}\n  hookgate --help\n\n\
+         Waiting for deliveries. Ctrl-C stops the intake.",
+    )
+}
+
+/// Prints a line for every delivery from now on, until Ctrl-C.
+async fn show_deliveries(local: &Local, first: &str) -> anyhow::Result<()> {
+    let mut deliveries = local.deliveries();
+    print(first)?;
+    let mut interrupted = std::pin::pin!(interrupted());
+    loop {
+        let delivery = tokio::select! {
+            () = &mut interrupted => return Ok(()),
+            delivery = deliveries.recv() => delivery,
+        };
+        match delivery.as_deref().map(serde_json::from_str::<Value>) {
+            Ok(news) => print(line(&news.unwrap_or_default()["delivery"]))?,
+            Err(RecvError::Lagged(missed)) => print(format_args!("({missed} deliveries are not shown: too fast)"))?,
+            Err(RecvError::Closed) => return Ok(()),
+        }
+    }
+}
+
+/// A delivery on one line: time, outcome, platform and account, reason or event, duration.
+fn line(delivery: &Value) -> String {
+    let text = |name: &str| plain(delivery[name].as_str().unwrap_or_default());
+    let received = i128::from(delivery["received"].as_i64().unwrap_or_default()) * 1_000_000;
+    let time = OffsetDateTime::from_unix_timestamp_nanos(received).unwrap_or(OffsetDateTime::UNIX_EPOCH).time();
+    let outcome = text("outcome");
+    let colour = match &*outcome {
+        "queued" | "duplicate" | "ping" => GOOD,
+        "quarantined" | "busy" => MAYBE,
+        _ => BAD,
+    };
+    let account = text("account");
+    let place = if account.is_empty() { text("provider") } else { format!("{}/{account}", text("provider")) };
+    let about = ["reason", "error", "type", "subject", "id"].map(text);
+    let about: Vec<_> = about.into_iter().filter(|word| !word.is_empty()).collect();
+    format!(
+        "{DIM}{:02}:{:02}:{:02}{DIM:#}  {colour}{outcome:<11}{colour:#}  {place:<18}  {}  {DIM}{} ms{DIM:#}",
+        time.hour(),
+        time.minute(),
+        time.second(),
+        about.join("  "),
+        delivery["TotalMs"],
+    )
+}
+
+/// What became of all deliveries, said in the end.
+fn summary(counts: &BTreeMap<&'static str, u64>) -> String {
+    let named: Vec<_> = counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    let sum: u64 = counts.values().sum();
+    let named = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
+    format!("\nStopped after {sum} deliveries{named}. Nothing was kept.")
+}

@@ -1,0 +1,96 @@
+//! Signing a delivery as its platform does, and spoiling it on purpose.
+
+use hookgate_verify::{Account, Delivery, Scheme};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use time::OffsetDateTime;
+
+use super::template::token;
+use crate::client::http::Outgoing;
+
+/// What is made wrong on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Tamper {
+    /// One byte more in the body than was signed: the same JSON.
+    Body,
+    /// One digit of the signature.
+    Signature,
+    /// Signed with another secret.
+    Secret,
+    /// Rightly signed, an hour ago.
+    Timestamp,
+}
+
+/// Signs `body` as the platform does at `now`, and breaks what `tamper` says. None where the scheme puts its signature
+/// into the body and this body has no place for it, or where the secret is none of the scheme's.
+#[must_use]
+pub fn sign(
+    scheme: &Scheme,
+    secret: &[u8],
+    headers: &[(String, String)],
+    body: &[u8],
+    now: OffsetDateTime,
+    tamper: Option<Tamper>,
+) -> Option<Outgoing> {
+    let mut seconds = u64::try_from(now.unix_timestamp()).ok()?;
+    if let (Some(Tamper::Timestamp), Some(time)) = (tamper, scheme.time) {
+        seconds = seconds.saturating_sub(3600.max(2 * time.tolerance));
+    }
+    let id = headers.iter().find(|(name, _)| scheme.id_header() == Some(name));
+    let id = id.map_or_else(token, |(_, value)| value.clone());
+    let right = scheme.sign(secret, body, &id, seconds)?;
+    let signed = match tamper {
+        Some(Tamper::Secret) => others(secret).find_map(|secret| scheme.sign(&secret, body, &id, seconds))?,
+        _ => right,
+    };
+    let mut body = signed.body;
+    let mut headers = headers.to_vec();
+    for (name, value) in signed.headers {
+        headers.retain(|(known, _)| known != name);
+        headers.push((name.to_owned(), value));
+    }
+    match tamper {
+        Some(Tamper::Body) => {
+            let end = body.iter().rposition(|&byte| byte == b'}').unwrap_or(body.len());
+            body.insert(end, b' ');
+        }
+        Some(Tamper::Signature) => {
+            let there = scheme.inspect(&delivery(&headers, &body, now)?)?;
+            let written = another_digit(&there.written, there.signatures.first()?)?;
+            if let Some(name) = scheme.signature_header() {
+                let place = headers.iter_mut().find(|(known, _)| known == name);
+                place?.1 = written;
+            } else {
+                let at = body.windows(there.written.len()).position(|part| part == there.written.as_bytes())?;
+                body.splice(at..at + there.written.len(), written.into_bytes());
+            }
+        }
+        Some(Tamper::Secret | Tamper::Timestamp) | None => {}
+    }
+    Some(Outgoing { headers, body })
+}
+
+fn delivery(headers: &[(String, String)], body: &[u8], received: OffsetDateTime) -> Option<Delivery> {
+    let header = |(name, value): &(String, String)| {
+        Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
+    };
+    let headers = headers.iter().map(header).collect::<Option<HeaderMap>>()?;
+    Some(Delivery { headers, body: body.to_vec(), account: Account::default(), received })
+}
+
+/// Secrets that are as good, but for one character.
+fn others(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let places = (0..secret.len()).rev().filter(|&at| secret[at].is_ascii_alphanumeric());
+    let changed = places.map(|at| {
+        let mut other = secret.to_vec();
+        other[at] = if other[at] == b'A' { b'B' } else { b'A' };
+        other
+    });
+    changed.chain([[secret, b"A"].concat()])
+}
+
+/// What is written, with another digit in this signature. Both digits are legal in hex and in base64.
+fn another_digit(written: &str, signature: &str) -> Option<String> {
+    let other = if signature.starts_with('0') { "1" } else { "0" };
+    Some(written.replacen(signature, &format!("{other}{}", signature.get(1..)?), 1))
+}
+
