@@ -59,11 +59,31 @@ pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
 
 /// An error and its causes in one line. Leaves out a cause that the text before it has already named.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let said = error.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Until everything is anyhow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageError(pub String);
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+impl Error for UsageError {}
+impl From<anyhow::Error> for UsageError {
+    fn from(error: anyhow::Error) -> Self {
+        UsageError(with_causes(error.as_ref()))
+    }
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! The parts of the `hookgate` command, for the command itself and for the end-to-end tests.
 
+pub mod arguments;
 pub mod capture;
 pub mod client;
 pub mod commands;
 pub mod error;
 pub mod explain;
 pub mod local;
+mod output;
 pub mod send;

@@ -29,7 +29,7 @@ use hookgate::{
 
 Exit code: 0 as expected, 1 not as expected, 2 not done: the error says why.")
 )]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -59,30 +59,33 @@ const HABITS: [(&[&str], &str); 5] = [
 ];
 
 fn main() -> process::ExitCode {
-    let arguments = Arguments::try_parse().unwrap_or_else(|mut error| {
+    let arguments = CommandLine::try_parse().unwrap_or_else(|mut error| {
         if error.kind() == ErrorKind::InvalidSubcommand || error.kind() == ErrorKind::UnknownArgument {
             let typed = std::env::args().nth(1).unwrap_or_default();
             if let Some((_, hint)) = HABITS.iter().find(|(words, _)| words.contains(&&*typed)) {
-                error = Arguments::command().error(ErrorKind::InvalidSubcommand, format!("unknown subcommand '{typed}': {hint}"));
+                error = CommandLine::command()
+                    .error(ErrorKind::InvalidSubcommand, format!("unknown subcommand '{typed}': {hint}"));
             }
         }
         error.exit()
     });
-    let ended = tokio::runtime::Runtime::new().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(arguments)));
+    let ended = tokio::runtime::Runtime::new()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(arguments)));
     report(ended).into()
 }
 
-async fn run(Arguments { command, start }: Arguments) -> anyhow::Result<ExitCode> {
+async fn run(CommandLine { command, start }: CommandLine) -> anyhow::Result<ExitCode> {
     let Some(command) = command else { return start::run(start).await };
     match command {
         Command::Send(arguments) => send::run(*arguments).await,
-        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Explain(arguments) => Ok(explain::run(&arguments)?.into()),
         Command::Tail(arguments) => tail::run(&arguments).await,
         Command::Quarantine(arguments) => quarantine::run(&arguments).await,
         Command::Redrive(arguments) => redrive::run(&arguments).await,
         Command::Claims(arguments) => claims::run(&arguments).await,
         Command::Register(arguments) => register::run(arguments).await,
-        Command::Doctor(arguments) => doctor::run(arguments).await,
-        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
+        Command::Doctor(arguments) => Ok(doctor::run(arguments).await?.into()),
+        Command::Completions(arguments) => completions::run(&arguments, CommandLine::command()),
     }
 }

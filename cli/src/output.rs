@@ -1,6 +1,6 @@
 //! What the command prints, and how: lines, colours, progress.
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
@@ -57,6 +57,16 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) fn progress(steps: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(steps).with_style(style)
+}
+
+/// Asks whoever sits at the terminal. No where nobody does.
+pub(crate) fn confirm(question: &str) -> bool {
+    let mut answer = String::new();
+    if std::io::stdin().is_terminal() {
+        anstream::eprint!("{question} [y/N] ");
+        let _ = std::io::stdin().read_line(&mut answer);
+    }
+    matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 #[cfg(test)]

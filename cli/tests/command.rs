@@ -8,7 +8,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use hookgate::send::samples::{Sample, read};
+use hookgate::{
+    client::http::Outgoing,
+    send::samples::{self, Sample},
+};
 use hookgate_verify::{Account, Delivery, Inspection, Secrets, Verifier, providers};
 use serde_json::Value;
 
@@ -35,14 +38,23 @@ fn once_sends_every_sample_and_says_so() {
     let [listen, dynamodb, sqs] = ports();
     let output = hookgate(&["--once", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs]);
     let text = String::from_utf8(output.stdout).unwrap();
-    let samples = read(&events()).unwrap();
+    let samples = samples::all();
     let platforms: BTreeSet<_> = samples.iter().map(|sample| sample.provider.name).collect();
     let (samples, platforms) = (samples.len(), platforms.len());
     assert_eq!(platforms, providers::ALL.len(), "every platform has a sample");
-    let summary = format!(
-        "{samples} samples of {platforms} providers, each sent fresh, again and tampered with: 0 unexpected; {samples} events on the queue."
-    );
-    assert!(text.contains(&summary), "{text}");
+    let summary = format!("{samples} samples, all as expected. {samples} events are on the queue.\n");
+    assert!(text.ends_with(&summary), "{text}");
+    for provider in providers::ALL {
+        let (name, rejected) = (provider.name, provider.rejected_status);
+        let row = |line: &&str| line.split_whitespace().next() == Some(name);
+        let rows: Vec<_> = text.lines().filter(row).collect();
+        assert!(
+            matches!(rows[..], [row] if row.ends_with(&format!("200 duplicate   {rejected} rejected"))),
+            "{rows:?}"
+        );
+    }
+    // The first screen is one: 80 columns, 24 lines and a few.
+    assert!(text.lines().all(|line| line.chars().count() <= 80) && text.lines().count() < 30, "{text}");
     assert_eq!(output.status.code(), Some(0));
     // Nothing of the samples' secrets is shown.
     let secrets = std::fs::read_to_string(events().join("secrets.json")).unwrap();
@@ -64,12 +76,13 @@ fn a_sample_that_does_not_verify_is_unexpected() {
     let wrong = format!("{}{other}{}", &right[..last], &right[last + 1..]);
     let secrets = secrets.replace(&right, &wrong);
     let path = format!("/webhooks/{}", first().name);
-    let count = read(&events()).unwrap().iter().filter(|sample| sample.path == path).count();
+    let count = samples::all().iter().filter(|sample| sample.path == path).count();
     std::fs::write(&folder, secrets).unwrap();
     let options = ["--once", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs, "--secrets"];
     let output = hookgate(&[&options[..], &[folder.to_str().unwrap()]].concat());
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains(&format!("{count} unexpected")), "{text}");
+    assert!(text.contains(&format!("samples, {count} not as expected.")), "{text}");
+    assert!(text.contains("new 401 rejected, repeated 401 rejected, tampered 401 rejected, 0 on the queue"), "{text}");
     assert_eq!(output.status.code(), Some(1));
 }
 
@@ -89,13 +102,21 @@ fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
     let path = |path: &Path| path.to_str().unwrap().to_owned();
 
     for (option, value, expected) in [
-        ("--listen", taken.clone(), format!("port {port} is taken: choose another with --listen")),
-        ("--dynamodb", taken.clone(), format!("port {port} is taken: choose another with --dynamodb")),
-        ("--sqs", taken, format!("port {port} is taken: choose another with --sqs")),
-        ("--secrets", "/no/such".into(), "cannot read /no/such: No such file".into()),
+        (
+            "--listen",
+            taken.clone(),
+            format!("port {port} is in use by another program: choose other ports with --port"),
+        ),
+        ("--dynamodb", taken.clone(), format!("port {port} is in use by another program")),
+        ("--sqs", taken, format!("port {port} is in use by another program")),
+        (
+            "--secrets",
+            "/no/such".into(),
+            "cannot read /no/such: choose another file with --secrets: No such file".into(),
+        ),
         ("--secrets", path(&not_json), "is not of the form".into()),
-        ("--secrets", path(&unknown), format!("names an unknown provider: known are {name}")),
-        ("--secrets", path(&empty), format!("provider {name}: account \"default\" has an empty secret")),
+        ("--secrets", path(&unknown), format!("names an unknown platform: known are {name}")),
+        ("--secrets", path(&empty), format!("platform {name}: account \"default\" has an empty secret")),
     ] {
         let mut arguments = vec!["--once"];
         for (name, default) in [("--listen", &listen), ("--dynamodb", &dynamodb), ("--sqs", &sqs)] {
@@ -109,7 +130,102 @@ fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
         assert!(text.starts_with("hookgate: ") && text.contains(&expected), "{option}: {text}");
         assert_eq!(text.lines().count(), 1, "{option}: {text}");
         assert!(!text.contains("s3cr3t"), "{option}: {text}");
-        assert_eq!(output.status.code(), Some(1), "{option}");
+        assert_eq!(output.status.code(), Some(2), "{option}");
+    }
+}
+
+/// All three ports move with one option, and what takes them is said in one line.
+#[test]
+fn a_second_intake_says_that_one_is_running() {
+    let port = free_ports();
+    let mut intake = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    let mut intake = intake.args(["--no-samples", "--port", &port]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(intake.stdout.take().unwrap()).lines().map(Result::unwrap);
+    lines.find(|line| line.starts_with("Waiting")).unwrap();
+    let number: u16 = port.parse().unwrap();
+    let second = hookgate(&["--once", "--port", &port]);
+    let text = String::from_utf8(second.stderr).unwrap();
+    let ports = format!("ports {number}, {}, {} are in use", number + 1, number + 2);
+    let expected = format!("hookgate: {ports}: another intake is running, see http://127.0.0.1:{number}/. ");
+    assert!(text.starts_with(&expected), "{text}");
+    assert_eq!((second.status.code(), text.lines().count()), (Some(2), 1));
+
+    // A delivery is a line: time, outcome, platform and account, event.
+    let sent = hookgate(&["send", first().name, event(first()), "--url", &format!(":{port}")]);
+    assert_eq!(sent.status.code(), Some(0), "{}", String::from_utf8_lossy(&sent.stderr));
+    let line = lines.next().unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!((words[0].len(), words[1], words[2]), (8, "queued", &*format!("{}/default", first().name)), "{line}");
+    assert!(line.contains(first().events[0].1.as_str()), "{line}");
+    let sent =
+        hookgate(&["send", first().name, event(first()), "--tamper", "body", "--url", &format!("localhost:{port}")]);
+    assert_eq!(sent.status.code(), Some(0), "{}", String::from_utf8_lossy(&sent.stderr));
+    let line = lines.next().unwrap();
+    assert!(line.contains("rejected") && line.contains("signature_mismatch"), "{line}");
+
+    // Ctrl-C ends it with a summary.
+    let stopped = Command::new("kill").args(["-INT", &intake.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    let last = lines.last().unwrap();
+    assert_eq!(last, "Stopped after 2 deliveries: 1 queued, 1 rejected. Nothing was kept.");
+    assert_eq!(intake.wait().unwrap().code(), Some(0));
+}
+
+/// Three neighbours that nobody uses at the moment: the first of them.
+fn free_ports() -> String {
+    let free = (0..100).find_map(|_| {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let neighbours =
+            [port.checked_add(1)?, port.checked_add(2)?].map(|port| TcpListener::bind(("127.0.0.1", port)));
+        neighbours.iter().all(Result::is_ok).then(|| port.to_string())
+    });
+    free.unwrap()
+}
+
+/// `--once --json` is for scripts: every sample, and nothing else.
+#[test]
+fn once_answers_in_json() {
+    let output = hookgate(&["--once", "--json", "--port", "0"]);
+    assert_eq!(output.status.code(), Some(0));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&json["as_expected"], &json["other_events"]), (&true.into(), &0.into()));
+    let samples = samples::all();
+    let results = json["samples"].as_array().unwrap();
+    assert_eq!(results.len(), samples.len());
+    for (result, sample) in results.iter().zip(&samples) {
+        assert_eq!(result["sample"], *sample.name);
+        assert_eq!(
+            (&result["new"]["outcome"], &result["repeated"]["outcome"]),
+            (&"queued".into(), &"duplicate".into())
+        );
+        assert_eq!(result["tampered"]["status"], sample.provider.rejected_status);
+    }
+}
+
+/// The binary needs nothing of the checkout.
+#[test]
+fn it_starts_in_any_folder() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("empty-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    let output = command.args(["--once", "--port", "0"]).current_dir(&folder).env_remove("CARGO_MANIFEST_DIR").output();
+    assert_eq!(output.unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn what_others_call_it_leads_to_what_it_is_called_here() {
+    for (typed, hint) in [
+        ("start", "hookgate starts the local intake without a subcommand"),
+        ("trigger", "hookgate send sends a signed sample"),
+        ("logs", "hookgate tail shows events as they arrive"),
+        ("verify", "hookgate explain says why"),
+        ("dlq", "hookgate redrive moves"),
+    ] {
+        let output = hookgate(&[typed]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(&format!("unknown subcommand '{typed}': {hint}")), "{text}");
+        assert_eq!(output.status.code(), Some(2));
     }
 }
 
@@ -124,10 +240,10 @@ fn a_reader_that_is_gone_ends_it_quietly() {
         // What its samples came to was to be printed: it is not known to be as expected.
         (&once[..], 141),
         (&intake, 141),
-        (&["send", first().name, event(first()), "--print", "curl"], 0),
-        (&["register", manual], 0),
+        (&["send", first().name, event(first()), "--print", "curl"], 141),
+        (&["register", manual], 141),
         (&["doctor", "--only", "tools", "--json"], 0),
-        (&["completions", "bash"], 0),
+        (&["completions", "bash"], 141),
         (&["--help"], 0),
     ] {
         let (reader, writer) = std::io::pipe().unwrap();
@@ -142,7 +258,7 @@ fn a_reader_that_is_gone_ends_it_quietly() {
     let mut process = command.args(intake).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut first = String::new();
     BufReader::new(process.stdout.take().unwrap()).read_line(&mut first).unwrap();
-    assert!(first.starts_with("Deliveries  http://"), "{first}");
+    assert!(first.starts_with("Hookgate is running."), "{first}");
     let output = process.wait_with_output().unwrap();
     assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(141), ""));
 }
@@ -172,7 +288,7 @@ fn what_cannot_be_printed_is_said() {
     let output = Command::new(env!("CARGO_BIN_EXE_hookgate")).args(arguments).stdout(full).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.starts_with("hookgate: cannot print: No space left on device"), "{text}");
-    assert_eq!((output.status.code(), text.lines().count()), (Some(1), 1), "{text}");
+    assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{text}");
 }
 
 fn tempfile(name: &str) -> PathBuf {
@@ -186,12 +302,13 @@ fn tempfile(name: &str) -> PathBuf {
 fn samples_are_signed() {
     let secrets = std::fs::read_to_string(events().join("secrets.json")).unwrap();
     let secrets: Value = serde_json::from_str(&secrets).unwrap();
-    for sample in read(&events()).unwrap() {
+    for sample in samples::all() {
         let secrets = Secrets::parse(&secrets[sample.provider.name].to_string()).unwrap();
-        let text = std::fs::read_to_string(&sample.file).unwrap();
+        let file = support::file_of(&sample);
+        let text = std::fs::read_to_string(&file).unwrap();
         let signed = signed_again(&sample, &secrets, &text);
         if std::env::var_os("UPDATE_SAMPLES").is_some() {
-            std::fs::write(&sample.file, &signed).unwrap();
+            std::fs::write(&file, &signed).unwrap();
         } else {
             assert_eq!(text, signed, "{}: sign it with UPDATE_SAMPLES=1 cargo test -p hookgate samples", sample.name);
         }
@@ -203,26 +320,22 @@ fn samples_are_signed() {
 fn samples_verify_whenever_they_are_sent() {
     let secrets: Value =
         serde_json::from_str(&std::fs::read_to_string(events().join("secrets.json")).unwrap()).unwrap();
-    for sample in read(&events()).unwrap() {
+    for sample in samples::all() {
         let secrets = Secrets::parse(&secrets[sample.provider.name].to_string()).unwrap();
-        let account = sample.path.split('/').nth(3).map_or_else(Account::default, |name| Account::parse(name).unwrap());
         for seconds in [1_000_000_000, 4_000_000_000] {
             let received = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
-            let Sample { headers, body, provider, name, .. } = sample.signed_at(received);
+            let Outgoing { headers, body } = sample.signed(received, None);
             let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
-            let delivery = Delivery { headers, body, account: account.clone(), received };
-            let verifier = Verifier::new(provider, |_| None).unwrap();
-            assert!(verifier.authenticate(&delivery, &secrets).is_ok(), "{name}");
+            let delivery = Delivery { headers, body, account: sample.account(), received };
+            let verifier = Verifier::new(sample.provider, |_| None).unwrap();
+            assert!(verifier.authenticate(&delivery, &secrets).is_ok(), "{}", sample.name);
         }
     }
 }
 
 /// The file's text with the signature that its body should have. Everything else stays as it was written.
 fn signed_again(sample: &Sample, secrets: &Secrets, text: &str) -> String {
-    let account = match sample.path.split('/').nth(3) {
-        Some(account) => Account::parse(account).unwrap(),
-        None => Account::default(),
-    };
+    let account = sample.account();
     let scheme = scheme(sample.provider);
     // With the sample's own id and time, where those are signed.
     let inspected = inspected(sample);

@@ -394,10 +394,13 @@ async fn queued() -> Queued {
     let engines = Engines::start(free, free).await.unwrap();
     let resources = engines::provision(&engines).await.unwrap();
     let secrets = SecretsFile::read(&file("../../events/secrets.json")).unwrap();
-    let local = Local::start(free, &engines, &resources, &secrets, Box::new(|_| {})).await.unwrap();
-    let sample = sample.signed_at(OffsetDateTime::now_utc());
-    let answer = sample.send(&reqwest::Client::new(), &local.url(), sample.body.clone()).await.unwrap();
-    assert_eq!(answer.outcome, "queued");
+    let local = Local::start(free, &engines, &resources, &secrets).await.unwrap();
+    let outgoing = sample.signed(OffsetDateTime::now_utc(), None);
+    let mut request = reqwest::Client::new().post(local.url() + &sample.path).body(outgoing.body);
+    for (name, value) in outgoing.headers {
+        request = request.header(name, value);
+    }
+    assert!(request.send().await.unwrap().text().await.unwrap().contains("queued"));
 
     let (sqs, url) = (engines.sqs(), resources.events_url);
     let receive = sqs.receive_message().queue_url(&url).message_attribute_names("All");
@@ -562,21 +565,20 @@ fn events(provider: &'static Provider, headers: HeaderMap, body: Vec<u8>, secret
 }
 
 fn read_samples() -> Vec<samples::Sample> {
-    samples::read(&file("../../events")).unwrap()
+    samples::all()
 }
 
 /// The event of each sample, in the open and compressed.
 fn sample_events() -> Vec<(String, [String; 2])> {
     let secrets: Value = serde_json::from_str(&read("../../events/secrets.json")).unwrap();
     let event = |sample: samples::Sample| {
-        let sample = sample.signed_at(OffsetDateTime::from_unix_timestamp(RECEIVED).unwrap());
+        let outgoing = sample.signed(OffsetDateTime::from_unix_timestamp(RECEIVED).unwrap(), None);
         // Every account's secret is good here: the account is no part of what is judged.
         let accounts = secrets[sample.provider.name].as_object().unwrap();
         let all: Vec<&Value> = accounts.values().flat_map(|list| list.as_array().unwrap()).collect();
         let secrets = Secrets::parse(&json!(all).to_string()).unwrap();
-        let headers = sample.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
-        let headers: HeaderMap = headers.collect();
-        let events = events(sample.provider, headers, sample.body, &secrets).expect(&sample.name);
+        let headers = outgoing.headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        let events = events(sample.provider, headers.collect(), outgoing.body, &secrets).expect(&sample.name);
         (sample.name, events)
     };
     read_samples().into_iter().map(event).collect()

@@ -765,10 +765,9 @@ fn every_form_of_capture_and_of_secret_is_taken() {
 
 /// A sample of the platform's account `default`.
 fn sample(provider: &Provider) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
     let path = format!("/webhooks/{}", provider.name);
-    let sample = hookgate::send::samples::read(&folder).unwrap().into_iter().find(|sample| sample.path == path);
-    sample.unwrap().file.to_str().unwrap().to_owned()
+    let sample = hookgate::send::samples::all().into_iter().find(|sample| sample.path == path);
+    support::file_of(&sample.unwrap())
 }
 
 /// What is sent can be explained, whatever the platform and the scheme.
@@ -791,10 +790,9 @@ fn every_platforms_own_deliveries_verify() {
 
 #[test]
 fn the_address_names_the_account_and_the_option_overrules_it() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../events");
-    let samples = hookgate::send::samples::read(&folder).unwrap();
+    let samples = hookgate::send::samples::all();
     let sample = samples.iter().find(|sample| sample.path.ends_with("/eu-shop")).unwrap();
-    let (platform, file) = (sample.provider.name, sample.file.to_str().unwrap());
+    let (platform, file) = (sample.provider.name, &*support::file_of(sample));
     let secrets = events("secrets.json");
     assert_eq!(ran(&[platform, file, "--secrets", &secrets], b"").0, Some(0));
     let (code, out, _) = ran(&[platform, file, "--secrets", &secrets, "--account", "default"], b"");

@@ -80,7 +80,7 @@ impl World {
         let engines = Engines::start(any, any).await.unwrap();
         let resources = provision(&engines).await.unwrap();
         let secrets = SecretsFile::read(Path::new(SECRETS)).unwrap();
-        let local = Local::start(any, &engines, &resources, &secrets, Box::new(|_| {})).await.unwrap();
+        let local = Local::start(any, &engines, &resources, &secrets).await.unwrap();
         World { engines, resources, local }
     }
 

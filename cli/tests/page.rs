@@ -12,8 +12,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
     local::engines,
     local::journal,
-    send::outgoing::{Template, sample_secret, sign},
     send::samples,
+    send::{sign::sign, template::Template},
 };
 use hookgate_verify::{Account, Provider, Scheme, providers};
 use serde_json::{Value, json};
@@ -202,7 +202,7 @@ async fn what_is_shown_is_what_happened() {
 
     let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
     let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
-    let messages = samples::peek(&sqs, &queue).await.unwrap();
+    let messages = support::peek(&sqs, &queue).await;
     assert_eq!(messages[0].body(), shown["event"].as_str());
     // The first receive was this test's own.
     assert_eq!(intake.get("/api/deliveries/1/claim")["message"]["receives"], 1);
@@ -238,7 +238,7 @@ fn samples_are_sent_twice_tampered_with_and_again() {
     }
     assert_eq!(intake.get("/api/deliveries")["counts"]["received"], sent);
 
-    let shop = samples::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../events")).unwrap();
+    let shop = samples::all();
     let shop = shop.into_iter().find(|sample| sample.path.ends_with("/eu-shop")).unwrap().provider;
     let (name, sold) = (shop.name, event(shop));
     let change = format!("{}=100", in_object(shop, shop.fields.amount[0]));
@@ -401,7 +401,7 @@ fn signatures_and_credentials_are_masked() {
         let provider = Provider::named(name).unwrap();
         for scheme in provider.schemes() {
             let template = Template::of(provider, provider.events[0].0).unwrap();
-            let secret = sample_secret(provider, &Account::default()).unwrap();
+            let secret = samples::secret(provider, &Account::default()).unwrap();
             let signed =
                 sign(scheme, &secret, &template.headers, &template.text(), OffsetDateTime::now_utc(), None).unwrap();
             let mut headers = signed.headers.clone();

@@ -13,9 +13,10 @@ use std::{
 use hookgate::{
     explain::json::{Escapes, Json, Space, Style},
     local::engines,
-    send::outgoing::{Template, sample_secret},
     send::samples,
+    send::template::Template,
 };
+use hookgate_event::Event;
 use hookgate_verify::{
     Account, Provider,
     providers::{self, Identity, Name},
@@ -109,11 +110,11 @@ async fn every_event_of_every_platform_can_be_sent() {
     }
     let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
     let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
-    let messages = samples::peek(&sqs, &queue).await.unwrap();
+    let messages = support::peek(&sqs, &queue).await;
     let mut arrived = BTreeMap::<String, usize>::new();
     let mut subjects = BTreeSet::new();
     for message in &messages {
-        let event = samples::event(message).unwrap();
+        let event = Event::from_json(message.body().unwrap()).unwrap();
         *arrived.entry(event.event_type.as_str().to_owned()).or_default() += 1;
         // Some deletions say no time.
         if let Some(time) = &event.time {
@@ -131,8 +132,7 @@ fn derived_events_are_plausible() {
     let mut derived = 0;
     for provider in providers::ALL {
         let fields = &provider.fields;
-        let sampled: BTreeSet<_> = samples::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../events"))
-            .unwrap()
+        let sampled: BTreeSet<_> = samples::all()
             .iter()
             .filter(|sample| sample.provider.name == provider.name)
             .filter_map(|sample| match fields.name {
@@ -239,7 +239,7 @@ fn a_platforms_other_signatures_are_options() {
     // The account's own secret is used.
     let account = Account::parse("eu-shop").unwrap();
     let intake = Intake::start(&[]);
-    for provider in providers::ALL.iter().filter(|provider| sample_secret(provider, &account).is_some()) {
+    for provider in providers::ALL.iter().filter(|provider| samples::secret(provider, &account).is_some()) {
         for scheme in provider.default_schemes() {
             let sent = intake.send(&[provider.name, event(provider), "--scheme", scheme.name, "--account", "eu-shop"]);
             assert_eq!(sent.code, Some(0), "{} {}", sent.out, sent.err);
@@ -382,8 +382,8 @@ async fn a_function_dies_in_the_middle_of_a_delivery() {
     let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
     let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
     let mut copies = BTreeMap::<_, usize>::new();
-    for message in samples::peek(&sqs, &queue).await.unwrap() {
-        let event = samples::event(&message).unwrap();
+    for message in support::peek(&sqs, &queue).await {
+        let event = Event::from_json(message.body().unwrap()).unwrap();
         if event.provider == crashed.name {
             *copies.entry((event.source, event.id)).or_default() += 1;
         }

@@ -11,7 +11,7 @@ use std::{
 
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use axum::{Router, body::Bytes, http::HeaderMap, response::IntoResponse};
-use hookgate::send::samples::read;
+use hookgate::send::samples;
 use hookgate_event::Event;
 use hookgate_verify::providers;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ async fn consumer(world: &World, dynamodb_url: String) -> Function {
 /// The messages that the samples leave on the queue, in their order, and one that is too large to travel uncompressed.
 async fn messages(world: &World) -> Vec<Message> {
     let trace = "Root=1-67829581-8f723f1873d194c42caf94f6;Parent=53995c3f42cd8ad8;Sampled=1";
-    let samples = read(&project().join("events")).unwrap();
+    let samples = samples::all();
     let secrets = sample_secrets();
     let mut order = Vec::new();
     for provider in providers::ALL {

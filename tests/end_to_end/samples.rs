@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use hookgate::send::samples::{Sample, read};
+use hookgate::send::samples::{self, Sample};
 use hookgate_verify::providers;
 use serde_json::{Value, value::RawValue};
 
-use crate::support::{World, http, lambda::Function, outcome, project, sample_event, sample_secrets};
+use crate::support::{World, http, lambda::Function, outcome, sample_event, sample_secrets};
 
 #[tokio::test]
 async fn each_is_queued_once_and_rejected_when_tampered_with() {
-    let samples = read(&project().join("events")).unwrap();
+    let samples = samples::all();
     let secrets = sample_secrets();
     let world = World::new().await;
 

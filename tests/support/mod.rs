@@ -214,7 +214,7 @@ pub fn sample_secrets() -> Value {
 
 /// A sample's event as its file has it; signed again, now, where its signature would have expired.
 pub fn sample_event(sample: &Sample) -> String {
-    let text = std::fs::read_to_string(&sample.file).unwrap();
+    let text = sample.invocation.to_owned();
     let scheme = scheme(sample.provider);
     if scheme.time.is_none() {
         return text;

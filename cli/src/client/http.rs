@@ -93,7 +93,9 @@ impl Poster {
             tls.with_root_certificates(roots)
         } else if url.scheme_str() == Some("https") {
             tls.with_native_roots().with_context(|| {
-                format!("no certificates to check {url} with: install ca-certificates, or name a PEM file in SSL_CERT_FILE")
+                format!(
+                    "no certificates to check {url} with: install ca-certificates, or name a PEM file in SSL_CERT_FILE"
+                )
             })?
         } else {
             tls.with_root_certificates(RootCertStore::empty())

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     error::Error,
-    io::{ErrorKind, Write},
     time::{Duration, Instant},
 };
 
@@ -23,8 +22,6 @@ use super::{
     http::{Outgoing, Poster},
 };
 use crate::{arguments::address, local::engines::JOURNAL};
-
-
 
 /// How long a message stays hidden should this process die before it gives it back. Prolonged at half of it.
 const HIDDEN: Duration = Duration::from_mins(2);
@@ -96,7 +93,7 @@ impl<'c> Held<'c> {
         let Some(receiving) = &mut self.receiving else { return Ok(Vec::new()) };
         let received = receiving.await;
         self.receiving = None;
-        let received = received.?;
+        let received = received?;
         let received = received.map_err(|error| self.failed("cannot receive from", &error))?;
         Ok(received.messages.unwrap_or_default())
     }
@@ -144,7 +141,7 @@ impl<'c> Held<'c> {
             for (number, receipt) in batch.iter().enumerate() {
                 let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
                 let entry = entry.receipt_handle(*receipt).visibility_timeout(seconds(time)).build();
-                change = change.entries(entry.?);
+                change = change.entries(entry?);
             }
             // An entry that fails is one whose time was over, or that somebody else has deleted: visible, or gone.
             let doing = "cannot give messages back to";
@@ -172,7 +169,7 @@ impl<'c> Held<'c> {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        self.clients.failed(&format!("{doing} {}", name(self.url)), error)
+        self.clients.failed(&format!("{doing} {}", name(self.url)), error).into()
     }
 }
 
@@ -231,7 +228,8 @@ impl Journal {
         let headers = vec![("x-amz-target".to_owned(), format!("AmazonSQS.{JOURNAL}"))];
         let outgoing = Outgoing { headers, body: request.to_string().into_bytes() };
         let answer = self.poster.exchange(outgoing, wait + GRACE).await;
-        let answer = answer.context("the local intake's SQS does not answer: start it with `hookgate`, or check --sqs")?;
+        let answer =
+            answer.context("the local intake's SQS does not answer: start it with `hookgate`, or check --sqs")?;
         if !answer.status().is_success() {
             bail!("what answers as SQS is not the local intake of this version, which keeps a journal: check --sqs");
         }
@@ -266,9 +264,11 @@ pub async fn has_dead_letters(clients: &Clients, url: &str) -> anyhow::Result<bo
 /// Such a queue is left alone, unless its consumers may be disturbed. `remedy` says what to do in place of that.
 #[must_use]
 pub fn would_disturb(url: &str, remedy: &str) -> anyhow::Error {
-    anyhow!("{} has dead letters: to receive counts as a failure of its consumers, and hides its messages from them. {remedy}, \
+    anyhow!(
+        "{} has dead letters: to receive counts as a failure of its consumers, and hides its messages from them. {remedy}, \
          or say --disturb-consumers",
-        name(url))
+        name(url)
+    )
 }
 
 /// How long to wait for messages that are there: SQS on AWS asks all of its servers
@@ -321,15 +321,14 @@ mod tests {
         assert_eq!(seen(&mut Held::new(&clients, &url)).await, None);
         let deleted = held.receipts.keys().next().unwrap().clone();
         held.delete(&deleted).await.unwrap();
-        assert_eq!(held.held_by_others().await, Ok(0));
+        assert_eq!(held.held_by_others().await.unwrap(), 0);
         held.give_back().await.unwrap();
 
         let mut first = Held::new(&clients, &url);
         assert_eq!(seen(&mut first).await, Some(2));
-        assert_eq!(Held::new(&clients, &url).held_by_others().await, Ok(2));
+        assert_eq!(Held::new(&clients, &url).held_by_others().await.unwrap(), 2);
         // Come back too early, all the same shown once.
         first.hide_for(Duration::ZERO).await.unwrap();
         assert_eq!(seen(&mut first).await, Some(0));
     }
-
 }

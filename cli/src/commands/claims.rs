@@ -2,24 +2,25 @@
 
 use std::{
     collections::HashMap,
-    io::{IsTerminal, Write as _},
     time::{Duration, SystemTime},
 };
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
+use anyhow::bail;
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::AttributeValue};
 use hookgate_intake::{
     QUARANTINE,
-    claim::{RELEASED, partition_key},
+    claim::{RELEASED, State, Stored, partition_key},
 };
 use hookgate_verify::{Account, Provider, providers, rfc3339_milliseconds};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use crate::{
+    arguments,
     client::aws::{Clients, Deployment},
-    client::messages::plain,
-    error::{self as usage, UsageError},
+    error::ExitCode,
+    output::{BOLD, GOOD, MAYBE, confirm, plain, print, print_json},
 };
 
 /// What the table of claims knows of an event, and how to have it forgotten.
@@ -38,9 +39,8 @@ enum Command {
 /// Show the claim of one event: how far it came, when its lease ends, when it is forgotten.
 ///
 /// Reads and changes nothing.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = usage::examples("Examples:
+#[command(after_help = arguments::examples("Examples:
   hookgate claims show evt_01j7x
   hookgate claims show evt_01j7x --provider PLATFORM --account eu-shop
   hookgate claims show 'PLATFORM#default#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
@@ -59,9 +59,8 @@ struct Show {
 ///
 /// Shows the claim, then deletes it, and only if it still is as shown: queued, with that message. What the platform sends
 /// then is queued with the same source and id. A consumer that remembers these takes it for a copy: see docs/operate.md.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = usage::examples("Examples:
+#[command(after_help = arguments::examples("Examples:
   hookgate claims forget evt_01j7x
   hookgate claims forget evt_01j7x --provider PLATFORM --account eu-shop --aws --profile prod
   hookgate claims forget evt_01j7x --aws --yes
@@ -83,10 +82,10 @@ struct Which {
     #[arg(value_name = "ID|KEY")]
     event: String,
     /// The platform, for an id [default: every one].
-    #[arg(long, value_parser = usage::provider())]
+    #[arg(long, value_parser = arguments::provider())]
     provider: Option<&'static Provider>,
     /// The account, for an id.
-    #[arg(long, default_value = "default", value_parser = usage::account)]
+    #[arg(long, default_value = "default", value_parser = arguments::account)]
     account: Account,
     /// The table of claims [default: the installation's].
     #[arg(long, value_name = "NAME")]
@@ -97,28 +96,20 @@ struct Which {
 
 /// A claim, as far as it can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub(crate) struct Claim {
     /// Its partition key.
-    pub key: String,
+    key: String,
     /// The event's id.
-    pub event_id: String,
-    /// `claimed` or `queued`.
-    pub state: String,
-    /// The invocation that wrote it.
-    pub owner: String,
-    /// Hex SHA-256 of what it queues or queued.
-    pub content: String,
-    /// When another invocation may take over, in Unix milliseconds.
-    pub lease_until: Option<i64>,
-    /// When it is forgotten, in Unix seconds.
-    pub expires_at: Option<i64>,
+    event_id: String,
+    /// The rest. None where this version cannot read it.
+    pub(crate) stored: Option<Stored>,
     /// SQS's id of the message.
-    pub message_id: Option<String>,
+    message_id: Option<String>,
 }
 
 /// What a claim means at a given time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
+enum Meaning {
     /// Forgotten, whether DynamoDB has deleted it or not.
     Expired,
     /// The event is on the queue.
@@ -126,11 +117,17 @@ pub enum Meaning {
     /// The delivery is in quarantine.
     Quarantined,
     /// Somebody is at work on it.
-    AtWork,
+    AtWork {
+        /// How long the lease lasts, in milliseconds.
+        left: i64,
+    },
     /// Its owner gave it up.
     Released,
     /// Its owner never came to an end.
-    Abandoned,
+    Abandoned {
+        /// How long ago the lease ended, in milliseconds.
+        since: i64,
+    },
     /// A state that this version does not know.
     Unknown,
 }
@@ -139,51 +136,45 @@ pub enum Meaning {
 ///
 /// # Errors
 /// The table is not there.
-pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (Command::Show(Show { which, .. }) | Command::Forget(Forget { which, .. })) = &arguments.command;
     let clients = which.deployment.clients().await?;
     let table = clients.table(which.table.as_deref()).await?;
     let claims = which.find(&clients, &table).await?;
     let now = now();
     if let Command::Show(Show { json: true, .. }) = &arguments.command {
-        anstream::println!("{:#}", Value::Array(claims.iter().map(|claim| claim.json(now)).collect()));
-        return Ok(!claims.is_empty());
+        print_json(&claims.iter().map(|claim| claim.json(now)).collect::<Value>())?;
+        return Ok((!claims.is_empty()).into());
     }
     if claims.is_empty() {
-        anstream::println!(
-            "No claim of {} in {table}: it has not been queued, or was forgotten since.",
-            plain(&which.event)
-        );
+        let event = plain(&which.event);
+        print(format_args!("No claim of {event} in {table}: it has not been queued, or was forgotten since."))?;
         if which.provider.is_none() && !which.is_key() {
-            anstream::println!("Looked for it on every platform, account {}: see --account.", which.account);
+            print(format_args!("Looked for it on every platform, account {}: see --account.", which.account))?;
         }
     }
     for claim in &claims {
-        anstream::println!("{}", claim.text(now));
+        print(claim.text(now))?;
     }
     match (&arguments.command, &claims[..]) {
         (Command::Forget(forget), [claim]) => forget.forget(&clients, &table, claim).await,
-        (Command::Forget(_), [_, _, ..]) => {
-            Err(anyhow!("these are several: name one by its key, or with --provider"))
-        }
-        _ => Ok(!claims.is_empty()),
+        (Command::Forget(_), [_, _, ..]) => bail!("these are several: name one by its key, or with --provider"),
+        _ => Ok((!claims.is_empty()).into()),
     }
 }
 
 impl Forget {
-    async fn forget(&self, clients: &Clients, table: &str, claim: &Claim) -> anyhow::Result<bool> {
+    async fn forget(&self, clients: &Clients, table: &str, claim: &Claim) -> anyhow::Result<ExitCode> {
         let meaning = claim.meaning(now());
         let (Meaning::Queued | Meaning::Quarantined, Some(message)) = (meaning, &claim.message_id) else {
-            anstream::println!(
-                "Only a claim whose message was sent can be forgotten. {}",
-                match meaning {
-                    Meaning::Expired => "This one is forgotten already.",
-                    _ => "The platform's next attempt takes this one over once its lease has ended.",
-                }
-            );
-            return Ok(false);
+            let why = match meaning {
+                Meaning::Expired => "This one is forgotten already.",
+                _ => "The platform's next attempt takes this one over once its lease has ended.",
+            };
+            print(format_args!("Only a claim whose message was sent can be forgotten. {why}"))?;
+            return Ok(ExitCode::No);
         };
-        if !clients.is_local() && !self.yes && !is_confirmed("Forget it?") {
+        if !clients.is_local() && !self.yes && !confirm("Forget it?") {
             bail!("nothing was forgotten: with --aws it must be confirmed, or say --yes");
         }
         let delete = clients.dynamodb.delete_item().table_name(table).key("pk", AttributeValue::S(claim.key.clone()));
@@ -194,29 +185,18 @@ impl Forget {
             .expression_attribute_values(":message_id", AttributeValue::S(message.clone()));
         match delete.send().await {
             Ok(_) => {
-                anstream::println!("Forgotten. What the platform sends of it from now on is taken for new.");
-                Ok(true)
+                print("Forgotten. What the platform sends of it from now on is taken for new.")?;
+                Ok(ExitCode::Yes)
             }
             Err(error)
                 if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
             {
-                anstream::println!("It has changed since it was shown: nothing was forgotten.");
-                Ok(false)
+                print("It has changed since it was shown: nothing was forgotten.")?;
+                Ok(ExitCode::No)
             }
-            Err(error) => Err(clients.failed(&format!("cannot delete from the table {table}"), &error)),
+            Err(error) => Err(clients.failed(&format!("cannot delete from the table {table}"), &error).into()),
         }
     }
-}
-
-/// Asks whoever sits at the terminal. Nobody there says no.
-fn is_confirmed(question: &str) -> bool {
-    let mut answer = String::new();
-    if std::io::stdin().is_terminal() {
-        anstream::print!("{question} [y/N] ");
-        let _ = std::io::stdout().flush();
-        let _ = std::io::stdin().read_line(&mut answer);
-    }
-    matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 impl Which {
@@ -255,7 +235,7 @@ fn is_hash(text: &str) -> bool {
 ///
 /// # Errors
 /// The table is not there.
-pub async fn find(clients: &Clients, table: &str, key: &str) -> anyhow::Result<Option<Claim>> {
+pub(crate) async fn find(clients: &Clients, table: &str, key: &str) -> anyhow::Result<Option<Claim>> {
     let get = clients.dynamodb.get_item().table_name(table).key("pk", AttributeValue::S(key.to_owned()));
     let got = get.consistent_read(true).send().await;
     let got = got.map_err(|error| clients.failed(&format!("cannot read the table {table}"), &error))?;
@@ -263,8 +243,7 @@ pub async fn find(clients: &Clients, table: &str, key: &str) -> anyhow::Result<O
 }
 
 /// The time, in Unix milliseconds.
-#[must_use]
-pub fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
@@ -272,101 +251,99 @@ pub fn now() -> i64 {
 impl Claim {
     fn read(item: &HashMap<String, AttributeValue>) -> Self {
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
-        let number = |name: &str| item.get(name)?.as_n().ok()?.parse().ok();
         Claim {
             key: text("pk").unwrap_or_default(),
             event_id: text("event_id").unwrap_or_default(),
-            state: text("state").unwrap_or_default(),
-            owner: text("owner").unwrap_or_default(),
-            content: text("content").unwrap_or_default(),
-            lease_until: number("lease_until"),
-            expires_at: number("expires_at"),
+            stored: Stored::read(item),
             message_id: text("message_id"),
         }
     }
 
     /// What it means at `now`, in Unix milliseconds.
-    #[must_use]
-    pub fn meaning(&self, now: i64) -> Meaning {
-        match (self.state.as_str(), self.lease_until) {
-            _ if self.expires_at.is_some_and(|expiry| expiry < now / 1000) => Meaning::Expired,
-            ("queued", _) if self.event_id.strip_prefix(QUARANTINE).is_some_and(is_hash) => Meaning::Quarantined,
-            ("queued", _) => Meaning::Queued,
-            ("claimed", Some(RELEASED)) => Meaning::Released,
-            ("claimed", Some(lease)) if lease < now => Meaning::Abandoned,
-            ("claimed", Some(_)) => Meaning::AtWork,
-            _ => Meaning::Unknown,
+    fn meaning(&self, now: i64) -> Meaning {
+        let Some(stored) = &self.stored else { return Meaning::Unknown };
+        match stored.state {
+            _ if stored.expires_at < now / 1000 => Meaning::Expired,
+            State::Queued if self.event_id.strip_prefix(QUARANTINE).is_some_and(is_hash) => Meaning::Quarantined,
+            State::Queued => Meaning::Queued,
+            State::Claimed { lease_until: RELEASED } => Meaning::Released,
+            State::Claimed { lease_until } if lease_until < now => Meaning::Abandoned { since: now - lease_until },
+            State::Claimed { lease_until } => Meaning::AtWork { left: lease_until - now },
         }
     }
 
     fn json(&self, now: i64) -> Value {
-        let seconds = |milliseconds: i64| OffsetDateTime::from_unix_timestamp(milliseconds.div_euclid(1000)).ok();
-        let time = |milliseconds: i64| seconds(milliseconds).map(rfc3339_milliseconds);
-        json!({
-            "meaning": self.meaning(now).name(), "key": self.key, "id": self.event_id, "state": self.state,
-            "owner": self.owner, "content": self.content, "message_id": self.message_id,
-            "lease_until": self.lease_until.filter(|&lease| lease != RELEASED).and_then(time),
-            "expires_at": self.expires_at.and_then(|expiry| time(expiry.saturating_mul(1000))),
-        })
+        let time = |milliseconds: i64| {
+            OffsetDateTime::from_unix_timestamp(milliseconds.div_euclid(1000)).ok().map(rfc3339_milliseconds)
+        };
+        let Claim { key, event_id, message_id, stored } = self;
+        let mut json =
+            json!({"meaning": self.meaning(now).name(), "key": key, "id": event_id, "message_id": message_id});
+        if let Some(Stored { owner, state, content, expires_at }) = stored {
+            let (state, lease) = match *state {
+                State::Queued => ("queued", None),
+                State::Claimed { lease_until } => ("claimed", Some(lease_until).filter(|&lease| lease != RELEASED)),
+            };
+            json["state"] = state.into();
+            json["owner"] = owner.as_str().into();
+            json["content"] = content.as_str().into();
+            json["lease_until"] = lease.and_then(time).into();
+            json["expires_at"] = time(expires_at.saturating_mul(1000)).into();
+        }
+        json
     }
 
     fn text(&self, now: i64) -> String {
-        const BOLD: Style = Style::new().bold();
-        let lease = self.lease_until.unwrap_or(now);
         let message = plain(self.message_id.as_deref().unwrap_or("unknown"));
-        let what = match self.meaning(now) {
+        let meaning = self.meaning(now);
+        let what = match meaning {
             Meaning::Queued => format!("its message {message} went to the queue"),
             Meaning::Quarantined => format!("its message {message} went to quarantine: see hookgate quarantine show"),
-            Meaning::AtWork => format!("an invocation is at work on it; its lease ends in {}", span(lease - now)),
+            Meaning::AtWork { left } => format!("an invocation is at work on it; its lease ends in {}", span(left)),
             Meaning::Released => {
-                "its invocation could not send it, and said so; the provider's next attempt takes over".to_owned()
+                "its invocation could not send it, and said so; the platform's next attempt takes over".to_owned()
             }
-            Meaning::Abandoned => format!(
-                "its invocation ended without a result, its lease {} ago; the provider's next attempt takes over. Its \
+            Meaning::Abandoned { since } => format!(
+                "its invocation ended without a result, its lease {} ago; the platform's next attempt takes over. Its \
                  message may be on the queue all the same",
-                span(now - lease)
+                span(since)
             ),
             Meaning::Expired => "the same as none: it would be queued once more".to_owned(),
-            Meaning::Unknown => format!("its state is \"{}\", which this version does not know", plain(&self.state)),
+            Meaning::Unknown => "this version of hookgate cannot read it: use the one that is deployed".to_owned(),
         };
-        let expiry = match self.expires_at.map(|expiry| expiry.saturating_mul(1000) - now) {
-            None => "never".to_owned(),
-            Some(left) if left < 0 => format!("{} ago", span(-left)),
-            Some(left) => format!("in {}", span(left)),
-        };
-        let colour = self.meaning(now).colour();
-        format!(
-            "{BOLD}{colour}{}{colour:#}{BOLD:#}: {what}\n  event    {}\n  key      {}\n  content  {}\n  owner    {}\n  \
-             expires  {expiry}",
-            self.meaning(now).name(),
+        let colour = meaning.colour();
+        let mut text = format!(
+            "{BOLD}{colour}{}{colour:#}{BOLD:#}: {what}\n  event    {}\n  key      {}",
+            meaning.name(),
             plain(&self.event_id),
-            plain(&self.key),
-            plain(&self.content),
-            plain(&self.owner),
-        )
+            plain(&self.key)
+        );
+        if let Some(Stored { owner, content, expires_at, .. }) = &self.stored {
+            let left = expires_at.saturating_mul(1000) - now;
+            let expiry = if left < 0 { format!("{} ago", span(-left)) } else { format!("in {}", span(left)) };
+            text += &format!("\n  content  {}\n  owner    {}\n  expires  {expiry}", plain(content), plain(owner));
+        }
+        text
     }
 }
 
 impl Meaning {
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
+    const fn name(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::Queued => "queued",
             Self::Quarantined => "quarantined",
-            Self::AtWork => "claimed",
+            Self::AtWork { .. } => "claimed",
             Self::Released => "released",
-            Self::Abandoned => "abandoned",
+            Self::Abandoned { .. } => "abandoned",
             Self::Unknown => "unknown",
         }
     }
 
     fn colour(self) -> Style {
         match self {
-            Self::Queued => AnsiColor::Green.on_default(),
-            Self::AtWork => AnsiColor::Cyan.on_default(),
-            _ => AnsiColor::Yellow.on_default(),
+            Self::Queued => GOOD,
+            _ => MAYBE,
         }
     }
 }

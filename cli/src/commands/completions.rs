@@ -1,11 +1,14 @@
 //! `hookgate completions`: what makes a shell complete this command's names and options.
 
-use clap_complete::Shell;
+use std::{collections::BTreeSet, io::Write};
 
-use crate::error::UsageError;
+use clap::builder::PossibleValuesParser;
+use clap_complete::Shell;
+use hookgate_verify::providers;
+
+use crate::{error::ExitCode, output::written};
 
 /// Print a script that makes your shell complete this command.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Where it goes, and a new shell after it:
   bash        hookgate completions bash > ~/.local/share/bash-completion/completions/hookgate
@@ -23,14 +26,16 @@ pub struct Arguments {
 ///
 /// # Errors
 /// Standard output cannot be written to.
-pub fn run(arguments: &Arguments, mut command: clap::Command) -> anyhow::Result<bool> {
+pub fn run(arguments: &Arguments, command: clap::Command) -> anyhow::Result<ExitCode> {
+    // Any name is taken here, and refused later with the platform's own: a shell is to offer them all.
+    let events: BTreeSet<_> =
+        providers::ALL.iter().flat_map(|provider| provider.events).map(|(name, _)| *name).collect();
+    let mut command = command.mut_subcommand("send", |send| {
+        send.mut_arg("event", |event| event.value_parser(PossibleValuesParser::new(events)))
+    });
     // Not straight to standard output: that would panic where the reader is gone.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "hookgate", &mut script);
-    match std::io::Write::write_all(&mut std::io::stdout(), &script) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(anyhow!("cannot write the script: {error}"))
-        }
-        _ => Ok(true),
-    }
+    written(std::io::stdout().write_all(&script))?;
+    Ok(ExitCode::Yes)
 }

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
+    arguments as usage,
     capture::{self as request, Request},
-    error::{self as usage, UsageError},
+    error::UsageError,
     explain::{Explanation, explain},
 };
 

@@ -1,17 +1,17 @@
 //! `hookgate redrive`: dead letters back to the queue that they are from, by SQS's own move task.
 
-use std::{
-    io::IsTerminal,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use anyhow::{Context, anyhow, bail};
 use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, QueueAttributeName};
 use serde_json::json;
 
+use super::interrupted;
 use crate::{
     client::aws::{Clients, Deployment, Queue},
     client::messages,
-    error::UsageError,
+    error::ExitCode,
+    output::{print, print_json, progress},
 };
 
 /// How long SQS may take to list a task that it has begun.
@@ -21,7 +21,6 @@ const LISTED: Duration = Duration::from_secs(30);
 ///
 /// SQS moves them itself, as new messages with the same content: their age and their receive count begin anew. Consumers
 /// know the ones that they had by `source` and `id`.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookgate redrive
@@ -54,7 +53,7 @@ pub struct Arguments {
 ///
 /// # Errors
 /// The queue is not there, or is none of dead letters.
-pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::DeadLetters, arguments.queue.as_deref()).await?;
     let name = messages::name(&url);
@@ -70,34 +69,34 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 
     let task = tokio::select! {
         task = finished(&clients, &arn, started.task_handle(), before, !arguments.json) => task?,
-        () = messages::ended() => return Err(anyhow!("no longer waiting: SQS goes on moving")),
+        () = interrupted() => return Err(anyhow!("no longer waiting: SQS goes on moving")),
     };
     let status = task.status().unwrap_or("UNKNOWN");
     // Hidden for a while by somebody who looks at them, and left behind by the task.
     let hidden = messages::attribute(&clients, &url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
     let hidden = hidden.filter(|count| count != "0");
     let moved = task.approximate_number_of_messages_moved();
+    let reason = task.failure_reason();
     if arguments.json {
-        let reason = task.failure_reason();
-        anstream::println!(
-            "{:#}",
-            json!({"queue": name, "status": status, "moved": moved, "reason": reason, "hidden": hidden})
-        );
+        let result = json!({"queue": name, "status": status, "moved": moved, "reason": reason, "hidden": hidden});
+        print_json(&result)?;
     } else {
-        let reason = task.failure_reason().map(|reason| format!(": {reason}")).unwrap_or_default();
-        match (status, moved) {
-            ("COMPLETED", 0) if hidden.is_none() => anstream::println!("No dead letters in {name}."),
-            ("COMPLETED", _) => anstream::println!("Moved {moved} from {name}."),
-            _ => anstream::println!("Moved {moved} from {name}, then {}{reason}.", status.to_lowercase()),
-        }
-        if task.failure_reason().is_some_and(|reason| reason.contains("CouldNotDetermineMessageSource")) {
-            anstream::println!("A message was sent to {name} itself: name the queue to move it to with --to.");
+        print(match (status, moved) {
+            ("COMPLETED", 0) if hidden.is_none() => format!("The dead-letter queue {name} is empty."),
+            ("COMPLETED", _) => format!("Moved {moved} from {name}."),
+            _ => {
+                let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                format!("Moved {moved} from {name}, then {}{reason}.", status.to_lowercase())
+            }
+        })?;
+        if reason.is_some_and(|reason| reason.contains("CouldNotDetermineMessageSource")) {
+            print(format_args!("A message was sent to {name} itself: name the queue to move it to with --to."))?;
         }
     }
     if let Some(hidden) = &hidden {
-        anstream::eprintln!("{hidden} more are being looked at by somebody else: again in two minutes.");
+        anstream::eprintln!("{hidden} more are being looked at by somebody else: try again in two minutes.");
     }
-    Ok(status == "COMPLETED" && hidden.is_none())
+    Ok((status == "COMPLETED" && hidden.is_none()).into())
 }
 
 async fn arn_of(clients: &Clients, url: &str) -> anyhow::Result<String> {
@@ -124,7 +123,7 @@ async fn finished(
     before: Option<i64>,
     show: bool,
 ) -> anyhow::Result<ListMessageMoveTasksResultEntry> {
-    let show = show && std::io::stderr().is_terminal();
+    let bar = show.then(|| progress(0));
     let started = Instant::now();
     let mut began = None;
     loop {
@@ -143,15 +142,15 @@ async fn finished(
             continue;
         };
         if !matches!(task.status(), Some("RUNNING" | "CANCELLING")) {
-            if show {
-                anstream::eprint!("\r\x1b[K");
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
             }
             return Ok(task);
         }
-        if show {
-            let of = task.approximate_number_of_messages_to_move().map(|count| format!(" of {count}"));
-            let moved = task.approximate_number_of_messages_moved();
-            anstream::eprint!("\r\x1b[K{moved}{} moved", of.unwrap_or_default());
+        if let Some(bar) = &bar {
+            let count = |number: i64| u64::try_from(number).unwrap_or_default();
+            bar.set_length(task.approximate_number_of_messages_to_move().map_or(0, count));
+            bar.set_position(count(task.approximate_number_of_messages_moved()));
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }

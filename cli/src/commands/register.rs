@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anstyle::{AnsiColor, Style};
+use anyhow::{Context as _, bail};
 use hookgate_verify::{
     Account, Provider,
     providers::{self, Call},
@@ -18,9 +18,11 @@ use http::{StatusCode, Uri};
 use serde_json::{Value, json};
 
 use crate::{
+    arguments,
     client::http::{Outgoing, Poster},
-    error::{self as usage, UsageError},
+    error::ExitCode,
     local::host,
+    output::{BOLD, GOOD, MAYBE, print, print_json, quoted},
 };
 
 /// What stands for the address until it is known.
@@ -33,18 +35,17 @@ const MOST_WORDS: usize = 200;
 ///
 /// Where the platform documents a call of its API for it, this makes that call, with the API key from the environment. For
 /// every other platform it prints the steps of its documentation, with your address filled in.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = examples())]
 pub struct Arguments {
     /// The platform.
-    #[arg(value_parser = usage::provider())]
+    #[arg(value_parser = arguments::provider())]
     provider: &'static Provider,
     /// Your address: the stack's output, or one to which /webhooks/{provider}[/{account}] is added.
     #[arg(long)]
     url: Option<String>,
     /// The account [default: the one in the address, else "default"].
-    #[arg(long, value_parser = usage::account)]
+    #[arg(long, value_parser = arguments::account)]
     account: Option<Account>,
     /// The entry of Secrets Manager that the printed command is to name: the stack's output, or its name.
     #[arg(long, value_name = "ARN", value_parser = secret_id)]
@@ -73,7 +74,7 @@ pub struct Arguments {
 }
 
 fn examples() -> String {
-    let mut text = usage::examples(
+    let mut text = arguments::examples(
         "Examples:
   hookgate register PLATFORM --url https://a1b2.execute-api.us-east-1.amazonaws.com
 ",
@@ -100,7 +101,7 @@ say; 2 the command line cannot be used."
 ///
 /// # Errors
 /// The command line cannot be used.
-pub async fn run(arguments: Arguments) -> anyhow::Result<bool> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let provider = arguments.provider;
     let place = Place::of(&arguments)?;
     let Some(api) = &provider.registration.call else {
@@ -113,16 +114,15 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<bool> {
             ("--timeout", arguments.timeout.is_some()),
         ];
         if let Some((option, _)) = for_calls.iter().find(|(_, given)| *given) {
-            bail!("{} is not registered by a call of this command: leave {option} out to see the steps",
-                provider.name);
+            bail!("{} is not registered by a call of this command: leave {option} out to see the steps", provider.name);
         }
-        steps(provider, &place, arguments.json);
-        return Ok(true);
+        steps(provider, &place, arguments.json)?;
+        return Ok(ExitCode::Yes);
     };
     let request = Registration::new(api, &arguments, &place)?;
     if arguments.dry_run {
-        request.show(arguments.json);
-        return Ok(true);
+        request.show(arguments.json)?;
+        return Ok(ExitCode::Yes);
     }
     request.make(&place, arguments.json).await
 }
@@ -140,7 +140,7 @@ impl Place {
     fn of(arguments: &Arguments) -> anyhow::Result<Self> {
         let provider = arguments.provider;
         let account = arguments.account.clone().unwrap_or_default();
-        let url = arguments.url.as_deref().map(|url| usage::endpoint(url, provider, &account)).transpose()?;
+        let url = arguments.url.as_deref().map(|url| arguments::endpoint(url, provider, &account)).transpose()?;
         let mut place = Place {
             url,
             account,
@@ -159,8 +159,7 @@ impl Place {
         let (name, account) = path.split_once('/').map_or((path, None), |(name, account)| (name, Some(account)));
         let named = account.map(Account::parse);
         if name != provider.name || named == Some(None) {
-            bail!("--url {url} does not end in /webhooks/{0} or /webhooks/{0}/{{account}}",
-                provider.name);
+            bail!("--url {url} does not end in /webhooks/{0} or /webhooks/{0}/{{account}}", provider.name);
         }
         let named = named.flatten().unwrap_or_default();
         if arguments.account.as_ref().is_some_and(|account| *account != named) {
@@ -223,20 +222,19 @@ pub fn set_up(provider: &Provider, url: &str, account: &Account, secret_id: Opti
 }
 
 /// Prints the steps.
-fn steps(provider: &Provider, place: &Place, json: bool) {
+fn steps(provider: &Provider, place: &Place, json: bool) -> anyhow::Result<()> {
     let url = place.url.as_ref().map(ToString::to_string);
     let shown = url.clone().unwrap_or_else(|| example(provider));
     let given = place.output.is_none().then_some(&*place.secret_id);
     let text = set_up(provider, &shown, &place.account, given);
     if json {
-        anstream::println!("{:#}", json!({"provider": provider.name, "url": url, "steps": text}));
-        return;
+        return print_json(&json!({"provider": provider.name, "url": url, "steps": text}));
     }
-    let bold = Style::new().bold();
-    anstream::println!("{bold}{}: how to set up the endpoint{bold:#}\n\n{text}", provider.title);
+    print(format_args!("{BOLD}{}: how to set up the endpoint{BOLD:#}\n\n{text}", provider.title))?;
     if url.is_none() {
-        anstream::println!("{EXAMPLE} stands for your address: --url fills it in.");
+        print(format_args!("{EXAMPLE} stands for your address: --url fills it in."))?;
     }
+    Ok(())
 }
 
 /// What stands for the platform's address until it is known.
@@ -258,16 +256,15 @@ struct Registration {
 impl Registration {
     fn new(api: &'static Call, arguments: &Arguments, place: &Place) -> anyhow::Result<Self> {
         let provider = arguments.provider;
-        let place = place.url.as_ref().ok_or_else(|| {
-            anyhow!("say where deliveries are to go: --url https://…, the stack's output")
-        })?;
+        let place = place
+            .url
+            .as_ref()
+            .with_context(|| format!("say where deliveries are to go: --url https://…, the stack's output"))?;
         let known: Vec<_> = provider.events.iter().map(|&(name, _)| name).collect();
         if let Some(event) = arguments.event.iter().find(|event| !known.contains(&event.as_str())) {
-            bail!("{} documents no event {event}: it has {}",
-                provider.name,
-                known.join(", "));
+            bail!("{} documents no event {event}: it has {}", provider.name, known.join(", "));
         }
-        let url = usage::address("--api-url", arguments.api_url.as_deref().unwrap_or(api.url))?;
+        let url = arguments::address("--api-url", arguments.api_url.as_deref().unwrap_or(api.url))?;
         if url.scheme_str() != Some("https") && !host::is_this_machine(&url) {
             bail!("--api-url {url}: the API key goes over https only");
         }
@@ -286,31 +283,28 @@ impl Registration {
         })
     }
 
-    fn show(&self, json: bool) {
+    fn show(&self, json: bool) -> anyhow::Result<()> {
         let key = format!("Bearer (the value of {}, not shown)", self.api.key);
+        let Registration { url, body, .. } = self;
         if json {
             let headers = json!({"authorization": key, "content-type": "application/json"});
-            let request = json!({"method": "POST", "url": self.url.to_string(), "headers": headers, "body": self.body});
-            anstream::println!("{:#}", json!({"sent": false, "request": request}));
-            return;
+            let request = json!({"method": "POST", "url": url.to_string(), "headers": headers, "body": body});
+            return print_json(&json!({"sent": false, "request": request}));
         }
-        let Registration { url, body, .. } = self;
-        anstream::println!(
+        print(format_args!(
             "Nothing was sent. It would be:\n\nPOST {url}\nauthorization: {key}\ncontent-type: application/json\n\n{body:#}"
-        );
+        ))
     }
 
-    async fn make(&self, place: &Place, json: bool) -> anyhow::Result<bool> {
+    async fn make(&self, place: &Place, json: bool) -> anyhow::Result<ExitCode> {
         let variable = self.api.key;
         let key = std::env::var(variable).ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-        let key =
-            key.with_context(|| format!("no API key: put it into the environment variable {variable}"))?;
+        let key = key.with_context(|| format!("no API key: put it into the environment variable {variable}"))?;
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             bail!("{variable} is no API key: it has spaces or letters that no header can hold");
         }
-        let path = self.secret_file.as_deref().ok_or_else(|| {
-            anyhow!("say where the signing secret is to be written: --secret-file {}.json",
-                self.provider.name)
+        let path = self.secret_file.as_deref().with_context(|| {
+            format!("say where the signing secret is to be written: --secret-file {}.json", self.provider.name)
         })?;
         let poster = Poster::new(self.url.clone())?;
         // Before the call: a secret that is shown once must have a place to go.
@@ -331,10 +325,10 @@ impl Registration {
             let _ = fs::remove_file(path);
             let failure = failure.unwrap_or_default();
             if json {
-                anstream::println!("{:#}", json!({"created": false, "error": failure}));
+                print_json(&json!({"created": false, "error": failure}))?;
             }
             anstream::eprintln!("hookgate: {failure}");
-            return Ok(false);
+            return Ok(ExitCode::No);
         };
         let body = answer.body().as_deref().unwrap_or_default();
         let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -349,7 +343,7 @@ impl Registration {
                  dashboard",
                 path.display()
             );
-            return Ok(false);
+            return Ok(ExitCode::No);
         }
         let id = parsed["id"].as_str().filter(|id| is_plain(id) && secret.as_deref() != Some(id));
         // A login page or a proxy's maintenance page is a 200 too.
@@ -364,11 +358,11 @@ impl Registration {
             asked: &self.body,
         };
         if json {
-            anstream::println!("{:#}", created.as_json());
+            print_json(&created.as_json())?;
         } else {
-            anstream::print!("{}", created.as_text());
+            print(created.as_text())?;
         }
-        Ok(secret.is_some())
+        Ok(secret.is_some().into())
     }
 }
 
@@ -413,7 +407,7 @@ struct Created<'a> {
 
 impl Created<'_> {
     fn command(&self) -> String {
-        let file = usage::quoted(&format!("file://{}", self.path.display()));
+        let file = quoted(&format!("file://{}", self.path.display()));
         format!("aws secretsmanager put-secret-value --secret-id {} --secret-string {file}", self.place.secret_id)
     }
 
@@ -430,14 +424,13 @@ impl Created<'_> {
     }
 
     fn as_text(&self) -> String {
-        let (good, maybe) = (AnsiColor::Green.on_default().bold(), AnsiColor::Yellow.on_default().bold());
         let id = self.id.map_or_else(String::new, |id| format!(" ({id})"));
         let url = self.asked["url"].as_str().unwrap_or_default();
         let path = self.path.display();
         let created = if self.sure {
-            format!("{good}created{good:#}{id}: deliveries go to {url}\n")
+            format!("{GOOD}created{GOOD:#}{id}: deliveries go to {url}\n")
         } else {
-            format!("{maybe}unknown{maybe:#}: this is no answer of the platform's API, and {UNKNOWN}\n")
+            format!("{MAYBE}unknown{MAYBE:#}: this is no answer of the platform's API, and {UNKNOWN}\n")
         };
         if !self.secret {
             let kept = match self.answer {
@@ -450,7 +443,7 @@ impl Created<'_> {
                 Some(_) => format!("The answer is kept whole in {path}: look there, then in the dashboard."),
             };
             return format!(
-                "{created}\n{maybe}No signing secret was recognised in the answer.{maybe:#} {kept}\nWrite {path} as \
+                "{created}\n{MAYBE}No signing secret was recognised in the answer.{MAYBE:#} {kept}\nWrite {path} as \
                  {{\"{}\": [\"the secret\"]}}, then store it:\n  {}\n{}",
                 self.place.account,
                 self.command(),
@@ -478,14 +471,9 @@ fn create(path: &Path) -> anyhow::Result<File> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map_err(|error| {
-        let shown = path.display();
-        anyhow!("{}", match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                format!("{shown} is there already: a secret is never overwritten, choose another with --secret-file")
-            }
-            _ => format!("cannot write {shown} ({error}): choose another with --secret-file"),
-        })
+    let shown = path.display();
+    options.open(path).with_context(|| {
+        format!("cannot create {shown}: an existing file is never overwritten, choose another with --secret-file")
     })
 }
 

@@ -1,35 +1,32 @@
 //! `hookgate send`: signed sample deliveries, to the local intake or to any address.
 
-pub mod outgoing;
-pub(crate) mod plan;
-pub mod samples;
-mod scenario;
-mod sending;
-
 use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
+use anyhow::Context as _;
 use hookgate_verify::{Account, Provider, Scheme};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use self::{
-    outgoing::{Tamper, sample_secret},
-    plan::{Plan, assignment, event},
-    scenario::Scenario,
-    sending::{Delivered, Summary, send_all},
-};
 use crate::{
+    arguments::{self, LOCAL},
     client::http::Poster,
-    error::{self as usage, LOCAL, UsageError},
+    error::ExitCode,
     explain::json::Json,
+    output::{print, print_json},
+    send::{
+        plan::{Plan, assignment, event},
+        samples,
+        scenario::{self, Scenario},
+        sending::{Delivered, Summary, send_all},
+        sign::Tamper,
+    },
 };
 
 /// Send a realistic, signed sample of any event of any platform.
 ///
 /// Every delivery is a new event, with new ids and the present time, unless --id, --same or --data say otherwise.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = usage::examples("Examples:
+#[command(after_help = arguments::examples("Examples:
   hookgate send PLATFORM EVENT
   hookgate send PLATFORM EVENT --set MEMBER=100
   hookgate send PLATFORM EVENT --tamper body
@@ -48,7 +45,7 @@ Scenarios say what should happen and check it against the answers, and against t
 Exit code: 0 all answers were 2xx (with --tamper: rejections), 1 not all, 2 the command line cannot be used."))]
 pub struct Arguments {
     /// The platform.
-    #[arg(value_parser = usage::provider())]
+    #[arg(value_parser = arguments::provider())]
     provider: &'static Provider,
     /// The event, by the platform's own name; leave it out to see them all.
     event: Option<String>,
@@ -59,7 +56,7 @@ pub struct Arguments {
     #[arg(long)]
     secret: Option<String>,
     /// The account.
-    #[arg(long, default_value = "default", value_parser = usage::account)]
+    #[arg(long, default_value = "default", value_parser = arguments::account)]
     account: Account,
     /// Set a value in the body: a dotted path, and JSON or else text. Repeatable.
     #[arg(long, value_name = "PATH=VALUE", value_parser = assignment)]
@@ -110,11 +107,11 @@ enum Print {
 ///
 /// # Errors
 /// The command line cannot be used.
-pub async fn run(arguments: Arguments) -> anyhow::Result<bool> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let plan = plan(&arguments)?;
     if arguments.print.is_some() {
-        anstream::println!("{}", plan.curl()?);
-        return Ok(true);
+        print(plan.curl()?)?;
+        return Ok(ExitCode::Yes);
     }
     let poster = Poster::new(plan.url.clone())?;
     if let Some(scenario) = arguments.scenario {
@@ -143,11 +140,11 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         if let [Delivered { answer: Ok(answer), .. }] = &results[..] {
             json["answer"] = json!({"status": answer.status, "outcome": answer.outcome, "id": answer.id});
         }
-        anstream::println!("{json:#}");
+        print_json(&json)?;
     } else {
-        anstream::print!("{}", summary.as_text(&plan, &results, as_expected));
+        print(summary.as_text(&plan, &results, as_expected))?;
     }
-    Ok(as_expected)
+    Ok(as_expected.into())
 }
 
 /// What the command line asks for.
@@ -156,22 +153,24 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     let (event, template) = event(provider, arguments.event.as_deref())?;
     let scheme = scheme(arguments)?;
     let secret = arguments.secret.clone().or_else(|| std::env::var("HOOKGATE_SECRET").ok()).map(String::into_bytes);
-    let secret = secret.or_else(|| sample_secret(provider, &arguments.account)).ok_or_else(|| {
-        anyhow!("there is no sample secret for {}'s account {}: give one with --secret or HOOKGATE_SECRET",
-            provider.name, arguments.account)
+    let secret = secret.or_else(|| samples::secret(provider, &arguments.account)).with_context(|| {
+        format!(
+            "there is no sample secret for {}'s account {}: give one with --secret or HOOKGATE_SECRET",
+            provider.name, arguments.account
+        )
     })?;
     let plan = Plan {
         provider,
         event,
         template,
-        data: arguments.data.as_deref().map(usage::read).transpose()?,
+        data: arguments.data.as_deref().map(arguments::read).transpose()?,
         set: arguments.set.clone(),
         id: arguments.id.clone(),
         same: arguments.same,
         scheme,
         secret,
         tamper: arguments.tamper,
-        url: usage::endpoint(&arguments.url, provider, &arguments.account)?,
+        url: arguments::endpoint(&arguments.url, provider, &arguments.account)?,
     };
     plan.checked()
 }
@@ -183,9 +182,9 @@ fn scheme(arguments: &Arguments) -> anyhow::Result<&'static Scheme> {
         let oldest = provider.default_schemes().last();
         return oldest.with_context(|| format!("{} has no scheme", provider.name));
     };
-    provider.schemes().find(|scheme| scheme.name == name).ok_or_else(|| {
+    provider.schemes().find(|scheme| scheme.name == name).with_context(|| {
         let names: BTreeSet<_> = provider.schemes().map(|scheme| scheme.name).collect();
         let names: Vec<_> = names.into_iter().collect();
-        anyhow!("{} does not sign by {name}: it knows {}", provider.name, names.join(", "))
+        format!("{} does not sign by {name}: it knows {}", provider.name, names.join(", "))
     })
 }

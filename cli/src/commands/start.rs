@@ -210,19 +210,14 @@ impl Results {
             "platform", "samples", "new", "repeated", "tampered"
         );
         for provider in providers::ALL {
-            let of: Vec<_> = self.samples.iter().filter(|result| result.sample.provider.name == provider.name).collect();
+            let of: Vec<_> =
+                self.samples.iter().filter(|result| result.sample.provider.name == provider.name).collect();
             let column = |place: usize| {
                 let found: BTreeSet<_> = of.iter().map(|result| shown(&result.answers[place])).collect();
                 found.into_iter().collect::<Vec<_>>().join(", ")
             };
-            text += &format!(
-                "  {:<16}{:>7}   {:<14}{:<16}{}\n",
-                provider.name,
-                of.len(),
-                column(0),
-                column(1),
-                column(2)
-            );
+            text +=
+                &format!("  {:<16}{:>7}   {:<14}{:<16}{}\n", provider.name, of.len(), column(0), column(1), column(2));
         }
         text.push('\n');
         let unexpected: Vec<_> = self.samples.iter().filter(|result| !result.as_expected()).collect();
@@ -234,7 +229,8 @@ impl Results {
                 sample.name
             );
         }
-        let (count, queued) = (self.samples.len(), self.samples.iter().map(|result| result.events.len()).sum::<usize>());
+        let (count, queued) =
+            (self.samples.len(), self.samples.iter().map(|result| result.events.len()).sum::<usize>());
         let verdict = if self.as_expected() {
             format!("{GOOD}{count} samples, all as expected.{GOOD:#}")
         } else {
@@ -320,7 +316,8 @@ fn line(delivery: &Value) -> String {
 
 /// What became of all deliveries, said in the end.
 fn summary(counts: &BTreeMap<&'static str, u64>) -> String {
-    let named: Vec<_> = counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| format!("{count} {name}")).collect();
+    let named: Vec<_> =
+        counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| format!("{count} {name}")).collect();
     let sum: u64 = counts.values().sum();
     let named = if named.is_empty() { String::new() } else { format!(": {}", named.join(", ")) };
     format!("\nStopped after {sum} deliveries{named}. Nothing was kept.")

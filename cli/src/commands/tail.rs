@@ -7,10 +7,15 @@ use hookgate_event::{Amount, Event, Unit};
 use hookgate_verify::{Account, Provider};
 use serde_json::Value;
 
+use super::interrupted;
 use crate::{
-    client::aws::{Clients, Deployment, Queue},
-    client::messages::{self, Held, Journal, plain, print},
-    error::{self as usage, UsageError},
+    arguments,
+    client::{
+        aws::{Clients, Deployment, Queue},
+        messages::{self, Held, Journal},
+    },
+    error::ExitCode,
+    output::{DIM, plain, print},
 };
 
 /// How long to wait for the next event at a time. Ctrl-C waits for the end of it, since SQS may be handing one out.
@@ -22,9 +27,8 @@ const WAIT: Duration = Duration::from_secs(2);
 /// can only be received from: what is shown stays hidden from others until tail ends, and then goes back. On a queue with
 /// dead letters that counts as a failure of its consumers, so there tail refuses: have the events copied to a queue for
 /// watching, one without dead letters (docs/consume.md, "Several consumers"), or say --disturb-consumers.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
-#[command(after_help = usage::examples("Examples:
+#[command(after_help = arguments::examples("Examples:
   hookgate tail
   hookgate tail --type 'order.*' --provider PLATFORM
   hookgate tail --once --json | jq .data.amount
@@ -41,10 +45,10 @@ pub struct Arguments {
     #[arg(long, value_name = "TYPE")]
     r#type: Vec<String>,
     /// Only events of this platform. Repeatable.
-    #[arg(long, value_parser = usage::provider())]
+    #[arg(long, value_parser = arguments::provider())]
     provider: Vec<&'static Provider>,
     /// Only events of this account. Repeatable.
-    #[arg(long, value_parser = usage::account)]
+    #[arg(long, value_parser = arguments::account)]
     account: Vec<Account>,
     /// End after what is there now.
     #[arg(long)]
@@ -74,12 +78,12 @@ enum Source<'c> {
 ///
 /// # Errors
 /// The queue is not there, or must not be followed.
-pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
     let mut source = if clients.is_local() && has_dead_letters {
-        Source::Journal(Journal::new(clients.local_sqs(), &url))
+        Source::Journal(Journal::new(clients.local_sqs(), &url)?)
     } else if has_dead_letters && !arguments.disturb_consumers {
         return Err(messages::would_disturb(
             &url,
@@ -91,7 +95,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
 
     let followed = tokio::select! {
         shown = follow(arguments, &clients, &mut source) => shown,
-        () = messages::ended() => Ok(true),
+        () = interrupted() => Ok(ExitCode::Yes),
     };
     let back = match source {
         Source::Received(held) => held.give_back().await,
@@ -100,13 +104,13 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     followed.and_then(|shown| back.map(|()| shown))
 }
 
-async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_>) -> anyhow::Result<bool> {
+async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_>) -> anyhow::Result<ExitCode> {
     let wait = if arguments.once { messages::patience(clients) } else { WAIT };
     let mut shown = 0;
     loop {
         let Some(messages) = source.next(wait).await? else {
             if arguments.once {
-                return Ok(shown > 0);
+                return Ok((shown > 0).into());
             }
             continue;
         };
@@ -123,8 +127,9 @@ async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_
                 (Err(_), false) => format!("message {id} is no event ({} bytes)", body.len()),
             };
             shown += 1;
-            if !print(&line)? || arguments.max == Some(shown) {
-                return Ok(true);
+            print(line)?;
+            if arguments.max == Some(shown) {
+                return Ok(ExitCode::Yes);
             }
         }
     }
@@ -172,7 +177,6 @@ fn one_line(body: &str, event: &Event<'_>) -> String {
 }
 
 fn text(event: &Event<'_>) -> String {
-    const DIM: Style = Style::new().dimmed();
     const TYPE: Style = AnsiColor::Green.on_default();
     let time = event.time.as_ref().unwrap_or(&event.received_time);
     let mut line = format!("{DIM}{}{DIM:#}  {TYPE}{}{TYPE:#}", plain(time), event.event_type.as_str());

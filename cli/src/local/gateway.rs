@@ -105,15 +105,10 @@ impl Functions {
     ///
     /// # Errors
     /// A setting in the environment is unusable.
-    pub(crate) fn new(
-        engines: &Engines,
-        resources: &Resources,
-        secrets: &SecretsFile,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(engines: &Engines, resources: &Resources, secrets: &SecretsFile) -> anyhow::Result<Self> {
         let mut intakes = BTreeMap::new();
         for (provider, secrets) in &secrets.0 {
-            let config = Config::from_settings(provider, |name| setting(name, engines, resources, secrets))
-                ?;
+            let config = Config::from_settings(provider, |name| setting(name, engines, resources, secrets))?;
             intakes.insert(provider.name, Intake::new(config));
         }
         let (invocations, journal) = (AtomicU64::new(0), Journal::default());

@@ -14,7 +14,11 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use tokio::{net::TcpListener, sync::{broadcast, oneshot}, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{broadcast, oneshot},
+    task::JoinHandle,
+};
 
 pub use crate::local::gateway::SecretsFile;
 use crate::{
@@ -23,7 +27,6 @@ use crate::{
 };
 
 /// The running local intake.
-#[derive(Debug)]
 pub struct Local {
     address: SocketAddr,
     functions: Arc<Functions>,

@@ -1,15 +1,19 @@
 //! What is to be sent: which event, changed how, signed how, and where to.
 
+use anyhow::{Context as _, anyhow, bail};
 use hookgate_verify::{Provider, Scheme};
 use http::Uri;
 use time::OffsetDateTime;
 
-use super::outgoing::{Tamper, Template, sign};
+use super::{
+    sign::{Tamper, sign},
+    template::Template,
+};
 use crate::{
+    arguments::did_you_mean,
     client::http::{Answer, Outgoing},
-    error::{self as usage, UsageError},
-    explain::distance,
     explain::json::Json,
+    output::quoted,
 };
 
 /// The most that curl can be given on a command line, with room to spare.
@@ -47,9 +51,11 @@ impl Plan {
             bail!("the secret is empty: HMAC takes it, no intake does");
         }
         if self.scheme.sign(&self.secret, b"{}", "id", 0).is_none() {
-            bail!("the secret is none of {}'s: it must be base64 behind {}",
+            bail!(
+                "the secret is none of {}'s: it must be base64 behind {}",
                 self.provider.name,
-                self.scheme.key_prefix());
+                self.scheme.key_prefix()
+            );
         }
         let mut trial = self.template.clone();
         for (path, value) in &self.set {
@@ -80,29 +86,31 @@ impl Plan {
 
     pub(crate) fn outgoing(&self, template: &Template, now: OffsetDateTime) -> anyhow::Result<Outgoing> {
         let body = self.data.clone().unwrap_or_else(|| template.text());
-        sign(self.scheme, &self.secret, &template.headers, &body, now, self.tamper).ok_or_else(|| {
-            anyhow!("{} puts its signature into the body: it must be a JSON object with at most one plain signature member",
-                self.provider.name)
+        sign(self.scheme, &self.secret, &template.headers, &body, now, self.tamper).with_context(|| {
+            format!(
+                "{} puts its signature into the body: it must be a JSON object with at most one plain signature member",
+                self.provider.name
+            )
         })
     }
 
     /// A command that does the same, for a POSIX shell.
-    pub(super) fn curl(&self) -> anyhow::Result<String> {
+    pub(crate) fn curl(&self) -> anyhow::Result<String> {
         let now = OffsetDateTime::now_utc();
         let Outgoing { headers, body } = self.outgoing(&self.template(now), now)?;
         let text = String::from_utf8(body).ok().filter(|text| text.len() <= MOST_CURL_BYTES && !text.contains('\0'));
-        let text = text.ok_or_else(|| {
-            anyhow!("the body does not fit on a command line (long, or no text): send it without --print")
+        let text = text.with_context(|| {
+            format!("the body does not fit on a command line (long, or no text): send it without --print")
         })?;
-        let mut command = format!("curl -i {}", usage::quoted(&self.url.to_string()));
+        let mut command = format!("curl -i {}", quoted(&self.url.to_string()));
         for (name, value) in headers {
-            command = format!("{command} \\\n  -H {}", usage::quoted(&format!("{name}: {value}")));
+            command = format!("{command} \\\n  -H {}", quoted(&format!("{name}: {value}")));
         }
-        Ok(format!("{command} \\\n  --data-raw {}", usage::quoted(&text)))
+        Ok(format!("{command} \\\n  --data-raw {}", quoted(&text)))
     }
 
     /// Whether a delivery was to come to this.
-    pub(super) fn is_as_expected(&self, answer: &Result<Answer, String>) -> bool {
+    pub(crate) fn is_as_expected(&self, answer: &Result<Answer, String>) -> bool {
         let Ok(answer) = answer else { return false };
         match (&answer.outcome, self.tamper) {
             (Some(outcome), Some(_)) => outcome == "rejected",
@@ -114,14 +122,13 @@ impl Plan {
 }
 
 /// The event's name and what the platform sends for it.
-pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> Result<(String, Template), UsageError> {
+pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> anyhow::Result<(String, Template)> {
     let events = Template::events(provider);
     let list = events.join(", ");
     let name = name.with_context(|| format!("say which event of {}: {list}", provider.name))?;
-    let template = Template::of(provider, name).ok_or_else(|| {
-        let near = events.iter().min_by_key(|known| distance(known, name)).filter(|known| distance(known, name) <= 3);
-        let meant = near.map_or_else(String::new, |near| format!(" (did you mean {near}?)"));
-        anyhow!("{} has no event of this name{meant}: {list}", provider.name)
+    let template = Template::of(provider, name).with_context(|| {
+        let meant = did_you_mean(name, events.iter().map(String::as_str));
+        format!("{} has no event {name:?}{meant}: {list}", provider.name)
     })?;
     Ok((name.to_owned(), template))
 }

@@ -62,10 +62,12 @@ impl Sample {
             body: String,
             is_base64_encoded: bool,
         }
-        let provider = name.split('/').next().and_then(Provider::named).expect("a sample lies in its platform's folder");
+        let provider =
+            name.split('/').next().and_then(Provider::named).expect("a sample lies in its platform's folder");
         let Invocation { raw_path: path, headers, body, is_base64_encoded } =
             serde_json::from_str(invocation).expect("a sample is an API Gateway event");
-        let body = if is_base64_encoded { BASE64_STANDARD.decode(body).expect("its body is base64") } else { body.into() };
+        let body =
+            if is_base64_encoded { BASE64_STANDARD.decode(body).expect("its body is base64") } else { body.into() };
         Sample { name: name.to_owned(), provider, path, headers, body, invocation }
     }
 

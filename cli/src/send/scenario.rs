@@ -5,20 +5,21 @@ mod played;
 
 use std::{collections::BTreeSet, time::Instant};
 
+use anyhow::bail;
 use aws_sdk_sqs::types::QueueAttributeName;
 use time::{Duration, OffsetDateTime};
 
 use self::played::{Check, NOT_LOOKED_AT, Played};
 use super::{
-    outgoing::Template,
     plan::Plan,
     sending::{Delivered, label, send_all},
+    template::Template,
 };
-use crate::{client::http::Poster, error::UsageError, local::engines};
+use crate::{client::http::Poster, error::ExitCode, local::engines, output::print};
 
 /// A story with a known end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Scenario {
+pub(crate) enum Scenario {
     /// One event many times at once.
     Duplicates,
     /// What happens to one order, last things first.
@@ -30,23 +31,19 @@ pub(super) enum Scenario {
 }
 
 /// Plays it, shows what came of it, and tells whether all of it is as it should be.
-pub(super) async fn play(
+pub(crate) async fn play(
     scenario: Scenario,
     plan: &Plan,
     poster: &Poster,
     (repeat, concurrency): (Option<u64>, Option<u64>),
     sqs: Option<String>,
     as_json: bool,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<ExitCode> {
     if scenario == Scenario::Crash && (repeat.is_some() || concurrency.is_some()) {
         bail!("--scenario crash plays two events side by side, no more: leave out --repeat and --concurrency");
     }
     let now = OffsetDateTime::now_utc();
-    let say = |text: &str| {
-        if !as_json {
-            anstream::println!("{text}");
-        }
-    };
+    let say = |text: &str| if as_json { Ok(()) } else { print(text) };
     let started = Instant::now();
     let played = match scenario {
         Scenario::Duplicates => {
@@ -83,7 +80,7 @@ pub(super) async fn play(
             Many { expected, templates, concurrency, queued }.play(plan, poster, sqs, say).await?
         }
     };
-    Ok(played.show(plan, started.elapsed(), as_json))
+    played.show(plan, started.elapsed(), as_json)
 }
 
 /// Deliveries that nothing happens to on the way, and what should become of them.
@@ -101,10 +98,10 @@ impl Many {
         plan: &Plan,
         poster: &Poster,
         sqs: Option<String>,
-        say: impl Fn(&str),
+        say: impl Fn(&str) -> anyhow::Result<()>,
     ) -> anyhow::Result<Played> {
         let Many { expected, templates, concurrency, queued } = self;
-        say(&expected);
+        say(&expected)?;
         let queue = sqs.map(|sqs| aws_sdk_sqs::Client::new(&engines::sdk_config(sqs)));
         let before = waiting(queue.as_ref()).await;
         let count = templates.len() as u64;
@@ -123,7 +120,7 @@ impl Many {
                 found: format!("{before} before, {after} after"),
                 right: after == before + queued as u64,
             }),
-            _ => say(NOT_LOOKED_AT),
+            _ => say(NOT_LOOKED_AT)?,
         }
         Ok(Played { expected, results, checks })
     }
@@ -151,8 +148,7 @@ fn story(plan: &Plan, now: OffsetDateTime) -> anyhow::Result<Vec<Template>> {
     let names = plan.provider.events.iter().map(|(name, _)| *name);
     let names: Vec<_> = names.filter(|name| plan.provider.kind(name) == about).collect();
     if names.len() < 2 {
-        bail!("{} has one event about a {about}, and a story needs two: choose another event",
-            plan.provider.name);
+        bail!("{} has one event about a {about}, and a story needs two: choose another event", plan.provider.name);
     }
     let resource = plan.template(now).resource_id();
     let mut minutes = 0;

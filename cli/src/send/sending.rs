@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    io::{IsTerminal, Write as _},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,26 +10,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::plan::Plan;
 use crate::{
     client::http::{Answer, Outgoing, Poster},
-    error::{LOCAL, UsageError},
+    local::host::is_this_machine,
+    output::{BAD, DIM, GOOD, progress},
 };
 
 /// What became of one delivery: the answer or why there is none, and how long it took.
 #[derive(Debug)]
-pub(super) struct Delivered {
-    pub(super) answer: Result<Answer, String>,
+pub(crate) struct Delivered {
+    pub(crate) answer: Result<Answer, String>,
     took: Duration,
 }
 
 /// Sends `count` deliveries, at most `concurrency` at a time. With `until_taken`, sends again what was answered 503, as
 /// a platform does.
-pub(super) async fn send_all(
+pub(crate) async fn send_all(
     poster: &Poster,
     make: impl Fn(u64) -> anyhow::Result<Outgoing> + Send + Sync + 'static,
     count: u64,
@@ -59,16 +58,16 @@ pub(super) async fn send_all(
     }
     drop(results);
     let mut all = Vec::new();
-    let mut progress = Progress::new(count);
+    let bar = progress(count);
     while let Some(result) = arriving.recv().await {
         all.push(result?);
-        progress.show(all.len());
+        bar.inc(1);
     }
-    progress.clear();
+    bar.finish_and_clear();
     Ok(all)
 }
 
-pub(super) async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: bool) -> Delivered {
+pub(crate) async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: bool) -> Delivered {
     const TRIES: usize = 50;
     const PAUSE: Duration = Duration::from_millis(200);
     let mut tries = 0;
@@ -85,41 +84,8 @@ pub(super) async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: b
     }
 }
 
-/// A bar on the terminal, for what takes longer than a moment.
-struct Progress {
-    count: u64,
-    shown: Option<Instant>,
-    started: Instant,
-}
-
-impl Progress {
-    const WIDTH: usize = 30;
-
-    fn new(count: u64) -> Self {
-        Progress { count, shown: None, started: Instant::now() }
-    }
-
-    fn show(&mut self, done: usize) {
-        let often = |shown: Instant| shown.elapsed() < Duration::from_millis(100);
-        let short = self.started.elapsed() < Duration::from_millis(500);
-        if short || !std::io::stderr().is_terminal() || self.shown.is_some_and(often) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let filled = usize::try_from(self.count).map_or(0, |count| Self::WIDTH * done / count);
-        let bar = "█".repeat(filled) + &"░".repeat(Self::WIDTH - filled);
-        let _ = write!(std::io::stderr(), "\r{bar} {done}/{}", self.count);
-    }
-
-    fn clear(&self) {
-        if self.shown.is_some() {
-            let _ = write!(std::io::stderr(), "\r\x1b[K");
-        }
-    }
-}
-
 /// What became of all deliveries.
-pub(super) struct Summary {
+pub(crate) struct Summary {
     sent: usize,
     outcomes: BTreeMap<String, usize>,
     p50: Duration,
@@ -128,7 +94,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn of(results: &[Delivered], elapsed: Duration) -> Self {
+    pub(crate) fn of(results: &[Delivered], elapsed: Duration) -> Self {
         let mut outcomes = BTreeMap::new();
         for result in results {
             *outcomes.entry(label(&result.answer)).or_default() += 1;
@@ -143,7 +109,7 @@ impl Summary {
         Summary { sent: results.len(), outcomes, p50: rank(50), p99: rank(99), elapsed }
     }
 
-    pub(super) fn as_json(&self, plan: &Plan) -> Value {
+    pub(crate) fn as_json(&self, plan: &Plan) -> Value {
         json!({
             "provider": plan.provider.name,
             "event": plan.event,
@@ -156,35 +122,32 @@ impl Summary {
         })
     }
 
-    pub(super) fn as_text(&self, plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
-        let (good, bad) = (AnsiColor::Green.on_default().bold(), AnsiColor::Red.on_default().bold());
-        let colour = if as_expected { good } else { bad };
-        let dim = Style::new().dimmed();
+    pub(crate) fn as_text(&self, plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
+        let colour = if as_expected { GOOD } else { BAD };
         let mut text = format!("{} {} → {}\n", plan.provider.name, plan.event, plan.url);
         if let [Delivered { answer: Ok(answer), took }] = results {
             let id = answer.id.as_ref().map_or_else(String::new, |id| format!("  {id}"));
             let outcome = answer.outcome.as_deref().unwrap_or_default();
-            let _ = writeln!(text, "{colour}{} {outcome}{colour:#}{id}  {dim}{}{dim:#}", answer.status, shown(*took));
+            let _ = writeln!(text, "{colour}{} {outcome}{colour:#}{id}  {DIM}{}{DIM:#}", answer.status, shown(*took));
         } else if results.len() > 1 {
             let _ = write!(text, "{} sent in {:.1} s: ", self.sent, self.elapsed.as_secs_f64());
             let counts: Vec<_> = self.outcomes.iter().map(|(label, count)| format!("{count} {label}")).collect();
             let _ = writeln!(text, "{colour}{}{colour:#}", counts.join(", "));
-            let _ = writeln!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
+            let _ = write!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
         }
         text + &hints(plan, results, as_expected)
     }
 }
 
 /// What to do about answers that should not be.
-pub(super) fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
+pub(crate) fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
     if as_expected {
         return String::new();
     }
     if let Some(error) = results.iter().find_map(|result| result.answer.as_ref().err()) {
-        let local = plan.url.to_string().starts_with(LOCAL);
-        let remedy =
-            if local { "start the local intake with hookgate, or choose another with --url" } else { "correct --url" };
-        return format!("no answer: {error}\n{remedy}\n");
+        let start =
+            if is_this_machine(&plan.url) { "start the intake with `hookgate`, or check --url" } else { "check --url" };
+        return format!("nothing answers at {}: {start} ({error})\n", plan.url);
     }
     let has = |wanted: &str| results.iter().any(|result| label(&result.answer) == wanted);
     if plan.tamper.is_some() {
@@ -205,7 +168,7 @@ pub(super) fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> St
 }
 
 /// An outcome's name, or what there is in its place.
-pub(super) fn label(answer: &Result<Answer, String>) -> String {
+pub(crate) fn label(answer: &Result<Answer, String>) -> String {
     match answer {
         Ok(Answer { outcome: Some(outcome), .. }) => outcome.clone(),
         Ok(Answer { status, .. }) => format!("HTTP {status}"),

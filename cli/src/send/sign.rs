@@ -93,4 +93,3 @@ fn another_digit(written: &str, signature: &str) -> Option<String> {
     let other = if signature.starts_with('0') { "1" } else { "0" };
     Some(written.replacen(signature, &format!("{other}{}", signature.get(1..)?), 1))
 }
-

@@ -220,7 +220,11 @@ impl Template {
 }
 
 fn samples(provider: &'static Provider) -> Vec<Template> {
-    samples::all().into_iter().filter(|sample| sample.provider.name == provider.name).filter_map(Template::from).collect()
+    samples::all()
+        .into_iter()
+        .filter(|sample| sample.provider.name == provider.name)
+        .filter_map(Template::from)
+        .collect()
 }
 
 /// Not to the signature, and not to the connection that the sample was taken from.

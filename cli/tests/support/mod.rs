@@ -2,14 +2,42 @@
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
+use aws_sdk_sqs::types::Message;
 use hookgate::{
     explain::json::{Escapes, Json, Space, Style},
-    send::outgoing::{Template, sample_secret},
+    send::{
+        samples::{self, Sample},
+        template::Template,
+    },
 };
 use hookgate_verify::{
     Account, Provider, Scheme, Signed,
     providers::{self, Identity, TimeFormat},
 };
+
+/// A sample's file.
+pub fn file_of(sample: &Sample) -> String {
+    format!("{}/../events/{}.json", env!("CARGO_MANIFEST_DIR"), sample.name)
+}
+
+/// Every message on the queue, left there for whoever comes next.
+pub async fn peek(sqs: &aws_sdk_sqs::Client, queue_url: &str) -> Vec<Message> {
+    let mut messages = Vec::new();
+    loop {
+        let batch = sqs.receive_message().queue_url(queue_url).max_number_of_messages(10).visibility_timeout(60);
+        let batch = batch.send().await.unwrap().messages.unwrap_or_default();
+        if batch.is_empty() {
+            break;
+        }
+        messages.extend(batch);
+    }
+    for message in &messages {
+        let receipt = message.receipt_handle().unwrap();
+        let back = sqs.change_message_visibility().queue_url(queue_url).receipt_handle(receipt).visibility_timeout(0);
+        back.send().await.unwrap();
+    }
+    messages
+}
 
 /// The first platform.
 pub fn first() -> &'static Provider {
@@ -56,7 +84,7 @@ pub fn scheme(provider: &Provider) -> &'static Scheme {
 
 /// The sample secret of the account `default`.
 pub fn secret(provider: &Provider) -> Vec<u8> {
-    sample_secret(provider, &Account::default()).unwrap()
+    samples::secret(provider, &Account::default()).unwrap()
 }
 
 /// The platform's first event, with these values at these paths of the body.

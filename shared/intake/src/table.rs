@@ -82,7 +82,7 @@ impl Table {
             Ok(_) => Ok(Ok(())),
             Err(error) => match error.as_service_error() {
                 Some(PutItemError::ConditionalCheckFailedException(refused)) => {
-                    let stored = stored(refused.item()).ok_or_else(|| TableError {
+                    let stored = refused.item().and_then(Stored::read).ok_or_else(|| TableError {
                         refused: true,
                         name: "the claim in the table has not the form of one".to_owned(),
                     })?;
@@ -116,7 +116,7 @@ impl Table {
             Ok(_) => Ok(()),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(refused))
-                    if claim::already_settled(stored(refused.item()).as_ref(), &claim.owner) =>
+                    if claim::already_settled(refused.item().and_then(Stored::read).as_ref(), &claim.owner) =>
                 {
                     Ok(())
                 }
@@ -156,16 +156,19 @@ impl Table {
     }
 }
 
-fn stored(item: Option<&HashMap<String, AttributeValue>>) -> Option<Stored> {
-    let item = item?;
-    let text = |name: &str| item.get(name)?.as_s().ok().cloned();
-    let number = |name: &str| item.get(name)?.as_n().ok()?.parse().ok();
-    let state = match text("state")?.as_str() {
-        "claimed" => State::Claimed { lease_until: number("lease_until")? },
-        "queued" => State::Queued,
-        _ => return None,
-    };
-    Some(Stored { owner: text("owner")?, state, content: text("content")?, expires_at: number("expires_at")? })
+impl Stored {
+    /// Reads an item of the table. None where this version cannot.
+    #[must_use]
+    pub fn read(item: &HashMap<String, AttributeValue>) -> Option<Self> {
+        let text = |name: &str| item.get(name)?.as_s().ok().cloned();
+        let number = |name: &str| item.get(name)?.as_n().ok()?.parse().ok();
+        let state = match text("state")?.as_str() {
+            "claimed" => State::Claimed { lease_until: number("lease_until")? },
+            "queued" => State::Queued,
+            _ => return None,
+        };
+        Some(Stored { owner: text("owner")?, state, content: text("content")?, expires_at: number("expires_at")? })
+    }
 }
 
 /// All at once: each of the builder's own steps moves the whole request.

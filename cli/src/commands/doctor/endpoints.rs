@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use super::{Check, Checks, Section};
 use crate::{
+    arguments as usage,
     client::http::{Outgoing, Poster},
-    error::{self as usage, UsageError},
+    error::UsageError,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -19,9 +19,10 @@ use serde_json::Value;
 
 use super::{Check, Checks, Section, bootstrap, queues};
 use crate::{
+    arguments as usage,
     client::aws::ca_bundle,
-    client::http::{self, Poster},
-    error::{self as usage, UsageError},
+    client::http::Poster,
+    error::{UsageError, with_causes},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -79,7 +80,7 @@ pub(super) async fn look(
 ) -> Result<Functions, UsageError> {
     let remedy = "log in (aws sso login, aws configure), or choose a profile with --profile";
     let credentials = match aws.credentials_provider() {
-        Some(provider) => provider.provide_credentials().await.map_err(|error| http::in_words(&error)),
+        Some(provider) => provider.provide_credentials().await.map_err(|error| with_causes(&error)),
         None => Err("none are configured".to_owned()),
     };
     let credentials = credentials.map_err(|why| UsageError(format!("no AWS credentials: {why}: {remedy}")))?;

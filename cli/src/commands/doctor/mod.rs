@@ -16,8 +16,9 @@ use hookgate_verify::{Provider, providers};
 use serde_json::{Value, json};
 
 use crate::{
+    arguments::{self as usage, LOCAL},
     client::aws::Deployment,
-    error::{self as usage, LOCAL, UsageError},
+    error::UsageError,
     local::host,
 };
 

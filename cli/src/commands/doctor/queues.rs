@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Check, Checks, Section};
 use crate::{
     client::aws::{Clients, Queue},
-    error as usage,
+    output::quoted,
 };
 
 /// SQS' largest, on which the functions count: what is larger they compress, or answer 413.
@@ -93,7 +93,7 @@ fn redrive(checks: &mut Checks, url: &str, events: &Attributes, dead_letters: Op
     let remedy = || {
         let arn = arn.unwrap_or("the ARN of the queue of dead letters");
         let policy = serde_json::json!({"deadLetterTargetArn": arn, "maxReceiveCount": "5"}).to_string();
-        set(url, &usage::quoted(&serde_json::json!({"RedrivePolicy": policy}).to_string()))
+        set(url, &quoted(&serde_json::json!({"RedrivePolicy": policy}).to_string()))
     };
     let Some(policy) = policy else {
         return checks.problem(

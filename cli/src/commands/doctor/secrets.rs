@@ -9,7 +9,7 @@ use super::{
     Check, Checks, Section,
     functions::{Function, Functions},
 };
-use crate::{client::aws::Clients, send::outgoing::sample_secret};
+use crate::{client::aws::Clients, send::samples};
 
 /// What is to be said of the deployed functions' secrets.
 pub(super) async fn check(clients: &Clients, aws: &SdkConfig, functions: &Functions) -> Vec<Check> {
@@ -138,5 +138,5 @@ async fn was_changed(manager: &Client, id: &str) -> Option<bool> {
 fn is_sample(provider: &Provider, account: &Account, secret: &[u8]) -> bool {
     [account, &Account::default()]
         .into_iter()
-        .any(|account| sample_secret(provider, account).as_deref() == Some(secret))
+        .any(|account| samples::secret(provider, account).as_deref() == Some(secret))
 }

@@ -117,7 +117,7 @@ mod tests {
     use hookgate_verify::Account;
 
     use super::*;
-    use crate::send::outgoing::sample_secret;
+    use crate::send::samples;
 
     const MAC: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn every_platforms_signature_is_cut_short() {
         for provider in providers::ALL {
-            let secret = sample_secret(provider, &Account::default()).unwrap();
+            let secret = samples::secret(provider, &Account::default()).unwrap();
             for scheme in provider.schemes() {
                 let signed = scheme.sign(&secret, b"{}", "id", 1_773_504_000).unwrap();
                 for (name, value) in &signed.headers {

@@ -30,18 +30,19 @@ use time::OffsetDateTime;
 use tokio::{sync::broadcast, time::Interval};
 
 use crate::{
+    arguments as usage,
     capture::{self as request, Form},
     client::http::Outgoing,
     commands::explain::as_json,
-    error as usage,
     explain::explain,
     local::engines::{Crash, Engines, Queues, Resources, Seen},
-    local::gateway::{Functions, LocalError, SecretsFile},
+    local::gateway::{Functions, SecretsFile},
     local::host,
     local::journal::RecordedDelivery,
     send::{
-        outgoing::{Tamper, Template},
         plan::{self, Plan},
+        sign::Tamper,
+        template::Template,
     },
 };
 
@@ -85,12 +86,11 @@ pub(crate) fn router(
     engines: &Engines,
     resources: &Resources,
     secrets: &SecretsFile,
-) -> Result<Router, LocalError> {
+) -> anyhow::Result<Router> {
     let mut platforms = BTreeMap::new();
     for (provider, secrets) in &secrets.0 {
         let verifier = Verifier::new(provider, |name| std::env::var(name).ok());
-        let verifier = verifier.map_err(|error| LocalError(error.to_string()))?;
-        let secrets = Secrets::parse(secrets).map_err(|error| LocalError(error.to_string()))?;
+        let (verifier, secrets) = (verifier?, Secrets::parse(secrets)?);
         platforms.insert(provider.name, Platform { verifier, secrets });
     }
     let page = Page {

@@ -5,22 +5,23 @@
 
 use std::time::Duration;
 
+use anyhow::bail;
 use hookgate_event::Event;
 use hookgate_verify::{Account, Delivery, Verifier};
-use http::{HeaderMap, Request, Uri};
-use serde_json::Value;
+use http::HeaderMap;
 use time::OffsetDateTime;
 
 use super::played::{Check, NOT_LOOKED_AT, Played};
 use crate::{
-    client::http::Poster,
-    client::messages::Journal,
-    error::UsageError,
+    client::{
+        http::{Poster, at, is_local_intake},
+        messages::Journal,
+    },
     local::engines::{self, Crash},
     send::{
-        outgoing::Template,
         plan::Plan,
         sending::{Delivered, label, send_one},
+        template::Template,
     },
 };
 
@@ -42,7 +43,7 @@ pub(super) async fn play(
     plan: &Plan,
     poster: &Poster,
     sqs: Option<String>,
-    say: impl Fn(&str),
+    say: impl Fn(&str) -> anyhow::Result<()>,
 ) -> anyhow::Result<Played> {
     let now = OffsetDateTime::now_utc();
     let templates = [plan.template(now), plan.template(now)];
@@ -50,15 +51,19 @@ pub(super) async fn play(
         && one == other
     {
         let set: Vec<_> = plan.set.iter().map(|(path, _)| &**path).collect();
-        bail!("--scenario crash plays two events, and what is set ({}) makes them one: leave out the --set of the id",
-            set.join(", "));
+        bail!(
+            "--scenario crash plays two events, and what is set ({}) makes them one: leave out the --set of the id",
+            set.join(", ")
+        );
     }
-    if !is_local_intake(plan, poster).await {
-        bail!("no local intake answers at {}: --scenario crash lets a function die on the way, and only the local intake can. \
+    if !is_local_intake(&plan.url).await {
+        bail!(
+            "no local intake answers at {}: --scenario crash lets a function die on the way, and only the local intake can. \
              Start it with hookgate, and give its own address with --url, like http://127.0.0.1:9000",
-            plan.url);
+            plan.url
+        );
     }
-    say(EXPECTED);
+    say(EXPECTED)?;
     let journal = match sqs {
         Some(sqs) => journal(&sqs).await,
         None => None,
@@ -73,7 +78,7 @@ pub(super) async fn play(
         None => None,
     };
     if sent.is_none() {
-        say(NOT_LOOKED_AT);
+        say(NOT_LOOKED_AT)?;
     }
     let checks = [&first, &second].into_iter().flat_map(|story| story.checks(sent.as_deref())).collect();
     let results = first.deliveries.into_iter().chain(second.deliveries).collect();
@@ -84,7 +89,7 @@ impl Story {
     async fn play(crash: Crash, plan: &Plan, template: &Template, poster: &Poster) -> anyhow::Result<Self> {
         let send = async |poster: &Poster| {
             let outgoing = plan.outgoing(template, OffsetDateTime::now_utc())?;
-            Ok::<_, UsageError>(send_one(poster, outgoing, false).await)
+            anyhow::Ok(send_one(poster, outgoing, false).await)
         };
         let target = plan.url.path_and_query().map_or("/", |target| target.as_str());
         let dying = send(&Poster::new(at(&plan.url, &format!("/api/crash/{}{target}", crash.name()))?)?).await?;
@@ -144,29 +149,12 @@ fn retry_after(delivered: &Delivered) -> Option<u64> {
     delivered.answer.as_ref().ok().and_then(|answer| answer.retry_after)
 }
 
-/// Asked for what only it has to tell, before any delivery is sent there.
-async fn is_local_intake(plan: &Plan, poster: &Poster) -> bool {
-    let Ok(url) = at(&plan.url, "/api/catalogue") else { return false };
-    let Ok(request) = Request::get(url).body(http_body_util::Full::default()) else { return false };
-    let Ok(answer) = poster.send(request, Duration::from_secs(5)).await else { return false };
-    let body = answer.into_body().unwrap_or_default();
-    let catalogue: Value = serde_json::from_slice(&body).unwrap_or_default();
-    catalogue.as_array().is_some_and(|list| list.iter().any(|platform| platform["name"] == plan.provider.name))
-}
-
-/// Another target at the same address.
-fn at(url: &Uri, target: &str) -> anyhow::Result<Uri> {
-    let mut parts = url.clone().into_parts();
-    parts.path_and_query = target.parse().ok();
-    Uri::from_parts(parts).map_err(|error| anyhow!("--url {url}: {error}"))
-}
-
 /// The journal of the local intake's queue, from its present end on: looking there disturbs no consumer. None where there
 /// is none to read.
 async fn journal(sqs: &str) -> Option<Journal> {
     let client = aws_sdk_sqs::Client::new(&engines::sdk_config(sqs));
     let queue = client.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url?;
-    let mut journal = Journal::new(sqs, &queue);
+    let mut journal = Journal::new(sqs, &queue).ok()?;
     journal.skip().await.ok()?;
     Some(journal)
 }

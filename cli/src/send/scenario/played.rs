@@ -2,12 +2,15 @@
 
 use std::{fmt::Write, time::Duration};
 
-use anstyle::AnsiColor;
 use serde_json::json;
 
-use crate::send::{
-    plan::Plan,
-    sending::{Delivered, Summary, hints},
+use crate::{
+    error::ExitCode,
+    output::{BAD, GOOD, print, print_json},
+    send::{
+        plan::Plan,
+        sending::{Delivered, Summary, hints},
+    },
 };
 
 /// Said in place of a check.
@@ -29,7 +32,7 @@ pub(super) struct Played {
 
 impl Played {
     /// Shows it, and tells whether all of it is as it should be.
-    pub(super) fn show(self, plan: &Plan, elapsed: Duration, as_json: bool) -> bool {
+    pub(super) fn show(self, plan: &Plan, elapsed: Duration, as_json: bool) -> anyhow::Result<ExitCode> {
         let Played { expected, results, checks } = self;
         let summary = Summary::of(&results, elapsed);
         let as_expected = checks.iter().all(|check| check.right);
@@ -39,16 +42,15 @@ impl Played {
             json["scenario"] = expected.into();
             json["checks"] = serde_json::Value::Array(list);
             json["as_expected"] = as_expected.into();
-            anstream::println!("{json:#}");
+            print_json(&json)?;
         } else {
             let mut text = summary.as_text(plan, &results, true);
             for Check { what, found, right } in &checks {
-                let (colour, mark) = if *right { (AnsiColor::Green, "✓") } else { (AnsiColor::Red, "✗") };
-                let colour = colour.on_default().bold();
+                let (colour, mark) = if *right { (GOOD, "✓") } else { (BAD, "✗") };
                 let _ = writeln!(text, "{colour}{mark}{colour:#} {what}: {found}");
             }
-            anstream::print!("{text}{}", hints(plan, &results, as_expected));
+            print(text + &hints(plan, &results, as_expected))?;
         }
-        as_expected
+        Ok(as_expected.into())
     }
 }

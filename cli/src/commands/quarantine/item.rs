@@ -1,0 +1,165 @@
+//! One message of the quarantine, and how it is shown.
+
+use std::fmt::Write as _;
+
+use aws_sdk_sqs::types::Message;
+use base64::{Engine, prelude::BASE64_STANDARD};
+use hookgate_intake::{QUARANTINE, Quarantined};
+use hookgate_verify::{Provider, Unreadable, Verifier};
+use serde_json::{Value, json};
+
+use crate::output::{BOLD, MAYBE, plain};
+
+/// One message of the quarantine.
+pub(super) struct Item {
+    pub(super) message_id: String,
+    /// None where the message is none of Hookgate's.
+    pub(super) entry: Option<Quarantined>,
+}
+
+impl Item {
+    /// Whether this is the id that was asked for, or how it begins: its message's, or the one that the platform was answered.
+    pub(super) fn is(&self, id: &str) -> bool {
+        let begins = |own: &str, least: usize| own == id || (id.len() >= least && own.starts_with(id));
+        begins(&self.message_id, 8)
+            || (id.starts_with(QUARANTINE) && self.id().is_some_and(|own| begins(&own, QUARANTINE.len() + 8)))
+    }
+
+    fn id(&self) -> Option<String> {
+        let entry = self.entry.as_ref()?;
+        let verifier = Verifier::new(Provider::named(&entry.provider)?, |name| std::env::var(name).ok()).ok()?;
+        entry.id(&verifier)
+    }
+}
+
+impl From<Message> for Item {
+    fn from(message: Message) -> Self {
+        let entry = serde_json::from_str(message.body.as_deref().unwrap_or_default()).ok();
+        Item { message_id: message.message_id.unwrap_or_default(), entry }
+    }
+}
+
+impl Item {
+    pub(super) fn line(&self) -> String {
+        let Some(entry) = &self.entry else {
+            return format!("{MAYBE}{:<15}{MAYBE:#}  {}", "no quarantine", plain(&self.message_id));
+        };
+        let (account, bytes) = (format!("{}/{}", plain(&entry.provider), plain(&entry.account)), bytes(entry));
+        format!(
+            "{}  {MAYBE}{:<15}{MAYBE:#}  {account:<20}  {bytes:>8} B  {}",
+            plain(&entry.received),
+            plain(&entry.reason),
+            plain(&self.message_id)
+        )
+    }
+
+    pub(super) fn summary(&self) -> Value {
+        let Some(entry) = &self.entry else { return json!({"quarantine_id": self.message_id, "reason": null}) };
+        let mut json = json!({
+            "quarantine_id": self.message_id, "reason": entry.reason, "provider": entry.provider, "account": entry.account,
+            "received": entry.received, "bytes": bytes(entry),
+        });
+        for (name, hash) in [("content_claimed", &entry.content_claimed), ("content_received", &entry.content_received)]
+        {
+            if let Some(hash) = hash {
+                json[name] = json!(hash);
+            }
+        }
+        json
+    }
+
+    /// The body as text where it is UTF-8, else in base64.
+    pub(super) fn json(&self) -> Value {
+        let mut json = self.summary();
+        if let Some(entry) = &self.entry {
+            json["explained"] = json!(explained(&entry.reason).0);
+            json["remedy"] = json!(explained(&entry.reason).1);
+            json["headers"] = json!(entry.headers);
+            match entry.body_bytes().map(String::from_utf8) {
+                Some(Ok(text)) => json["body"] = json!(text),
+                Some(Err(bytes)) => json["body_base64"] = json!(BASE64_STANDARD.encode(bytes.as_bytes())),
+                None => json["body"] = Value::Null,
+            }
+        }
+        json
+    }
+
+    pub(super) fn text(&self) -> String {
+        let Some(entry) = &self.entry else {
+            return format!("{}: this message is none of Hookgate's quarantine.\n", plain(&self.message_id));
+        };
+        let (why, remedy) = explained(&entry.reason);
+        let mut text = format!(
+            "{BOLD}{}{BOLD:#}: {why}\n{remedy}\n\n  id        {}\n  account   {}/{}\n  received  {}\n",
+            plain(&entry.reason),
+            plain(&self.message_id),
+            plain(&entry.provider),
+            plain(&entry.account),
+            plain(&entry.received),
+        );
+        if let (Some(claimed), Some(received)) = (&entry.content_claimed, &entry.content_received) {
+            let _ = writeln!(text, "  claimed   {}\n  this one  {}", plain(claimed), plain(received));
+        }
+        text.push('\n');
+        for (name, value) in &entry.headers {
+            let _ = writeln!(text, "{BOLD}{}{BOLD:#}: {}", plain(name), plain(value));
+        }
+        match entry.body_bytes().map(String::from_utf8) {
+            // Line breaks and tabs are the platform's layout; all else that a terminal would obey is escaped.
+            Some(Ok(body)) => {
+                let _ = write!(text, "\n{}\n", body.split('\n').map(plain_but_tabs).collect::<Vec<_>>().join("\n"));
+            }
+            Some(Err(bytes)) => {
+                let bytes = bytes.as_bytes();
+                let _ = write!(text, "\nNot UTF-8, in base64:\n{}\n", BASE64_STANDARD.encode(bytes));
+            }
+            None => text.push_str("\nIts message holds no body that can be read.\n"),
+        }
+        text
+    }
+}
+
+fn plain_but_tabs(line: &str) -> String {
+    line.split('\t').map(plain).collect::<Vec<_>>().join("\t")
+}
+
+fn bytes(entry: &Quarantined) -> usize {
+    entry.body_bytes().map_or(0, |body| body.len())
+}
+
+/// The reason of an event that is too old to be told from a replay.
+pub(super) const TOO_OLD: &str = "too_old";
+
+/// What a reason means, and what to do about it.
+pub(super) fn explained(reason: &str) -> (&'static str, &'static str) {
+    const READING: &str = "Ask the platform whether that is meant. If it is, mend the reading of it \
+                           (shared/verify/src/providers), deploy, and release it with the mended hookgate.";
+    const NO_JSON: &str = "Nothing can read it as it is: fetch the event from the platform, and ask it why.";
+    let words = [
+        (Unreadable::NotUtf8, "its body is not UTF-8, as JSON must be.", NO_JSON),
+        (Unreadable::ByteOrderMark, "its body begins with a byte order mark, which JSON must not.", READING),
+        (Unreadable::NotJson, "its body is not JSON.", NO_JSON),
+        (Unreadable::NotAnObject, "its body is JSON, but no object.", READING),
+        (
+            Unreadable::DuplicateKey,
+            "its body has two members of one name at the top level, and readers differ in which they take.",
+            READING,
+        ),
+        (Unreadable::EventName, "it has no event name, or one that is no text of 1 to 256 bytes.", READING),
+        (Unreadable::Payload, "it has no payload object.", READING),
+        (Unreadable::Id, "its id is of the wrong type, or longer than 256 bytes.", READING),
+    ];
+    let unreadable = words.into_iter().find(|(why, ..)| why.as_str() == reason);
+    match (unreadable, reason) {
+        (Some((_, why, remedy)), _) => (why, remedy),
+        (None, TOO_OLD) => (
+            "the event is older than claims are kept: it may be a replay of one that was queued long ago.",
+            "Look whether your consumers know its id. If they do not, release it.",
+        ),
+        (None, "key_conflict") => (
+            "its id stands for other content already: the platform used one id for two contents.",
+            "Compare it with the event that your consumers have. To give them this one too, release it with --new-id.",
+        ),
+        (None, _) => ("this version does not know the reason.", "Use the version of hookgate that is deployed."),
+    }
+}
