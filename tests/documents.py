@@ -64,9 +64,11 @@ hookgate() {
     "register "*" --secret-file "*) "$HOOKGATE" "$@" --api-url "$PLATFORM" ;;
     # MiniStack cannot move messages, the local intake's SQS can: it has the stack's queues then.
     "redrive "*" --aws "*)
-      local arn=arn:aws:sqs:us-east-1:000000000000:hookgate-DeadLettersQueue-1 sqs=http://127.0.0.1:9002
-      aws sqs create-queue --endpoint-url $sqs --queue-name hookgate-DeadLettersQueue-1 > /dev/null
-      aws sqs create-queue --endpoint-url $sqs --queue-name hookgate-EventsQueue-1 --attributes \
+      local arn sqs=http://127.0.0.1:9002
+      arn=$(aws cloudformation describe-stacks --stack-name hookgate --output text \
+        --query 'Stacks[0].Outputs[?OutputKey==`DeadLettersQueueArn`].OutputValue')
+      aws sqs create-queue --endpoint-url $sqs --queue-name "${arn##*:}" > /dev/null
+      aws sqs create-queue --endpoint-url $sqs --queue-name redriven --attributes \
         "{\"RedrivePolicy\": \"{\\\"deadLetterTargetArn\\\": \\\"$arn\\\", \\\"maxReceiveCount\\\": 5}\"}" > /dev/null
       AWS_ENDPOINT_URL_SQS=$sqs "$HOOKGATE" "$@" ;;
     *) "$HOOKGATE" "$@" ;;

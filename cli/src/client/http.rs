@@ -20,8 +20,8 @@ use crate::error::UsageError;
 /// Longer than any intake takes.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longer than any answer of an intake.
-const MAX_ANSWER_BYTES: usize = 64 * 1024;
+/// Longer than any answer of an intake, and than CloudFormation's on one stack, which has 200 outputs at most.
+const MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 /// Posts deliveries to one address.
 #[derive(Debug, Clone)]
@@ -124,7 +124,7 @@ impl Poster {
         })
     }
 
-    /// Sends a request and reads its answer, whose body is None where it broke off or is longer than 64 KiB. Follows no
+    /// Sends a request and reads its answer, whose body is None where it broke off or is longer than 1 MiB. Follows no
     /// redirect: what a header holds is for this address only.
     ///
     /// # Errors
