@@ -484,6 +484,12 @@ async fn a_stack_that_cannot_be_looked_at_leaves_the_rest_to_be_checked() {
             Some(Err((400, "Throttling", "Rate exceeded &amp; more"))),
             &["cannot look at the stack hookgate in eu-west-1: Throttling: Rate exceeded & more →"],
         ),
+        (
+            "hookgate",
+            Some(Err((403, "ExpiredToken", "The security token included in the request is expired"))),
+            &["stack hookgate in eu-west-1: ExpiredToken: The security token included in the request is expired →"],
+        ),
+        ("hookgate", Some(Err((200, "", ""))), &["cannot look at the stack hookgate in eu-west-1: HTTP status 200"]),
         ("hookgate", Some(Err((502, "", ""))), &["cannot look at the stack hookgate in eu-west-1: HTTP status 502"]),
         ("hookgate", Some(Ok(("ROLLBACK_IN_PROGRESS", vec![]))), &["is ROLLBACK_IN_PROGRESS and has no ", "--stack"]),
     ] {

@@ -97,7 +97,7 @@ pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> 
     let answer = call(aws, &credentials, "cloudformation", "", Some(form)).await;
     let (status, body) = answer.map_err(|why| UsageError(format!("cannot look at the {which}: {why}: {LOOK_AT}")))?;
     let described = read(&body);
-    if status == StatusCode::OK {
+    if status == StatusCode::OK && !described.status.is_empty() {
         return Ok(Stack { said: format!("the {which} is {}", described.status), outputs: described.outputs });
     }
     let Description { code, message, .. } = described;
@@ -107,7 +107,7 @@ pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> 
         )));
     }
     let why = if code.is_empty() { format!("HTTP status {status}") } else { format!("{code}: {message}") };
-    let remedy = if status == StatusCode::FORBIDDEN {
+    let remedy = if code.starts_with("AccessDenied") {
         ": allow cloudformation:DescribeStacks, or name the table and queues themselves (see --help)"
     } else {
         ""
