@@ -328,6 +328,14 @@ def smoke(stack):
     check("413" not in found[7] and " 0 answered 429" in found[8], found)
 
 
+def looked_into(stack, providers):
+    """The command finds what is the stack's: what it found is what the functions were told."""
+    said = stack.hookgate("doctor", "--only", "table,queues,functions,secrets", code=1)["checks"]
+    equal([each["what"] for each in said if each["status"] != "ok"], ["protection"], said)
+    found = {each["what"] for each in said}
+    equal({each for each in found if each.endswith(", settings")}, {f"{provider}, settings" for provider in providers})
+
+
 def beside(stack, other):
     """Another stack of the same account: other claims, other queues, other metrics, other alarms."""
     delivery = Delivery(TWO, first_event(TWO), "of both")
@@ -345,12 +353,16 @@ def beside(stack, other):
         own = {alarm["Namespace"] for alarm in alarms if not alarm["Namespace"].startswith("AWS/")}
         equal(own, {each.name}, [alarm["AlarmName"] for alarm in alarms])
     check(f"{ONE}Url" not in other.outputs, "a platform that was left out")
+    looked_into(stack, PLATFORMS)
+    looked_into(other, [TWO])
     consumer(other)
 
 
 def delete(stack, other):
     """What holds events, claims or secrets stays; the rest goes; the other stack does not notice."""
     kept = {each: stack.outputs[f"{each}QueueUrl"] for each in ("Events", "DeadLetters", "Quarantine")}
+    before = Delivery(TWO, first_event(TWO), "of both")
+    equal(before.to(stack, stack.outputs[f"{TWO}Url"]), (200, "queued"))
     sam(stack.environment, FOLDER, stack.name, "delete", "--no-prompts")
     functions = [each["FunctionName"] for each in stack.aws["lambda"].list_functions()["Functions"]]
     equal([name for name in functions if name.startswith(f"{stack.name}-")], [])
@@ -360,6 +372,13 @@ def delete(stack, other):
     check(stack.aws["secretsmanager"].get_secret_value(SecretId=stack.outputs[f"{ONE}Secret"]))
     delivery = Delivery(TWO, first_event(TWO), "of both")
     equal(delivery.to(other, other.outputs[f"{TWO}Url"]), (200, "queued"), "the other stack")
+
+    # Once more by the same name, beside what stayed, and with the claims of before.
+    again = Stack(stack.environment, stack.name, f"Providers={TWO}", f"ExistingClaimsTable={stack.outputs['ClaimsTable']}")
+    again.put_secret(TWO, ["of both"])
+    equal(before.to(again, again.outputs[f"{TWO}Url"]), (200, "duplicate"))
+    check(again.outputs["EventsQueueUrl"] != stack.outputs["EventsQueueUrl"])
+    looked_into(again, [TWO])
 
 
 def stripped(binary):

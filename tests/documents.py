@@ -15,6 +15,7 @@ what the document shows next: a block `text output` (… stands for anything), o
 import ast
 import contextlib
 import http.server
+import io
 import json
 import os
 import re
@@ -26,13 +27,14 @@ import sys
 import threading
 import time
 import tomllib
+import zipfile
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
 
 from emulator import client, ministack, sam, stage
-from template import FUNCTIONS, PROVIDERS, WRITTEN
+from template import FUNCTIONS, PROVIDERS, WRITTEN, Cfn
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRATCH, CLOUD = ROOT / "target/documents", ROOT / "target/cloud"
@@ -64,9 +66,11 @@ hookgate() {
     "register "*" --secret-file "*) "$HOOKGATE" "$@" --api-url "$PLATFORM" ;;
     # MiniStack cannot move messages, the local intake's SQS can: it has the stack's queues then.
     "redrive "*" --aws "*)
-      local arn=arn:aws:sqs:us-east-1:000000000000:hookgate-DeadLettersQueue-1 sqs=http://127.0.0.1:9002
-      aws sqs create-queue --endpoint-url $sqs --queue-name hookgate-DeadLettersQueue-1 > /dev/null
-      aws sqs create-queue --endpoint-url $sqs --queue-name hookgate-EventsQueue-1 --attributes \
+      local arn sqs=http://127.0.0.1:9002
+      arn=$(aws cloudformation describe-stacks --stack-name hookgate --output text \
+        --query 'Stacks[0].Outputs[?OutputKey==`DeadLettersQueueArn`].OutputValue')
+      aws sqs create-queue --endpoint-url $sqs --queue-name "${arn##*:}" > /dev/null
+      aws sqs create-queue --endpoint-url $sqs --queue-name redriven --attributes \
         "{\"RedrivePolicy\": \"{\\\"deadLetterTargetArn\\\": \\\"$arn\\\", \\\"maxReceiveCount\\\": 5}\"}" > /dev/null
       AWS_ENDPOINT_URL_SQS=$sqs "$HOOKGATE" "$@" ;;
     *) "$HOOKGATE" "$@" ;;
@@ -270,7 +274,7 @@ def play(document, aws, platform):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         if output[-1:] == ["@@ end\n"] and re.search("^sam build", session, re.M):
-            built_apart()
+            built_apart(aws)
         if re.search("^(sam|cargo lambda) build", session, re.M):
             # What was built in a hurry is not to be deployed.
             for built in (".aws-sam", "target/lambda"):
@@ -290,16 +294,26 @@ def play(document, aws, platform):
     print(f"{document}: {count} blocks, {time.monotonic() - started:.1f} s", flush=True)
 
 
-def built_apart():
-    """`sam build` gives each function of the template's loop its own binary."""
-    deployed = WRITTEN["Parameters"]["Providers"]["Default"].split(",")
-    built = {provider: (ROOT / f".aws-sam/build/{provider}Function/bootstrap").read_bytes() for provider in deployed}
-    assert len(set(built.values())) == len(deployed), "functions share their code"
-    # For arm64, by the header of an ELF file; the consumer too, though it is off.
-    consumer = (ROOT / ".aws-sam/build/ConsumerFunction/bootstrap").read_bytes()
-    assert all(code[18] == 0xB7 for code in (*built.values(), consumer)), "not built for arm64"
-    for provider, code in built.items():
-        assert code == (ROOT / f"target/lambda/{provider}/bootstrap").read_bytes(), provider
+def built_apart(aws):
+    """`sam build` and `sam package` give each function its own binary: where a loop's functions have one CodeUri, SAM gives all
+    the same one, and says nothing."""
+    binaries = [*WRITTEN["Parameters"]["Providers"]["Default"].split(","), "consumer"]
+    packaged, s3 = SCRATCH / "packaged.yaml", client(aws, "s3")
+    s3.create_bucket(Bucket="packages")
+    command = ["sam", "package", "--s3-bucket", "packages", "--output-template-file", str(packaged)]
+    subprocess.run(command, cwd=ROOT, env=aws, check=True, capture_output=True)
+    template = yaml.load(packaged.read_text(), Cfn)
+    # By platform, where the functions' code differs.
+    code = {name: each["CodeUri"] for mapping in template.get("Mappings", {}).values() for name, each in mapping.items()}
+    code["consumer"] = template["Resources"]["ConsumerFunction"]["Properties"]["CodeUri"]
+    keys = {each["Key"] for each in s3.list_objects_v2(Bucket="packages")["Contents"]}
+    assert sorted(code) == sorted(binaries) and len(keys) == len(binaries), f"functions share their code: {code}, {keys}"
+    for name, address in code.items():
+        with zipfile.ZipFile(io.BytesIO(s3.get_object(Bucket="packages", Key=address.rsplit("/", 1)[1])["Body"].read())) as package:
+            bootstrap = package.read("bootstrap")
+        assert bootstrap == (ROOT / f"target/lambda/{name}/bootstrap").read_bytes(), f"{name} is packaged with another binary"
+        # For arm64, by the header of an ELF file; the consumer too, though it is off.
+        assert bootstrap[18] == 0xB7, f"{name} is not built for arm64"
 
 
 def taken_port():

@@ -1,5 +1,5 @@
 //! `hookgate doctor` as a person runs it: against a local intake, and against a stack of embedded engines with stand-ins
-//! for Lambda, Secrets Manager and the endpoints, in which each trap is set up for real.
+//! for CloudFormation, Lambda, Secrets Manager and the endpoints, in which each trap is set up for real.
 
 use std::{
     collections::BTreeMap,
@@ -35,6 +35,8 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 mod support;
+
+use support::Stacks;
 
 /// What no output may show.
 const SECRET: &str = "whsec_fedcba9876543210";
@@ -94,9 +96,10 @@ fn doctor() -> Command {
     command
 }
 
-/// What Lambda, Secrets Manager, SQS' encryption and the endpoints say.
+/// What CloudFormation, Lambda, Secrets Manager, SQS' encryption and the endpoints say.
 #[derive(Default)]
 struct Said {
+    stacks: Stacks,
     /// By the function's name: status and configuration.
     functions: BTreeMap<String, (u16, Value)>,
     /// By the entry's name: status, the value's members, and how many versions it has had.
@@ -139,6 +142,16 @@ impl Stack {
         let listener = tokio::net::TcpListener::bind(any).await.unwrap();
         stack.url = format!("http://{}", listener.local_addr().unwrap());
         stack.said.lock().unwrap().sqs = stack.engines.sqs_url();
+        let outputs = [
+            ("EventsQueueUrl", stack.queues["hookgate-EventsQueue-1"].clone()),
+            ("DeadLettersQueueUrl", stack.queues["hookgate-DeadLettersQueue-1"].clone()),
+            ("QuarantineQueueUrl", stack.queues["hookgate-QuarantineQueue-1"].clone()),
+            ("ClaimsTable", "hookgate-ClaimsTable-1".to_owned()),
+        ];
+        let urls = [one(), two()].map(|provider| provider.name);
+        let urls = urls.map(|name| (format!("{name}Url"), format!("{}/webhooks/{name}", stack.url)));
+        let outputs = outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(urls).collect();
+        stack.say(|said| _ = said.stacks.insert("hookgate", Ok(("CREATE_COMPLETE", outputs))));
         let router = Router::new().fallback(answer).with_state(stack.said.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         for (secret, provider, status) in
@@ -187,7 +200,7 @@ impl Stack {
     fn command(&self, arguments: &[&str]) -> Command {
         let nowhere = Path::new(env!("CARGO_TARGET_TMPDIR")).join("no-such-file");
         let mut command = doctor();
-        command.args(["--aws", "--url", &self.url, "--json"]).args(arguments);
+        command.args(["--aws", "--json"]).args(arguments);
         for variable in ["AWS_PROFILE", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"] {
             command.env_remove(variable);
         }
@@ -199,6 +212,7 @@ impl Stack {
             ("AWS_SHARED_CREDENTIALS_FILE", nowhere.to_str().unwrap()),
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.engines.dynamodb_url()),
             ("AWS_ENDPOINT_URL_SQS", &self.url),
+            ("AWS_ENDPOINT_URL_CLOUDFORMATION", &self.url),
             ("AWS_ENDPOINT_URL_LAMBDA", &self.url),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.url),
         ]);
@@ -229,11 +243,20 @@ async fn answer(
     let status = |status: u16| axum::http::StatusCode::from_u16(status).unwrap();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let target = header("x-amz-target");
-    if let Some(name) = uri.path().strip_prefix("/2015-03-31/functions/") {
-        let signed = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/";
+    let signed = |service: &str| {
         let authorization = header("authorization");
-        let scope = "/eu-west-1/lambda/aws4_request, SignedHeaders=host;x-amz-date, Signature=";
-        assert!(authorization.starts_with(signed) && authorization.contains(scope), "{authorization}");
+        let scope = format!("/eu-west-1/{service}/aws4_request, SignedHeaders=host;x-amz-date, Signature=");
+        let by = authorization.starts_with("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/");
+        assert!(by && authorization.contains(&scope), "{authorization}");
+    };
+    let described = support::describe_stacks(&said.lock().unwrap().stacks, &body);
+    if let Some((code, answer)) = described {
+        signed("cloudformation");
+        assert_eq!((method, uri.path()), (Method::POST, "/"));
+        return (status(code), answer).into_response();
+    }
+    if let Some(name) = uri.path().strip_prefix("/2015-03-31/functions/") {
+        signed("lambda");
         assert_eq!(method, Method::GET);
         let name = name.strip_suffix("/configuration").unwrap();
         let absent = (404, json!({"Type": "User", "Message": "Function not found"}));
@@ -367,8 +390,6 @@ async fn what_is_wrong_with_a_table_is_named() {
     ] {
         stack.finds(&["--only", "table", "--table", table], what, "problem", &words);
     }
-    // No stack of this name: what it would be called is said, and nothing more is known.
-    stack.finds(&["--only", "table", "--stack", "other"], "table", "unknown", &["ClaimsTable of a stack other"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -431,13 +452,80 @@ async fn what_is_wrong_with_a_function_is_named() {
         stack.say(|all| _ = all.functions.insert(format!("hookgate-{}", one().name), said));
         stack.finds(&["--only", "functions"], what, status, &words);
     }
-    stack.say(|all| all.functions.clear());
-    stack.finds(&["--only", "functions"], "functions", "problem", &["there is none of a stack hookgate", "--stack"]);
+    stack.say(|all| _ = all.functions.remove(&format!("hookgate-{}", one().name)));
+    stack.finds(&["--only", "functions"], one().name, "problem", &["the stack has no function of it", "Providers"]);
+    let words = ["which entry it reads is not known: there is no function that reads it"];
+    stack.finds(&["--only", "secrets"], one().name, "unknown", &words);
+    // One that the stack does not serve is looked at only if it is asked for.
+    let other = support::find(|provider| ![one().name, two().name].contains(&provider.name)).unwrap().name;
+    let asked = ["--only", "functions", "--provider", two().name];
+    assert_eq!(stack.doctor(&asked).findings(), []);
+    let asked = [&asked[..], &["--provider", other]].concat();
+    stack.finds(&asked, other, "problem", &["the stack has no function of it", "Providers"]);
 }
 
-/// As every other call does.
 #[tokio::test(flavor = "multi_thread")]
-async fn lambda_is_asked_with_the_certificates_of_the_bundle() {
+async fn a_stack_that_cannot_be_looked_at_leaves_the_rest_to_be_checked() {
+    let stack = Stack::new().await;
+    let complete = stack.said.lock().unwrap().stacks["hookgate"].clone().unwrap().1;
+    // What is given by name is checked, and so is an endpoint.
+    let given = ["--table", "hookgate-ClaimsTable-1", "--queue", "hookgate-EventsQueue-1", "--url", &stack.url];
+    let given = [&given[..], &["--provider", one().name]].concat();
+    let absent = ["there is no stack other in eu-west-1: ", "--stack", "--region"];
+    for (name, said, words) in [
+        ("other", None, &absent[..]),
+        (
+            "hookgate",
+            Some(Err((403, "AccessDenied", "User: arn:aws:iam::1:user/x is not authorized"))),
+            &["stack hookgate in eu-west-1: AccessDenied: User: arn", "allow cloudformation:DescribeStacks"],
+        ),
+        (
+            "hookgate",
+            Some(Err((400, "Throttling", "Rate exceeded &amp; more"))),
+            &["cannot look at the stack hookgate in eu-west-1: Throttling: Rate exceeded & more →"],
+        ),
+        (
+            "hookgate",
+            Some(Err((403, "ExpiredToken", "The security token included in the request is expired"))),
+            &["stack hookgate in eu-west-1: ExpiredToken: The security token included in the request is expired →"],
+        ),
+        ("hookgate", Some(Err((200, "", ""))), &["cannot look at the stack hookgate in eu-west-1: HTTP status 200"]),
+        ("hookgate", Some(Err((502, "", ""))), &["cannot look at the stack hookgate in eu-west-1: HTTP status 502"]),
+        ("hookgate", Some(Ok(("ROLLBACK_IN_PROGRESS", vec![]))), &["is ROLLBACK_IN_PROGRESS and has no ", "--stack"]),
+    ] {
+        stack.say(|all| {
+            all.stacks.clear();
+            all.stacks.extend(said.map(|said| ("hookgate", said)));
+        });
+        let ran = stack.doctor(&[&given[..], &["--stack", name]].concat());
+        let findings = ran.findings();
+        let named: Vec<_> = findings.iter().map(|(what, status, _)| (what.as_str(), status.as_str())).collect();
+        let unknown = ["dead letters", "quarantine", "stack", "stack"].map(|what| (what, "unknown"));
+        assert_eq!((named, ran.code), (unknown.to_vec(), Some(2)), "{findings:?} {}", ran.err);
+        for (_, _, text) in &findings {
+            assert!(words.iter().all(|word| text.contains(word)), "{words:?}: {text}");
+        }
+        assert_eq!(ran.checks().iter().filter(|check| check["section"] == "endpoints").count(), 1);
+    }
+    // While an update goes back, the outputs are those of before.
+    let rolling = ("UPDATE_ROLLBACK_IN_PROGRESS", complete);
+    stack.say(|all| _ = all.stacks.insert("hookgate", Ok(rolling)));
+    assert_eq!(stack.doctor(&[]).code, Some(0));
+
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = stack.command(&["--only", "table"]);
+    let ran = Ran::of(command.env("AWS_ENDPOINT_URL_CLOUDFORMATION", format!("http://{nobody}")));
+    let [(what, _, text)] = &ran.findings()[..] else { panic!("{}", ran.out) };
+    assert!(what == "table" && text.contains("cloudformation cannot be asked: "), "{text}");
+    assert!(text.contains("AWS_ENDPOINT_URL and AWS_CA_BUNDLE"), "{text}");
+    let mut command = stack.command(&["--stack", "arn:aws:cloudformation:eu-west-1:1:stack/hookgate/1"]);
+    let ran = Ran::of(&mut command);
+    assert!(ran.code == Some(2) && ran.err.contains("a stack's name is at most 128 letters"), "{}", ran.err);
+}
+
+/// As the SDK's clients do.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_signed_here_are_made_with_the_certificates_of_the_bundle() {
     let stack = Stack::new().await;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -450,28 +538,41 @@ async fn lambda_is_asked_with_the_certificates_of_the_bundle() {
         )
         .unwrap();
     let (config, listener) = (Arc::new(config), TcpListener::bind("127.0.0.1:0").unwrap());
-    let lambda = format!("https://{}", listener.local_addr().unwrap());
-    let answer = stack.configuration(one().name).to_string();
+    let secure = format!("https://{}", listener.local_addr().unwrap());
+    let configuration = stack.configuration(one().name).to_string();
+    let stacks = stack.said.lock().unwrap().stacks.clone();
     std::thread::spawn(move || {
         for socket in listener.incoming() {
             let mut stream = StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), socket.unwrap());
-            if stream.read(&mut [0; 4096]).is_ok() {
+            let (mut request, mut part) = (Vec::new(), [0; 4096]);
+            while let Ok(length @ 1..) = stream.read(&mut part) {
+                request.extend(&part[..length]);
+                let Some(end) = request.windows(4).position(|end| end == b"\r\n\r\n") else { continue };
+                let described = support::describe_stacks(&stacks, &request[end + 4..]).map(|(_, answer)| answer);
+                let answer = if request.starts_with(b"GET ") { Some(configuration.clone()) } else { described };
+                let Some(answer) = answer.filter(|_| request.starts_with(b"GET ") || request.ends_with(b"hookgate"))
+                else {
+                    continue;
+                };
                 let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len());
             }
         }
     });
-    let ask = |bundle: &Path| {
-        let mut command = stack.command(&["--only", "functions", "--provider", one().name]);
-        Ran::of(command.env("AWS_ENDPOINT_URL_LAMBDA", &lambda).env("AWS_CA_BUNDLE", bundle))
-    };
-    let ran = ask(&folder.join("cert.pem"));
-    assert_eq!((ran.code, ran.findings()), (Some(0), vec![]), "{}", ran.err);
-    let ran = ask(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/intake/src/roots.pem"));
-    let findings = ran.findings();
-    let [(what, status, text)] = &findings[..] else { panic!("{findings:?}") };
-    assert_eq!((&**what, &**status), (one().name, "unknown"));
-    assert!(text.contains("certificate") && text.contains("→") && text.contains("AWS_CA_BUNDLE"), "{text}");
-    assert!(!text.contains("allow lambda"), "{text}");
+    for (service, what) in [("LAMBDA", one().name), ("CLOUDFORMATION", "stack")] {
+        let ask = |bundle: &Path| {
+            let mut command = stack.command(&["--only", "functions", "--provider", one().name]);
+            command.env(format!("AWS_ENDPOINT_URL_{service}"), &secure).env("AWS_CA_BUNDLE", bundle);
+            Ran::of(&mut command)
+        };
+        let ran = ask(&folder.join("cert.pem"));
+        assert_eq!((ran.code, ran.findings()), (Some(0), vec![]), "{}", ran.err);
+        let ran = ask(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/intake/src/roots.pem"));
+        let findings = ran.findings();
+        let [(found, status, text)] = &findings[..] else { panic!("{findings:?}") };
+        assert_eq!((&**found, &**status), (what, "unknown"));
+        assert!(text.contains("certificate") && text.contains("AWS_CA_BUNDLE"), "{text}");
+        assert!(!text.contains("allow "), "{text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -627,21 +728,27 @@ async fn what_is_looked_at_follows_from_what_is_given() {
         assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
     }
     let stack = Stack::new().await;
-    let ran = Ran::of(doctor().args(["--aws", "--only", "endpoints"]).envs([
-        ("AWS_REGION", "eu-west-1"),
-        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "x"),
-        ("AWS_ENDPOINT_URL_LAMBDA", &stack.url),
-    ]));
+    let ran = Ran::of(
+        doctor()
+            .args(["--aws", "--only", "endpoints"])
+            .envs([
+                ("AWS_REGION", "eu-west-1"),
+                ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+                ("AWS_SECRET_ACCESS_KEY", "x"),
+                ("AWS_ENDPOINT_URL", &stack.url),
+            ])
+            .args(["--stack", "other"]),
+    );
     assert_eq!(ran.code, Some(2));
     assert!(ran.out.contains(&format!("could not check  {}: its address is not known", one().name)), "{}", ran.out);
-    assert!(ran.err.contains("2 of 2 checks could not be made"), "{}", ran.err);
+    let all = format!("{0} of {0} checks could not be made", providers::ALL.len());
+    assert!(ran.err.contains(&all), "{}", ran.err);
 
     let mut nobody = doctor();
     nobody.args(["--aws", "--only", "secrets"]).env_clear().env("AWS_REGION", "eu-west-1");
     let ran = Ran::of(nobody.envs([("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_CONFIG_FILE", "/dev/null")]));
-    assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""));
-    assert!(ran.err.starts_with("hookgate: no AWS credentials: ") && ran.err.contains("aws sso login"), "{}", ran.err);
+    assert_eq!(ran.code, Some(2));
+    assert!(ran.out.contains("stack: no AWS credentials: ") && ran.out.contains("aws sso login"), "{}", ran.out);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
     explain::json::{Escapes, Json, Space, Style},
-    local::engines::{Engines, Resources, provision},
+    local::engines::{Engines, Resources, create_table, provision},
     local::{Local, SecretsFile},
 };
 use hookgate_event::{Event, Unit};
@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::{another, event_type, signed, subject};
+use support::{Stacks, another, event_type, signed, subject};
 
 /// The order below is of 2025: no claim of 30 days could tell it from a replay.
 const LATE: [&str; 2] = ["--claim-ttl-days", "3650"];
@@ -53,6 +53,9 @@ struct World {
     engines: Engines,
     resources: Resources,
     local: Local,
+    /// The account's stacks.
+    stacks: Arc<Mutex<Stacks>>,
+    cloudformation: String,
 }
 
 struct Ran {
@@ -81,7 +84,16 @@ impl World {
         let resources = provision(&engines).await.unwrap();
         let secrets = SecretsFile::read(Path::new(SECRETS)).unwrap();
         let local = Local::start(any, &engines, &resources, &secrets).await.unwrap();
-        World { engines, resources, local }
+        let stacks = Arc::<Mutex<Stacks>>::default();
+        let known = stacks.clone();
+        let answer = async move |form: String| {
+            let (status, answer) = support::describe_stacks(&known.lock().unwrap(), form.as_bytes()).unwrap();
+            (axum::http::StatusCode::from_u16(status).unwrap(), answer)
+        };
+        let listener = tokio::net::TcpListener::bind(any).await.unwrap();
+        let cloudformation = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        World { engines, resources, local, stacks, cloudformation }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -90,6 +102,7 @@ impl World {
         if arguments.contains(&"--aws") {
             let endpoints = [("AWS_ENDPOINT_URL_DYNAMODB", self.engines.dynamodb_url())];
             command.envs(endpoints).env("AWS_ENDPOINT_URL_SQS", self.engines.sqs_url());
+            command.env("AWS_ENDPOINT_URL_CLOUDFORMATION", &self.cloudformation);
             command
                 .env("AWS_ACCESS_KEY_ID", "test")
                 .env("AWS_SECRET_ACCESS_KEY", "test")
@@ -375,12 +388,12 @@ async fn what_may_be_a_replay_is_asked_for_by_name() {
 
 /// An AWS account, as far as the command can tell.
 #[tokio::test(flavor = "multi_thread")]
-async fn on_aws_the_stack_is_found_and_much_is_asked_for_twice() {
+async fn on_aws_much_is_asked_for_twice() {
     let world = World::new().await;
     world.quarantine("event_name", PLATFORM.name, ORDER.as_bytes()).await;
     let ran = world.run(&["quarantine", "release", "--all", "--aws"]).await;
     assert_eq!(ran.code, Some(2), "{} {}", ran.out, ran.err);
-    assert!(ran.err.contains("no queue QuarantineQueue of a stack hookgate in us-east-1"), "{}", ran.err);
+    assert!(ran.err.contains("there is no stack hookgate in us-east-1: "), "{}", ran.err);
 
     let named = ["--aws", "--quarantine", "hookgate-quarantine", "--queue", &world.resources.events_url];
     let named = [&named[..], &["--table", "hookgate-claims"]].concat();
@@ -390,15 +403,81 @@ async fn on_aws_the_stack_is_found_and_much_is_asked_for_twice() {
     let ran = world.run(&[&["quarantine", "release", "--all", LATE[0], LATE[1], "--yes"], &named[..]].concat()).await;
     assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
     assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 0));
+}
 
-    let sqs = world.engines.sqs();
-    sqs.create_queue().queue_name("shop-QuarantineQueue-A1B2").send().await.unwrap();
-    let ran = world.run(&["quarantine", "list", "--aws", "--stack", "shop"]).await;
-    assert_eq!((ran.code, &*ran.out), (Some(1), "Nothing in quarantine.\n"), "{}", ran.err);
-    sqs.create_queue().queue_name("shop-QuarantineQueue-C3D4").send().await.unwrap();
-    let ran = world.run(&["quarantine", "list", "--aws", "--stack", "shop"]).await;
-    assert_eq!(ran.code, Some(2));
-    assert!(ran.err.contains("several queues QuarantineQueue"), "{}", ran.err);
+/// What a stack consists of, its outputs say: names may begin alike, or be old ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn resources_are_those_of_the_stack_whatever_their_names() {
+    let world = World::new().await;
+    let (sqs, dynamodb) = (world.engines.sqs(), world.engines.dynamodb());
+    let mut urls = BTreeMap::new();
+    for stack in ["shop", "shop-dev"] {
+        for queue in ["EventsQueue", "QuarantineQueue", "DeadLettersQueue"] {
+            let created = sqs.create_queue().queue_name(format!("{stack}-{queue}-A1B2")).send().await.unwrap();
+            urls.insert((stack, queue), created.queue_url.unwrap());
+        }
+        create_table(&dynamodb, &format!("{stack}-ClaimsTable-A1B2")).await.unwrap();
+    }
+    // What a stack of this name has left behind, or another one has.
+    for decoy in ["shop-QuarantineQueue-C3D4", "shop-QuarantineQueue-dev-QuarantineQueue-C3D4"] {
+        let created = sqs.create_queue().queue_name(decoy).send().await.unwrap();
+        world.send(&created.queue_url.unwrap(), "{}").await;
+    }
+    create_table(&dynamodb, "restored").await.unwrap();
+    let outputs = |stack: &'static str, table: &str| {
+        let queues = ["EventsQueue", "QuarantineQueue", "DeadLettersQueue"];
+        let queues = queues.map(|queue| (format!("{queue}Url"), urls[&(stack, queue)].clone()));
+        // As many as CloudFormation takes, and as long.
+        let others = (0..190).map(|number| (format!("Other{number}"), "x".repeat(1024)));
+        [("ClaimsTable".to_owned(), table.to_owned())].into_iter().chain(others).chain(queues).collect::<Vec<_>>()
+    };
+    let mut stacks = Stacks::new();
+    stacks.insert("shop", Ok(("UPDATE_ROLLBACK_COMPLETE", outputs("shop", "restored"))));
+    stacks.insert("shop-dev", Ok(("CREATE_COMPLETE", outputs("shop-dev", "shop-dev-ClaimsTable-A1B2"))));
+    stacks.insert("failed", Ok(("ROLLBACK_COMPLETE", vec![])));
+    stacks.insert(
+        "closed",
+        Err((403, "AccessDenied", "User is not authorized to perform: cloudformation:DescribeStacks")),
+    );
+    *world.stacks.lock().unwrap() = stacks;
+
+    let entry = |name: &str| {
+        let body = BASE64_STANDARD.encode(support::order(name));
+        json!({"reason": "event_name", "provider": PLATFORM.name, "account": "default", "received": "2025-01-11T16:00:01Z",
+            "headers": {}, "body": body})
+    };
+    for (stack, event, table) in
+        [("shop", "evt_prod", "restored"), ("shop-dev", "evt_dev", "shop-dev-ClaimsTable-A1B2")]
+    {
+        let id = world.send(&urls[&(stack, "QuarantineQueue")], &entry(event).to_string()).await;
+        let at = ["--aws", "--stack", stack, "--json"];
+        let listed = world.run(&[&["quarantine", "list"][..], &at].concat()).await;
+        let ids: Vec<_> =
+            listed.json().as_array().unwrap().iter().map(|entry| entry["quarantine_id"].clone()).collect();
+        assert_eq!(ids, [json!(id)], "{}", listed.err);
+        let released = world.run(&[&["quarantine", "release", &id, LATE[0], LATE[1]][..], &at].concat()).await;
+        assert_eq!(released.json()[0]["outcome"], "queued", "{}", released.err);
+        let [message] = &world.visible(&urls[&(stack, "EventsQueue")]).await[..] else { panic!("{stack}") };
+        assert!(message.body().unwrap().contains(event));
+        // Its claim is in the stack's table, or in the one that the stack was told to use.
+        let claims = dynamodb.scan().table_name(table).send().await.unwrap();
+        assert_eq!(claims.count, 1, "{table}");
+        let key = partition_key(PLATFORM.name, "default", event);
+        let shown = world.run(&[&["claims", "show", &key][..], &at].concat()).await;
+        assert_eq!((shown.code, shown.json().as_array().unwrap().len()), (Some(0), 1), "{}", shown.err);
+        let followed = world.run(&[&["tail", "--once", "--disturb-consumers"][..], &at].concat()).await;
+        assert!(followed.out.contains(event), "{} {}", followed.out, followed.err);
+    }
+    assert_eq!(dynamodb.scan().table_name("shop-ClaimsTable-A1B2").send().await.unwrap().count, 0);
+
+    for (stack, words) in [
+        ("shop-d", &["there is no stack shop-d in us-east-1: ", "--region"][..]),
+        ("failed", &["the stack failed in us-east-1 is ROLLBACK_COMPLETE and has no DeadLettersQueueUrl", "--stack"]),
+        ("closed", &["stack closed in us-east-1: AccessDenied: ", "allow cloudformation:DescribeStacks", "--help"]),
+    ] {
+        let ran = world.run(&["redrive", "--aws", "--stack", stack]).await;
+        assert!(ran.code == Some(2) && words.iter().all(|word| ran.err.contains(word)), "{words:?} {}", ran.err);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

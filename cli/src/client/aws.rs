@@ -14,7 +14,9 @@ use rustls::{
     RootCertStore,
     pki_types::{CertificateDer, pem::PemObject},
 };
+use tokio::sync::OnceCell;
 
+use super::stack::{self, Stack};
 use crate::{error::UsageError, local::engines};
 
 /// Which installation a command looks into. Flatten it into the command's arguments.
@@ -31,8 +33,8 @@ pub struct Deployment {
     /// The region [default: that of the environment, else the profile's].
     #[arg(long, value_name = "NAME", requires = "aws")]
     pub region: Option<String>,
-    /// The stack whose table and queues are meant, where no other name or URL is given.
-    #[arg(long, value_name = "NAME", requires = "aws", default_value = "hookgate")]
+    /// The stack whose outputs say where things are, for what is not given by name or URL.
+    #[arg(long, value_name = "NAME", requires = "aws", default_value = "hookgate", value_parser = stack::name)]
     pub stack: String,
     /// Where the local intake's DynamoDB answers.
     #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9001")]
@@ -52,6 +54,8 @@ pub struct Clients {
     /// What further clients are made of. None for the local intake, which has no other service.
     pub aws: Option<SdkConfig>,
     deployment: Deployment,
+    /// What CloudFormation said of the stack, once it was asked.
+    stack: OnceCell<Result<Stack, UsageError>>,
 }
 
 /// A queue of every installation.
@@ -66,17 +70,17 @@ pub enum Queue {
 }
 
 impl Queue {
-    /// The local intake's name of it, and its logical id in `template.yaml`.
+    /// The local intake's name of it, and the output of `template.yaml` that has its URL.
     const fn names(self) -> (&'static str, &'static str) {
         match self {
-            Self::Events => ("hookgate-events", "EventsQueue"),
-            Self::DeadLetters => ("hookgate-dead-letters", "DeadLettersQueue"),
-            Self::Quarantine => ("hookgate-quarantine", "QuarantineQueue"),
+            Self::Events => ("hookgate-events", "EventsQueueUrl"),
+            Self::DeadLetters => ("hookgate-dead-letters", "DeadLettersQueueUrl"),
+            Self::Quarantine => ("hookgate-quarantine", "QuarantineQueueUrl"),
         }
     }
 }
 
-/// The same for the table of claims.
+/// The same for the table of claims. The output names the table that is in use, be it the stack's or an older one.
 const TABLE: (&str, &str) = ("hookgate-claims", "ClaimsTable");
 
 impl Deployment {
@@ -92,12 +96,12 @@ impl Deployment {
                 |url: &str| engines::sdk_config(url).into_builder().retry_config(RetryConfig::disabled()).build();
             let dynamodb = aws_sdk_dynamodb::Client::new(&once(&self.dynamodb));
             let sqs = aws_sdk_sqs::Client::new(&once(&self.sqs));
-            return Ok(Clients { dynamodb, sqs, aws: None, deployment });
+            return Ok(Clients { dynamodb, sqs, aws: None, deployment, stack: OnceCell::new() });
         }
         let aws = self.load().await?;
         let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
         let sqs = aws_sdk_sqs::Client::new(&aws);
-        Ok(Clients { dynamodb, sqs, aws: Some(aws), deployment })
+        Ok(Clients { dynamodb, sqs, aws: Some(aws), deployment, stack: OnceCell::new() })
     }
 
     /// The standard chain: environment, profile, SSO, container, instance.
@@ -174,7 +178,7 @@ impl Clients {
     /// # Errors
     /// There is no such queue, or nobody answers.
     pub async fn queue(&self, queue: Queue, given: Option<&str>) -> Result<String, UsageError> {
-        let (local, logical) = queue.names();
+        let (local, output) = queue.names();
         match given {
             Some(url) if url.contains(".amazonaws.") && self.is_local() => {
                 Err(UsageError(format!("{url} is a queue of an AWS account: add --aws")))
@@ -182,12 +186,7 @@ impl Clients {
             Some(url) if url.contains("://") => Ok(url.to_owned()),
             Some(name) => self.queue_named(name).await,
             None if self.is_local() => self.queue_named(local).await,
-            None => {
-                let prefix = self.prefix(logical);
-                let listed = self.sqs.list_queues().queue_name_prefix(&prefix).send().await;
-                let listed = listed.map_err(|error| self.failed("cannot list the queues", &error))?;
-                self.only("queue", "--queue", logical, listed.queue_urls.unwrap_or_default())
-            }
+            None => Ok(self.stack().await?.output(output)?.to_owned()),
         }
     }
 
@@ -203,38 +202,29 @@ impl Clients {
     /// # Errors
     /// There is no such table, or nobody answers.
     pub async fn table(&self, given: Option<&str>) -> Result<String, UsageError> {
-        let (local, logical) = TABLE;
-        if given.is_some() || self.is_local() {
-            return Ok(given.unwrap_or(local).to_owned());
+        let (local, output) = TABLE;
+        match given {
+            Some(name) => Ok(name.to_owned()),
+            None if self.is_local() => Ok(local.to_owned()),
+            None => Ok(self.stack().await?.output(output)?.to_owned()),
         }
-        let prefix = self.prefix(logical);
-        let mut pages = self.dynamodb.list_tables().into_paginator().items().send();
-        let mut found = Vec::new();
-        while let Some(name) = pages.next().await {
-            found.push(name.map_err(|error| self.failed("cannot list the tables", &error))?);
-        }
-        found.retain(|name| name.starts_with(&prefix));
-        self.only("table", "--table", logical, found)
     }
 
-    /// How the names begin that the stack's resources are given.
-    fn prefix(&self, logical: &str) -> String {
-        format!("{}-{logical}-", self.deployment.stack)
+    /// The deployed stack. Asks CloudFormation once.
+    ///
+    /// # Errors
+    /// There is no such stack, or it cannot be asked for; or this is the local intake.
+    pub(crate) async fn stack(&self) -> Result<&Stack, UsageError> {
+        let aws = self.aws.as_ref().ok_or_else(|| UsageError("the local intake is no stack: add --aws".to_owned()))?;
+        let described = self.stack.get_or_init(|| stack::describe(self, aws, &self.deployment.stack)).await;
+        described.as_ref().map_err(Clone::clone)
     }
 
-    fn only(&self, what: &str, option: &str, logical: &str, found: Vec<String>) -> Result<String, UsageError> {
-        let stack = &self.deployment.stack;
-        let region = self.aws.as_ref().and_then(SdkConfig::region).map_or("", Region::as_ref);
-        match <[String; 1]>::try_from(found) {
-            Ok([one]) => Ok(one),
-            Err(none) if none.is_empty() => Err(UsageError(format!(
-                "no {what} {logical} of a stack {stack} in {region}: name the stack with --stack, another region with \
-                 --region, or the {what} itself with {option} (the stack's outputs have it)"
-            ))),
-            Err(several) => Err(UsageError(format!(
-                "the stack {stack} has several {what}s {logical}: choose one with {option}: {}",
-                several.join(", ")
-            ))),
+    /// Where credentials come from.
+    pub(crate) fn log_in(&self) -> String {
+        match &self.deployment.profile {
+            Some(profile) => format!("is {profile} in ~/.aws/config, and logged in (aws sso login)?"),
+            None => "log in (aws sso login, aws configure), or choose a profile with --profile".to_owned(),
         }
     }
 
@@ -257,11 +247,7 @@ impl Clients {
             }
             _ => {
                 let (words, credentials) = causes(error);
-                let remedy = match &self.deployment.profile {
-                    Some(profile) => format!("is {profile} in ~/.aws/config, and logged in (aws sso login)?"),
-                    None => "log in (aws sso login, aws configure), or choose a profile with --profile".to_owned(),
-                };
-                if credentials { format!("no AWS credentials: {words}: {remedy}") } else { words }
+                if credentials { format!("no AWS credentials: {words}: {}", self.log_in()) } else { words }
             }
         };
         UsageError(format!("{doing}: {why}"))

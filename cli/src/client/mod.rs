@@ -3,3 +3,4 @@
 pub mod aws;
 pub mod http;
 pub mod messages;
+pub(crate) mod stack;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
+use std::{collections::BTreeMap, fmt::Write as _};
+
 use aws_sdk_sqs::types::Message;
 use hookgate::{
     explain::json::{Escapes, Json, Space, Style},
@@ -148,4 +150,60 @@ pub fn in_object(provider: &Provider, path: &str) -> String {
 /// Signed as the platform does it.
 pub fn signed(provider: &Provider, body: &[u8], seconds: u64) -> Signed {
     scheme(provider).sign(&secret(provider), body, "delivery_1", seconds).unwrap()
+}
+
+/// Stacks by their names: status and outputs, or how CloudFormation refuses to say, by HTTP status, code and message.
+pub type Stacks =
+    BTreeMap<&'static str, Result<(&'static str, Vec<(String, String)>), (u16, &'static str, &'static str)>>;
+
+/// CloudFormation's answer to a form, by status and body. None where the form asks for something else.
+pub fn describe_stacks(stacks: &Stacks, form: &[u8]) -> Option<(u16, String)> {
+    let form = std::str::from_utf8(form).ok()?;
+    let name = form.strip_prefix("Action=DescribeStacks&Version=2010-05-15&StackName=")?;
+    let missing = format!("Stack with id {name} does not exist");
+    let (status, outputs) = match stacks.get(name) {
+        Some(Ok(stack)) => stack,
+        Some(Err((status, code, message))) => return Some((*status, refusal(code, message))),
+        None => return Some((400, refusal("ValidationError", &missing))),
+    };
+    let mut members = String::new();
+    for (key, value) in outputs {
+        let _ = writeln!(
+            members,
+            "          <member>\n            <Description>This &amp; that of <i>{key}</i></Description>\n            \
+             <OutputKey>{key}</OutputKey>\n            <OutputValue>{value}</OutputValue>\n          </member>"
+        );
+    }
+    let answer = format!(
+        r#"<?xml version="1.0"?>
+<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+  <DescribeStacksResult>
+    <Stacks>
+      <member>
+        <StackName>{name}</StackName>
+        <Parameters>
+          <member><ParameterKey>ClaimsTable</ParameterKey><ParameterValue>not an output</ParameterValue></member>
+        </Parameters>
+        <StackStatus>{status}</StackStatus>
+        <DriftInformation><StackDriftStatus>NOT_CHECKED</StackDriftStatus></DriftInformation>
+        <Outputs>
+{members}        </Outputs>
+        <Tags/>
+      </member>
+    </Stacks>
+  </DescribeStacksResult>
+  <ResponseMetadata><RequestId>b9b4b068</RequestId></ResponseMetadata>
+</DescribeStacksResponse>
+"#
+    );
+    Some((200, answer))
+}
+
+fn refusal(code: &str, message: &str) -> String {
+    format!(
+        r#"<ErrorResponse xmlns="http://cloudformation.amazonaws.com/doc/2010-05-15/">
+  <Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>
+  <RequestId>b9b4b068</RequestId>
+</ErrorResponse>"#
+    )
 }

@@ -39,7 +39,7 @@ pub(super) async fn check(
     for (place, provider) in providers.iter().enumerate() {
         let Some(url) = url_of(urls, provider)? else {
             let remedy =
-                "give the stack's outputs with --url: one for all with an HTTP API, one each with Function URLs";
+                "give it with --url: one for all with an HTTP API, one each with Function URLs (the stack's outputs)";
             checks.unknown(provider.name, "its address is not known", remedy);
             continue;
         };

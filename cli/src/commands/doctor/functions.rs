@@ -1,31 +1,19 @@
-//! The deployed functions: their settings and time-out. One call to Lambda for each, signed here: its SDK would take longer
-//! to compile than any other crate of the project.
+//! The deployed functions: their settings and time-out. One call to Lambda for each.
 
-use std::{
-    env,
-    time::{Duration, SystemTime},
-};
-
-use ::http::Request;
-use aws_credential_types::{Credentials, provider::ProvideCredentials};
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
-};
+use ::http::StatusCode;
 use aws_types::SdkConfig;
 use hookgate_verify::{Provider, providers::Retries};
-use http_body_util::Full;
 use serde_json::Value;
 
 use super::{Check, Checks, Section, bootstrap, queues};
 use crate::{
     arguments as usage,
-    client::aws::ca_bundle,
-    client::http::Poster,
-    error::{UsageError, with_causes},
+    client::{
+        aws::Clients,
+        stack::{LOOK_AT, call},
+    },
+    error::UsageError,
 };
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A claim's lease ends so long after the function's time-out: see `shared/intake/src/claim.rs`.
 const AFTER_TIMEOUT: u64 = 2;
@@ -55,10 +43,6 @@ pub(super) enum Function {
 }
 
 impl Function {
-    pub(super) fn is_absent(&self) -> bool {
-        matches!(self, Self::Absent)
-    }
-
     /// The value of an environment variable.
     pub(super) fn setting(&self, name: &str) -> Option<&str> {
         let Self::Found(configuration) = self else { return None };
@@ -69,88 +53,48 @@ impl Function {
 /// The platforms' functions.
 pub(super) type Functions = Vec<(&'static Provider, Function)>;
 
-/// Asks Lambda for the stack's functions.
+/// Asks Lambda for the stack's functions. `template.yaml` names them after the stack and the platform.
 ///
 /// # Errors
 /// There are no credentials.
 pub(super) async fn look(
+    clients: &Clients,
     aws: &SdkConfig,
     stack: &str,
     providers: &[&'static Provider],
 ) -> Result<Functions, UsageError> {
-    let remedy = "log in (aws sso login, aws configure), or choose a profile with --profile";
-    let credentials = match aws.credentials_provider() {
-        Some(provider) => provider.provide_credentials().await.map_err(|error| with_causes(&error)),
-        None => Err("none are configured".to_owned()),
-    };
-    let credentials = credentials.map_err(|why| UsageError(format!("no AWS credentials: {why}: {remedy}")))?;
+    let credentials = clients.credentials().await?;
     let mut functions = Vec::new();
     for provider in providers {
-        let function = match get(aws, &credentials, &format!("{stack}-{}", provider.name)).await {
-            Ok((200, configuration)) => Function::Found(configuration),
-            Ok((404, _)) => Function::Absent,
-            Ok((status, error)) => {
+        let path = format!("2015-03-31/functions/{stack}-{}/configuration", provider.name);
+        let function = match call(aws, &credentials, "lambda", &path, None).await {
+            Ok((StatusCode::OK, answer)) => Function::Found(serde_json::from_slice(&answer).unwrap_or_default()),
+            Ok((StatusCode::NOT_FOUND, _)) => Function::Absent,
+            Ok((status, answer)) => {
+                let error: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 // Lambda spells the member in both ways.
                 let message = error["Message"].as_str().or_else(|| error["message"].as_str()).unwrap_or("no reason");
-                let why = format!("Lambda answers {status}: {message}");
+                let why = format!("Lambda answers {}: {message}", status.as_u16());
                 Function::Unknown(why, "allow lambda:GetFunctionConfiguration, or ask who may")
             }
-            Err(why) => {
-                Function::Unknown(why, "look at the network, --region, AWS_ENDPOINT_URL_LAMBDA and AWS_CA_BUNDLE")
-            }
+            Err(why) => Function::Unknown(why, LOOK_AT),
         };
         functions.push((*provider, function));
     }
     Ok(functions)
 }
 
-/// `GetFunctionConfiguration`: the status, and the answer's JSON.
-async fn get(aws: &SdkConfig, credentials: &Credentials, name: &str) -> Result<(u16, Value), String> {
-    let region = aws.region().map(ToString::to_string).unwrap_or_default();
-    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-    let endpoint = ["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"].into_iter().find_map(|name| env::var(name).ok());
-    let endpoint = endpoint.unwrap_or_else(|| format!("https://lambda.{region}.amazonaws.com{suffix}"));
-    let url = format!("{}/2015-03-31/functions/{name}/configuration", endpoint.trim_end_matches('/'));
-    let url = usage::address("AWS_ENDPOINT_URL_LAMBDA", &url).map_err(|error| error.to_string())?;
-
-    let identity = credentials.clone().into();
-    let parameters = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(&region)
-        .name("lambda")
-        .time(SystemTime::now())
-        .settings(SigningSettings::default())
-        .build()
-        .map_err(|error| error.to_string())?
-        .into();
-    let unsigned = SignableRequest::new("GET", url.to_string(), std::iter::empty(), SignableBody::Bytes(b""));
-    let signed = sign(unsigned.map_err(|error| error.to_string())?, &parameters).map_err(|error| error.to_string())?;
-    let mut request = Request::get(&url).body(Full::default()).map_err(|error| error.to_string())?;
-    signed.into_parts().0.apply_to_request_http1x(&mut request);
-
-    let roots = ca_bundle().map_err(|error| error.to_string())?.map(|(_, roots)| roots);
-    let poster = Poster::trusting(url, roots).map_err(|error| error.to_string())?;
-    let answer = poster.send(request, PATIENCE).await.map_err(|error| format!("Lambda cannot be asked: {error}"))?;
-    let body = answer.body().as_deref().unwrap_or_default();
-    Ok((answer.status().as_u16(), serde_json::from_slice(body).unwrap_or_default()))
-}
-
 /// What is to be said of the functions.
-pub(super) fn check(functions: &Functions, stack: &str, table: Option<&str>, queues: &queues::Found) -> Vec<Check> {
+pub(super) fn check(functions: &Functions, table: Option<&str>, queues: &queues::Found) -> Vec<Check> {
     let mut checks = Checks::of(Section::Functions);
-    if functions.iter().all(|(_, function)| function.is_absent()) {
-        checks.problem(
-            "functions",
-            format!("there is none of a stack {stack}"),
-            "name the stack with --stack, another region with --region, or deploy it",
-        );
-        return checks.made;
-    }
     for (provider, function) in functions {
         let name = provider.name;
         match function {
-            // Left out by a parameter.
-            Function::Absent => {}
+            Function::Absent => checks.problem(
+                name,
+                "the stack has no function of it",
+                "deploy it (the parameter Providers). If somebody deleted it: first deploy without it, then with it",
+            ),
             Function::Unknown(why, remedy) => checks.unknown(name, why, *remedy),
             Function::Found(configuration) => {
                 match configuration["Timeout"].as_u64() {

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     arguments::{self as usage, LOCAL},
-    client::aws::Deployment,
+    client::{aws::Deployment, stack::Stack},
     error::UsageError,
     local::host,
 };
@@ -31,18 +31,18 @@ use crate::{
 #[command(after_help = "Examples:
   hookgate doctor
   hookgate doctor --only tools
-  hookgate doctor --aws --stack hookgate-dev --url https://a1b2.execute-api.us-east-1.amazonaws.com
+  hookgate doctor --aws --stack hookgate-dev
   hookgate doctor --url https://hooks.example.com
   hookgate doctor --aws --only queues,secrets --json
 
-With --aws the credentials need dynamodb:ListTables, DescribeTable and DescribeTimeToLive, sqs:ListQueues and
-GetQueueAttributes, lambda:GetFunctionConfiguration, secretsmanager:GetSecretValue and DescribeSecret.
+With --aws the credentials need cloudformation:DescribeStacks, dynamodb:DescribeTable and DescribeTimeToLive,
+sqs:GetQueueAttributes, lambda:GetFunctionConfiguration, secretsmanager:GetSecretValue and DescribeSecret.
 Exit code: 0 all is well, 1 there are problems, 2 something could not be checked.")]
 pub struct Arguments {
     #[command(flatten)]
     deployment: Deployment,
-    /// Where deliveries go: the stack's address, or with Function URLs each platform's own. Repeatable [default: the local
-    /// intake's]. An address elsewhere without --aws is all that is looked at.
+    /// Where deliveries go: an address for all platforms, or one with /webhooks/{provider} for one. Repeatable [default: the
+    /// local intake's, or the stack's outputs]. An address elsewhere without --aws is all that is looked at.
     #[arg(long)]
     url: Vec<String>,
     /// A platform that is in use. Repeatable [default: those that are deployed, else all].
@@ -206,21 +206,35 @@ impl Arguments {
             checks.extend(made);
         }
         let mut used = if self.provider.is_empty() { providers::ALL.to_vec() } else { self.provider.clone() };
-        let of_functions = [Section::Functions, Section::Secrets, Section::Endpoints];
-        if let Some(aws) = clients.aws.as_ref().filter(|_| of_functions.into_iter().any(wanted)) {
-            let deployed = functions::look(aws, &self.deployment.stack, &used).await?;
-            checks.extend(functions::check(&deployed, &self.deployment.stack, table.as_deref(), &queues));
-            if wanted(Section::Secrets) {
-                checks.extend(secrets::check(&clients, aws, &deployed).await);
-            }
-            // A platform that was left out has no endpoint.
-            let there: Vec<_> = deployed.iter().filter(|(_, function)| !function.is_absent()).collect();
-            if self.provider.is_empty() && !there.is_empty() {
-                used = there.into_iter().map(|(provider, _)| *provider).collect();
+        let mut urls = self.urls();
+        let of_stack = [Section::Functions, Section::Secrets, Section::Endpoints, Section::Clock];
+        if let Some(aws) = clients.aws.as_ref().filter(|_| of_stack.into_iter().any(wanted)) {
+            match clients.stack().await.and_then(Stack::served) {
+                Ok(served) => {
+                    // A platform that was left out is not looked at.
+                    if self.provider.is_empty() {
+                        used = served.iter().map(|(provider, _)| *provider).collect();
+                    }
+                    if urls.is_empty() {
+                        urls = served.into_iter().map(|(_, url)| url.to_owned()).collect();
+                    }
+                    let deployed = functions::look(&clients, aws, &self.deployment.stack, &used).await?;
+                    checks.extend(functions::check(&deployed, table.as_deref(), &queues));
+                    if wanted(Section::Secrets) {
+                        checks.extend(secrets::check(&clients, aws, &deployed).await);
+                    }
+                }
+                Err(why) => {
+                    for section in [Section::Functions, Section::Secrets] {
+                        let mut unknown = Checks::of(section);
+                        unknown.unknown("stack", why.to_string(), "");
+                        checks.extend(unknown.made);
+                    }
+                }
             }
         }
         if wanted(Section::Endpoints) || wanted(Section::Clock) {
-            checks.extend(endpoints::check(&self.urls(), &used, clients.is_local() && !self.is_elsewhere()).await?);
+            checks.extend(endpoints::check(&urls, &used, clients.is_local() && !self.is_elsewhere()).await?);
         }
         if wanted(Section::Tools) {
             checks.extend(tools::check().await);

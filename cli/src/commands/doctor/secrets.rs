@@ -14,26 +14,20 @@ use crate::{client::aws::Clients, send::samples};
 /// What is to be said of the deployed functions' secrets.
 pub(super) async fn check(clients: &Clients, aws: &SdkConfig, functions: &Functions) -> Vec<Check> {
     let mut checks = Checks::of(Section::Secrets);
-    if functions.iter().all(|(_, function)| function.is_absent()) {
-        checks.unknown(
-            "secrets",
-            "there is no function that reads any",
-            "name the stack with --stack, the region with --region",
-        );
-    }
     let manager = Client::new(aws);
     let mut known = Vec::new();
     for (provider, function) in functions {
-        if function.is_absent() {
-            continue;
-        }
         if let Some(id) = function.setting("SECRET_ID") {
             known.extend(
                 one(&mut checks, clients, &manager, provider, id).await.map(|secrets| (provider.name, secrets)),
             );
             continue;
         }
-        let why = if let Function::Unknown(why, _) = function { why } else { "its function names none in SECRET_ID" };
+        let why = match function {
+            Function::Unknown(why, _) => why,
+            Function::Absent => "there is no function that reads it",
+            Function::Found(_) => "its function names none in SECRET_ID",
+        };
         checks.unknown(provider.name, format!("which entry it reads is not known: {why}"), "");
     }
     compare(&mut checks, &known);

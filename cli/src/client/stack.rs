@@ -1,0 +1,199 @@
+//! What a deployed stack consists of, as its outputs in `template.yaml` say; and calls to services whose SDK would take longer
+//! to compile than any other crate of the project: signed here.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use ::http::{Request, StatusCode, header};
+use aws_credential_types::{Credentials, provider::ProvideCredentials};
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
+    sign::v4,
+};
+use aws_smithy_xml::decode::{Document, try_data};
+use aws_types::{SdkConfig, service_config::ServiceConfigKey};
+use bytes::Bytes;
+use hookgate_verify::{Provider, providers};
+use http_body_util::Full;
+
+use super::{
+    aws::{Clients, ca_bundle},
+    http::{self, Poster},
+};
+use crate::error::{self as usage, UsageError};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What may be wrong where no answer comes.
+pub(crate) const LOOK_AT: &str = "look at the network, --region, AWS_ENDPOINT_URL and AWS_CA_BUNDLE";
+
+/// The values of an answer's leaves that are looked at, as far as they are there.
+#[derive(Debug, Default)]
+struct Description {
+    status: String,
+    outputs: BTreeMap<String, String>,
+    code: String,
+    message: String,
+}
+
+/// A stack that exists.
+#[derive(Debug, Clone)]
+pub(crate) struct Stack {
+    /// The stack, its region and its status, in words.
+    said: String,
+    outputs: BTreeMap<String, String>,
+}
+
+impl Stack {
+    /// The value of an output.
+    ///
+    /// # Errors
+    /// There is none of this name: the stack was never completely deployed, or with another template.
+    pub(crate) fn output(&self, name: &str) -> Result<&str, UsageError> {
+        let value = self.outputs.get(name).map(String::as_str);
+        value.ok_or_else(|| self.lacks(name))
+    }
+
+    /// The platforms that the stack serves, and their addresses.
+    ///
+    /// # Errors
+    /// It serves none, as above.
+    pub(crate) fn served(&self) -> Result<Vec<(&'static Provider, &str)>, UsageError> {
+        let address = |provider: &&'static Provider| {
+            let address = self.outputs.get(&format!("{}Url", provider.name))?;
+            Some((*provider, address.as_str()))
+        };
+        let served: Vec<_> = providers::ALL.iter().filter_map(address).collect();
+        if served.is_empty() { Err(self.lacks("address of a platform")) } else { Ok(served) }
+    }
+
+    fn lacks(&self, what: &str) -> UsageError {
+        let said = &self.said;
+        UsageError(format!(
+            "{said} and has no {what} in its outputs: wait until it is deployed, deploy it again, or name another with --stack"
+        ))
+    }
+}
+
+/// Reads a stack's name.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let known = text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.len() <= 128
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let name = known.then(|| text.to_owned());
+    name.ok_or_else(|| "a stack's name is at most 128 letters, digits and -, a letter first".to_owned())
+}
+
+/// Asks CloudFormation for the stack of this name.
+///
+/// # Errors
+/// There is none in this region, or it cannot be asked for.
+pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> Result<Stack, UsageError> {
+    let credentials = clients.credentials().await?;
+    let which = format!("stack {name} in {}", aws.region().map_or("", |region| region.as_ref()));
+    let form = format!("Action=DescribeStacks&Version=2010-05-15&StackName={name}");
+    let answer = call(aws, &credentials, "cloudformation", "", Some(form)).await;
+    let (status, body) = answer.map_err(|why| UsageError(format!("cannot look at the {which}: {why}: {LOOK_AT}")))?;
+    let described = read(&body);
+    if status == StatusCode::OK && !described.status.is_empty() {
+        return Ok(Stack { said: format!("the {which} is {}", described.status), outputs: described.outputs });
+    }
+    let Description { code, message, .. } = described;
+    if code == "ValidationError" && message.contains("does not exist") {
+        return Err(UsageError(format!(
+            "there is no {which}: name the stack with --stack, or another region with --region"
+        )));
+    }
+    let why = if code.is_empty() { format!("HTTP status {status}") } else { format!("{code}: {message}") };
+    let remedy = if code.starts_with("AccessDenied") {
+        ": allow cloudformation:DescribeStacks, or name the table and queues themselves (see --help)"
+    } else {
+        ""
+    };
+    Err(UsageError(format!("cannot look at the {which}: {why}{remedy}")))
+}
+
+/// Reads an answer of CloudFormation: one stack, or an error.
+fn read(xml: &[u8]) -> Description {
+    let (mut read, mut key) = (Description::default(), String::new());
+    let mut document = Document::new(std::str::from_utf8(xml).unwrap_or_default());
+    while let Some(element) = document.next_start_element() {
+        let name = element.local().to_owned();
+        if !["StackStatus", "OutputKey", "OutputValue", "Code", "Message"].contains(&&*name) {
+            continue;
+        }
+        let text = try_data(&mut document.scoped_to(element)).unwrap_or_default().into_owned();
+        match &*name {
+            "StackStatus" => read.status = text,
+            "OutputKey" => key = text,
+            "OutputValue" => _ = read.outputs.insert(std::mem::take(&mut key), text),
+            "Code" => read.code = text,
+            _ => read.message = text,
+        }
+    }
+    read
+}
+
+/// Calls a service: posts a form, or else gets a path. Gives the answer's status and body.
+///
+/// # Errors
+/// No answer came: why, in words.
+pub(crate) async fn call(
+    aws: &SdkConfig,
+    credentials: &Credentials,
+    service: &str,
+    path: &str,
+    form: Option<String>,
+) -> Result<(StatusCode, Bytes), String> {
+    let words = |error: &dyn std::error::Error| http::in_words(error);
+    let region = aws.region().map(ToString::to_string).unwrap_or_default();
+    let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
+    // Where the SDK's clients look: variables and profile, for one service and for all.
+    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let endpoint = aws.service_config().and_then(|config| config.load_config(key.ok()?));
+    let endpoint = endpoint.or_else(|| aws.endpoint_url().map(str::to_owned));
+    let endpoint = endpoint.unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com{suffix}"));
+    let url = usage::address("AWS_ENDPOINT_URL", &format!("{}/{path}", endpoint.trim_end_matches('/')));
+    let url = url.map_err(|error| error.to_string())?;
+
+    let request = if form.is_some() { Request::post(&url) } else { Request::get(&url) };
+    let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let body = Bytes::from(form.unwrap_or_default());
+    let mut request = request.body(Full::from(body.clone())).map_err(|error| words(&error))?;
+    let identity = credentials.clone().into();
+    let parameters = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(&region)
+        .name(service)
+        .time(SystemTime::now())
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| words(&error))?
+        .into();
+    let (method, body) = (request.method().as_str(), SignableBody::Bytes(&body));
+    let unsigned = SignableRequest::new(method, url.to_string(), std::iter::empty(), body);
+    let signed = sign(unsigned.map_err(|error| words(&error))?, &parameters).map_err(|error| words(&error))?;
+    signed.into_parts().0.apply_to_request_http1x(&mut request);
+
+    let roots = ca_bundle().map_err(|error| error.to_string())?.map(|(_, roots)| roots);
+    let poster = Poster::trusting(url, roots).map_err(|error| error.to_string())?;
+    let answer = poster.send(request, PATIENCE).await.map_err(|error| format!("{service} cannot be asked: {error}"))?;
+    let (head, body) = answer.into_parts();
+    body.map(|body| (head.status, body)).ok_or_else(|| format!("the answer of {service} breaks off, or is too long"))
+}
+
+impl Clients {
+    /// What calls are signed with.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(crate) async fn credentials(&self) -> Result<Credentials, UsageError> {
+        let found = match self.aws.as_ref().and_then(SdkConfig::credentials_provider) {
+            Some(provider) => provider.provide_credentials().await.map_err(|error| http::in_words(&error)),
+            None => Err("none are configured".to_owned()),
+        };
+        found.map_err(|why| UsageError(format!("no AWS credentials: {why}: {}", self.log_in())))
+    }
+}
