@@ -85,7 +85,7 @@ async fn run(CommandLine { command, start }: CommandLine) -> anyhow::Result<Exit
         Command::Redrive(arguments) => redrive::run(&arguments).await,
         Command::Claims(arguments) => claims::run(&arguments).await,
         Command::Register(arguments) => register::run(arguments).await,
-        Command::Doctor(arguments) => Ok(doctor::run(arguments).await?.into()),
+        Command::Doctor(arguments) => doctor::run(arguments).await,
         Command::Completions(arguments) => completions::run(&arguments, CommandLine::command()),
     }
 }

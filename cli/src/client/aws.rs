@@ -2,6 +2,7 @@
 
 use std::{env, error::Error, path::Path};
 
+use anyhow::{Context as _, anyhow, bail};
 use aws_config::{ConfigLoader, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
 use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
 use aws_sdk_sqs::{
@@ -17,7 +18,8 @@ use rustls::{
 use tokio::sync::OnceCell;
 
 use super::stack::{self, Stack};
-use crate::{error::UsageError, local::engines};
+use crate::error::with_causes;
+use crate::local::engines;
 
 /// Which installation a command looks into. Flatten it into the command's arguments.
 #[derive(Debug, Clone, clap::Args)]
@@ -55,7 +57,7 @@ pub struct Clients {
     pub aws: Option<SdkConfig>,
     deployment: Deployment,
     /// What CloudFormation said of the stack, once it was asked.
-    stack: OnceCell<Result<Stack, UsageError>>,
+    stack: OnceCell<Stack>,
 }
 
 /// A queue of every installation.
@@ -88,7 +90,7 @@ impl Deployment {
     ///
     /// # Errors
     /// No region is known, or `AWS_CA_BUNDLE` cannot be used.
-    pub async fn clients(&self) -> Result<Clients, UsageError> {
+    pub async fn clients(&self) -> anyhow::Result<Clients> {
         let deployment = self.clone();
         if !self.aws {
             // On this machine a second attempt would only delay saying that nobody is there.
@@ -105,13 +107,13 @@ impl Deployment {
     }
 
     /// The standard chain: environment, profile, SSO, container, instance.
-    async fn load(&self) -> Result<SdkConfig, UsageError> {
+    async fn load(&self) -> anyhow::Result<SdkConfig> {
         let store = match ca_bundle()? {
             Some((pem, _)) => TrustStore::empty().with_pem_certificate(pem),
             None => TrustStore::default(),
         };
         let tls = TlsContext::builder().with_trust_store(store);
-        let tls = tls.build().map_err(|error| UsageError(format!("TLS cannot be set up: {error}")))?;
+        let tls = tls.build().context("TLS cannot be set up")?;
         let http = aws_smithy_http_client::Builder::new().tls_provider(Tls::Rustls(CryptoMode::Ring)).tls_context(tls);
         let http = http.build_https();
 
@@ -124,9 +126,7 @@ impl Deployment {
         }
         let aws = chain.load().await;
         let Some(region) = aws.region() else {
-            return Err(UsageError(
-                "no AWS region: name it with --region, in AWS_REGION, or in the profile (aws configure)".to_owned(),
-            ));
+            bail!("no AWS region: name it with --region, in AWS_REGION, or in the profile (aws configure)");
         };
         let Some(profile) = &self.profile else { return Ok(aws) };
         // The chain would prefer an access key in the environment to the profile that was asked for by name.
@@ -141,12 +141,12 @@ impl Deployment {
 ///
 /// # Errors
 /// It cannot be read, or holds something else than certificates.
-pub(crate) fn ca_bundle() -> Result<Option<(Vec<u8>, RootCertStore)>, UsageError> {
+pub(crate) fn ca_bundle() -> anyhow::Result<Option<(Vec<u8>, RootCertStore)>> {
     env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(|path| certificates(Path::new(&path))).transpose()
 }
 
-fn certificates(path: &Path) -> Result<(Vec<u8>, RootCertStore), UsageError> {
-    let unusable = |why: String| UsageError(format!("AWS_CA_BUNDLE names {}, which {why}", path.display()));
+fn certificates(path: &Path) -> anyhow::Result<(Vec<u8>, RootCertStore)> {
+    let unusable = |why: String| anyhow!("AWS_CA_BUNDLE names {}, which {why}", path.display());
     let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
     // The client would panic on what is no certificate.
     let mut roots = RootCertStore::empty();
@@ -177,11 +177,11 @@ impl Clients {
     ///
     /// # Errors
     /// There is no such queue, or nobody answers.
-    pub async fn queue(&self, queue: Queue, given: Option<&str>) -> Result<String, UsageError> {
+    pub async fn queue(&self, queue: Queue, given: Option<&str>) -> anyhow::Result<String> {
         let (local, output) = queue.names();
         match given {
             Some(url) if url.contains(".amazonaws.") && self.is_local() => {
-                Err(UsageError(format!("{url} is a queue of an AWS account: add --aws")))
+                Err(anyhow!("{url} is a queue of an AWS account: add --aws"))
             }
             Some(url) if url.contains("://") => Ok(url.to_owned()),
             Some(name) => self.queue_named(name).await,
@@ -190,18 +190,18 @@ impl Clients {
         }
     }
 
-    async fn queue_named(&self, name: &str) -> Result<String, UsageError> {
+    async fn queue_named(&self, name: &str) -> anyhow::Result<String> {
         let doing = format!("cannot find the queue {name}");
         let found = self.sqs.get_queue_url().queue_name(name).send().await;
         let found = found.map_err(|error| self.failed(&doing, &error))?;
-        found.queue_url.ok_or_else(|| UsageError(format!("{doing}: SQS names no URL")))
+        found.queue_url.with_context(|| format!("{doing}: SQS names no URL"))
     }
 
     /// The name of the table of claims: the one that was `given`, else the installation's own.
     ///
     /// # Errors
     /// There is no such table, or nobody answers.
-    pub async fn table(&self, given: Option<&str>) -> Result<String, UsageError> {
+    pub async fn table(&self, given: Option<&str>) -> anyhow::Result<String> {
         let (local, output) = TABLE;
         match given {
             Some(name) => Ok(name.to_owned()),
@@ -214,10 +214,9 @@ impl Clients {
     ///
     /// # Errors
     /// There is no such stack, or it cannot be asked for; or this is the local intake.
-    pub(crate) async fn stack(&self) -> Result<&Stack, UsageError> {
-        let aws = self.aws.as_ref().ok_or_else(|| UsageError("the local intake is no stack: add --aws".to_owned()))?;
-        let described = self.stack.get_or_init(|| stack::describe(self, aws, &self.deployment.stack)).await;
-        described.as_ref().map_err(Clone::clone)
+    pub(crate) async fn stack(&self) -> anyhow::Result<&Stack> {
+        let aws = self.aws.as_ref().context("the local intake is no stack: add --aws")?;
+        self.stack.get_or_try_init(|| stack::describe(self, aws, &self.deployment.stack)).await
     }
 
     /// Where credentials come from.
@@ -229,7 +228,7 @@ impl Clients {
     }
 
     /// A call that failed, in words: what AWS said, and what to do about it.
-    pub fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> UsageError
+    pub fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
@@ -246,27 +245,17 @@ impl Clients {
                 )
             }
             _ => {
-                let (words, credentials) = causes(error);
-                if credentials { format!("no AWS credentials: {words}: {}", self.log_in()) } else { words }
+                let words = with_causes(error);
+                let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
+                if causes.any(|cause| cause.is::<CredentialsError>()) {
+                    format!("no AWS credentials: {words}: {}", self.log_in())
+                } else {
+                    words
+                }
             }
         };
-        UsageError(format!("{doing}: {why}"))
+        anyhow!("{doing}: {why}")
     }
-}
-
-/// An error's causes in words, and whether credentials are among them.
-fn causes(error: &(dyn Error + 'static)) -> (String, bool) {
-    let (mut words, mut credentials) = (error.to_string(), false);
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !words.contains(&text) {
-            words = format!("{words}: {text}");
-        }
-        credentials |= error.is::<CredentialsError>();
-        cause = error.source();
-    }
-    (words, credentials)
 }
 
 #[cfg(test)]
@@ -296,14 +285,14 @@ mod tests {
         let sqs = engines.sqs_url();
         let clients = deployment(&["--sqs", &sqs, "--dynamodb", &engines.dynamodb_url()]).clients().await.unwrap();
         assert!(clients.is_local());
-        assert_eq!(clients.queue(Queue::Events, None).await.as_ref(), Ok(&resources.events_url));
-        assert_eq!(clients.queue(Queue::DeadLetters, None).await.as_ref(), Ok(&resources.dead_letters_url));
-        assert_eq!(clients.queue(Queue::Quarantine, None).await.as_ref(), Ok(&resources.quarantine_url));
+        assert_eq!(&clients.queue(Queue::Events, None).await.unwrap(), &resources.events_url);
+        assert_eq!(&clients.queue(Queue::DeadLetters, None).await.unwrap(), &resources.dead_letters_url);
+        assert_eq!(&clients.queue(Queue::Quarantine, None).await.unwrap(), &resources.quarantine_url);
         let by_name = clients.queue(Queue::Events, Some("hookgate-quarantine")).await;
-        assert_eq!(by_name.as_ref(), Ok(&resources.quarantine_url));
+        assert_eq!(&by_name.unwrap(), &resources.quarantine_url);
         let by_url = clients.queue(Queue::Quarantine, Some(&resources.events_url)).await;
-        assert_eq!(by_url.as_ref(), Ok(&resources.events_url));
-        assert_eq!(clients.table(None).await.as_ref(), Ok(&resources.table));
+        assert_eq!(&by_url.unwrap(), &resources.events_url);
+        assert_eq!(&clients.table(None).await.unwrap(), &resources.table);
 
         let missing = clients.queue(Queue::Events, Some("other")).await.unwrap_err().to_string();
         assert!(missing.starts_with("cannot find the queue other: NonExistentQueue: "), "{missing}");
@@ -320,8 +309,8 @@ mod tests {
     fn a_bundle_of_certificates_is_read_before_it_is_trusted() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
         let store = |file: &str| certificates(&folder.join(file)).map(|(_, roots)| roots.len());
-        assert_eq!(store("cert.pem"), Ok(1));
-        assert!(store("key.pem").unwrap_err().0.ends_with("holds no PEM certificate"));
-        assert!(store("none.pem").unwrap_err().0.contains("none.pem, which cannot be read"));
+        assert_eq!(store("cert.pem").unwrap(), 1);
+        assert!(store("key.pem").unwrap_err().to_string().ends_with("holds no PEM certificate"));
+        assert!(store("none.pem").unwrap_err().to_string().contains("none.pem, which cannot be read"));
     }
 }

@@ -169,7 +169,7 @@ impl<'c> Held<'c> {
     where
         E: ProvideErrorMetadata + Error + 'static,
     {
-        self.clients.failed(&format!("{doing} {}", name(self.url)), error).into()
+        self.clients.failed(&format!("{doing} {}", name(self.url)), error)
     }
 }
 

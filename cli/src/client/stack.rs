@@ -7,6 +7,7 @@ use std::{
 };
 
 use ::http::{Request, StatusCode, header};
+use anyhow::{anyhow, bail};
 use aws_credential_types::{Credentials, provider::ProvideCredentials};
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
@@ -20,9 +21,9 @@ use http_body_util::Full;
 
 use super::{
     aws::{Clients, ca_bundle},
-    http::{self, Poster},
+    http::Poster,
 };
-use crate::error::{self as usage, UsageError};
+use crate::{arguments, error::with_causes};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -51,7 +52,7 @@ impl Stack {
     ///
     /// # Errors
     /// There is none of this name: the stack was never completely deployed, or with another template.
-    pub(crate) fn output(&self, name: &str) -> Result<&str, UsageError> {
+    pub(crate) fn output(&self, name: &str) -> anyhow::Result<&str> {
         let value = self.outputs.get(name).map(String::as_str);
         value.ok_or_else(|| self.lacks(name))
     }
@@ -60,7 +61,7 @@ impl Stack {
     ///
     /// # Errors
     /// It serves none, as above.
-    pub(crate) fn served(&self) -> Result<Vec<(&'static Provider, &str)>, UsageError> {
+    pub(crate) fn served(&self) -> anyhow::Result<Vec<(&'static Provider, &str)>> {
         let address = |provider: &&'static Provider| {
             let address = self.outputs.get(&format!("{}Url", provider.name))?;
             Some((*provider, address.as_str()))
@@ -69,11 +70,11 @@ impl Stack {
         if served.is_empty() { Err(self.lacks("address of a platform")) } else { Ok(served) }
     }
 
-    fn lacks(&self, what: &str) -> UsageError {
+    fn lacks(&self, what: &str) -> anyhow::Error {
         let said = &self.said;
-        UsageError(format!(
+        anyhow!(
             "{said} and has no {what} in its outputs: wait until it is deployed, deploy it again, or name another with --stack"
-        ))
+        )
     }
 }
 
@@ -90,21 +91,19 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// There is none in this region, or it cannot be asked for.
-pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> Result<Stack, UsageError> {
+pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> anyhow::Result<Stack> {
     let credentials = clients.credentials().await?;
     let which = format!("stack {name} in {}", aws.region().map_or("", |region| region.as_ref()));
     let form = format!("Action=DescribeStacks&Version=2010-05-15&StackName={name}");
     let answer = call(aws, &credentials, "cloudformation", "", Some(form)).await;
-    let (status, body) = answer.map_err(|why| UsageError(format!("cannot look at the {which}: {why}: {LOOK_AT}")))?;
+    let (status, body) = answer.map_err(|why| anyhow!("cannot look at the {which}: {why}: {LOOK_AT}"))?;
     let described = read(&body);
     if status == StatusCode::OK && !described.status.is_empty() {
         return Ok(Stack { said: format!("the {which} is {}", described.status), outputs: described.outputs });
     }
     let Description { code, message, .. } = described;
     if code == "ValidationError" && message.contains("does not exist") {
-        return Err(UsageError(format!(
-            "there is no {which}: name the stack with --stack, or another region with --region"
-        )));
+        bail!("there is no {which}: name the stack with --stack, or another region with --region");
     }
     let why = if code.is_empty() { format!("HTTP status {status}") } else { format!("{code}: {message}") };
     let remedy = if code.starts_with("AccessDenied") {
@@ -112,7 +111,7 @@ pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> 
     } else {
         ""
     };
-    Err(UsageError(format!("cannot look at the {which}: {why}{remedy}")))
+    Err(anyhow!("cannot look at the {which}: {why}{remedy}"))
 }
 
 /// Reads an answer of CloudFormation: one stack, or an error.
@@ -147,7 +146,7 @@ pub(crate) async fn call(
     path: &str,
     form: Option<String>,
 ) -> Result<(StatusCode, Bytes), String> {
-    let words = |error: &dyn std::error::Error| http::in_words(error);
+    let words = |error: &(dyn std::error::Error + 'static)| with_causes(error);
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
     // Where the SDK's clients look: variables and profile, for one service and for all.
@@ -155,7 +154,7 @@ pub(crate) async fn call(
     let endpoint = aws.service_config().and_then(|config| config.load_config(key.ok()?));
     let endpoint = endpoint.or_else(|| aws.endpoint_url().map(str::to_owned));
     let endpoint = endpoint.unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com{suffix}"));
-    let url = usage::address("AWS_ENDPOINT_URL", &format!("{}/{path}", endpoint.trim_end_matches('/')));
+    let url = arguments::address("AWS_ENDPOINT_URL", &format!("{}/{path}", endpoint.trim_end_matches('/')));
     let url = url.map_err(|error| error.to_string())?;
 
     let request = if form.is_some() { Request::post(&url) } else { Request::get(&url) };
@@ -189,11 +188,11 @@ impl Clients {
     ///
     /// # Errors
     /// There are none.
-    pub(crate) async fn credentials(&self) -> Result<Credentials, UsageError> {
+    pub(crate) async fn credentials(&self) -> anyhow::Result<Credentials> {
         let found = match self.aws.as_ref().and_then(SdkConfig::credentials_provider) {
-            Some(provider) => provider.provide_credentials().await.map_err(|error| http::in_words(&error)),
+            Some(provider) => provider.provide_credentials().await.map_err(|error| with_causes(&error)),
             None => Err("none are configured".to_owned()),
         };
-        found.map_err(|why| UsageError(format!("no AWS credentials: {why}: {}", self.log_in())))
+        found.map_err(|why| anyhow!("no AWS credentials: {why}: {}", self.log_in()))
     }
 }

@@ -194,7 +194,7 @@ impl Forget {
                 print("It has changed since it was shown: nothing was forgotten.")?;
                 Ok(ExitCode::No)
             }
-            Err(error) => Err(clients.failed(&format!("cannot delete from the table {table}"), &error).into()),
+            Err(error) => Err(clients.failed(&format!("cannot delete from the table {table}"), &error)),
         }
     }
 }

@@ -11,9 +11,8 @@ use tokio::task::JoinSet;
 
 use super::{Check, Checks, Section};
 use crate::{
-    arguments as usage,
+    arguments,
     client::http::{Outgoing, Poster},
-    error::UsageError,
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,7 +32,7 @@ pub(super) async fn check(
     urls: &[String],
     providers: &[&'static Provider],
     is_local: bool,
-) -> Result<Vec<Check>, UsageError> {
+) -> anyhow::Result<Vec<Check>> {
     let (mut checks, mut clock) = (Checks::of(Section::Endpoints), Checks::of(Section::Clock));
     let mut asking = JoinSet::new();
     for (place, provider) in providers.iter().enumerate() {
@@ -61,10 +60,10 @@ pub(super) async fn check(
 }
 
 /// The platform's own address among those given, else one that is for all.
-fn url_of(urls: &[String], provider: &Provider) -> Result<Option<Uri>, UsageError> {
+fn url_of(urls: &[String], provider: &Provider) -> anyhow::Result<Option<Uri>> {
     let mut for_all = None;
     for url in urls {
-        let uri = usage::endpoint(url, provider, &Account::default())?;
+        let uri = arguments::endpoint(url, provider, &Account::default())?;
         let path = uri.path().rsplit_once("/webhooks/").map_or("", |(_, path)| path);
         if path.split('/').next() == Some(provider.name) {
             if url.contains("/webhooks/") {

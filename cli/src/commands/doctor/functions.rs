@@ -6,13 +6,9 @@ use hookgate_verify::{Provider, providers::Retries};
 use serde_json::Value;
 
 use super::{Check, Checks, Section, bootstrap, queues};
-use crate::{
-    arguments as usage,
-    client::{
-        aws::Clients,
-        stack::{LOOK_AT, call},
-    },
-    error::UsageError,
+use crate::client::{
+    aws::Clients,
+    stack::{LOOK_AT, call},
 };
 
 /// A claim's lease ends so long after the function's time-out: see `shared/intake/src/claim.rs`.
@@ -62,7 +58,7 @@ pub(super) async fn look(
     aws: &SdkConfig,
     stack: &str,
     providers: &[&'static Provider],
-) -> Result<Functions, UsageError> {
+) -> anyhow::Result<Functions> {
     let credentials = clients.credentials().await?;
     let mut functions = Vec::new();
     for provider in providers {

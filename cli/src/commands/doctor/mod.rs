@@ -10,23 +10,23 @@ mod tools;
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
-use anstyle::{AnsiColor, Style};
+use anyhow::bail;
 use clap::ValueEnum;
 use hookgate_verify::{Provider, providers};
 use serde_json::{Value, json};
 
 use crate::{
-    arguments::{self as usage, LOCAL},
+    arguments::{self, LOCAL},
     client::{aws::Deployment, stack::Stack},
-    error::UsageError,
+    error::ExitCode,
     local::host,
+    output::{BAD, BOLD, GOOD, MAYBE, print, print_json},
 };
 
 /// Look for what is known to go wrong, and say what to do about it.
 ///
 /// Looks at the running local intake, and for the tools to deploy; with --aws at a deployed stack. Changes nothing, and
 /// shows no secret. Each endpoint is sent one unsigned delivery, which it counts as rejected.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookgate doctor
@@ -46,7 +46,7 @@ pub struct Arguments {
     #[arg(long)]
     url: Vec<String>,
     /// A platform that is in use. Repeatable [default: those that are deployed, else all].
-    #[arg(long, value_parser = usage::provider())]
+    #[arg(long, value_parser = arguments::provider())]
     provider: Vec<&'static Provider>,
     /// What to look at.
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
@@ -168,24 +168,24 @@ impl Checks {
 ///
 /// # Errors
 /// The command line cannot be used, or something could not be checked and nothing is known to be wrong.
-pub async fn run(arguments: Arguments) -> Result<bool, UsageError> {
+pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let checks = arguments.check().await?;
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
     let (problems, unknown) = (count(Verdict::Problem), count(Verdict::Unknown));
     if arguments.json {
-        anstream::println!("{:#}", as_json(&checks));
+        print_json(&as_json(&checks))?;
     } else {
-        anstream::print!("{}", as_text(&checks));
-        anstream::println!("\n{} ok, {problems} with a problem, {unknown} could not be checked", count(Verdict::Ok));
+        let (checks, ok) = (as_text(&checks), count(Verdict::Ok));
+        print(format_args!("{checks}\n{ok} ok, {problems} with a problem, {unknown} could not be checked"))?;
     }
     if problems == 0 && unknown > 0 {
-        return Err(UsageError(format!("{unknown} of {} checks could not be made", checks.len())));
+        bail!("{unknown} of {} checks could not be made", checks.len());
     }
-    Ok(problems == 0)
+    Ok((problems == 0).into())
 }
 
 impl Arguments {
-    async fn check(&self) -> Result<Vec<Check>, UsageError> {
+    async fn check(&self) -> anyhow::Result<Vec<Check>> {
         let sections = self.sections()?;
         let wanted = |section: Section| sections.contains(&section);
         let clients = self.deployment.clients().await?;
@@ -243,18 +243,20 @@ impl Arguments {
         Ok(checks)
     }
 
-    fn sections(&self) -> Result<BTreeSet<Section>, UsageError> {
+    fn sections(&self) -> anyhow::Result<BTreeSet<Section>> {
         let aws = self.deployment.aws;
         if let Some(section) = self.only.iter().find(|section| matches!(section, Section::Functions | Section::Secrets))
             && !aws
         {
-            return Err(UsageError(format!("--only {}: the local intake has none, add --aws", section.name())));
+            bail!("--only {}: the local intake has none, add --aws", section.name());
         }
         if !self.only.is_empty() {
             return Ok(self.only.iter().copied().collect());
         }
-        let elsewhere =
-            self.urls().iter().any(|url| usage::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)));
+        let elsewhere = self
+            .urls()
+            .iter()
+            .any(|url| arguments::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)));
         Ok(Section::value_variants()
             .iter()
             .copied()
@@ -269,7 +271,7 @@ impl Arguments {
     }
 
     fn is_elsewhere(&self) -> bool {
-        self.url.iter().any(|url| usage::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)))
+        self.url.iter().any(|url| arguments::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)))
     }
 
     fn urls(&self) -> Vec<String> {
@@ -297,21 +299,19 @@ fn as_json(checks: &[Check]) -> Value {
 }
 
 fn as_text(checks: &[Check]) -> String {
-    let bold = Style::new().bold();
     let mut text = String::new();
     let mut section = None;
     for check in checks {
         if section.replace(check.section) != Some(check.section) {
             let gap = if text.is_empty() { "" } else { "\n" };
-            let _ = writeln!(text, "{gap}{bold}{}{bold:#}", check.section.heading());
+            let _ = writeln!(text, "{gap}{BOLD}{}{BOLD:#}", check.section.heading());
         }
         let Check { what, verdict, finding, remedy, .. } = check;
         let colour = match verdict {
-            Verdict::Ok => AnsiColor::Green,
-            Verdict::Problem => AnsiColor::Red,
-            Verdict::Unknown => AnsiColor::Yellow,
+            Verdict::Ok => GOOD,
+            Verdict::Problem => BAD,
+            Verdict::Unknown => MAYBE,
         };
-        let colour = colour.on_default().bold();
         let _ = writeln!(text, "  {colour}{:<15}{colour:#}  {what}: {finding}", verdict.words());
         if !remedy.is_empty() {
             let _ = writeln!(text, "  {:<15}  → {remedy}", "");

@@ -30,7 +30,7 @@ use time::OffsetDateTime;
 use tokio::{sync::broadcast, time::Interval};
 
 use crate::{
-    arguments as usage,
+    arguments,
     capture::{self as request, Form},
     client::http::Outgoing,
     commands::explain::as_json,
@@ -331,7 +331,7 @@ async fn catalogue(State(page): State<Arc<Page>>) -> Response {
     let platforms = page.platforms.values().map(|Platform { verifier, secrets }| {
         json!({
             "name": verifier.provider().name,
-            "member": usage::member(verifier.provider()),
+            "member": arguments::member(verifier.provider()),
             "events": Template::events(verifier.provider()),
             "accounts": secrets.accounts().map(Account::as_str).collect::<Vec<_>>(),
             "schemes": verifier.schemes().iter().map(|scheme| scheme.name).collect::<Vec<_>>(),
