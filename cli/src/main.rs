@@ -5,7 +5,7 @@ use std::process;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use hookgate::{
     arguments,
-    commands::{claims, completions, doctor, explain, quarantine, redrive, register, send, start, tail},
+    commands::{claims, completions, doctor, explain, listen, quarantine, redrive, register, send, start, tail},
     error::{ExitCode, report},
 };
 
@@ -24,6 +24,7 @@ use hookgate::{
   hookgate send PLATFORM EVENT
   hookgate explain PLATFORM request.txt --secrets my-secrets.json
   hookgate tail --type 'order.*'
+  hookgate listen --forward-to http://localhost:3000/hooks
   hookgate quarantine list
   hookgate doctor
 
@@ -41,6 +42,7 @@ enum Command {
     Send(Box<send::Arguments>),
     Explain(explain::Arguments),
     Tail(tail::Arguments),
+    Listen(Box<listen::Arguments>),
     Quarantine(quarantine::Arguments),
     Redrive(redrive::Arguments),
     Claims(claims::Arguments),
@@ -50,10 +52,11 @@ enum Command {
 }
 
 /// What other tools call it, and what to type here.
-const HABITS: [(&[&str], &str); 5] = [
+const HABITS: [(&[&str], &str); 6] = [
     (&["start", "serve", "dev", "up", "run", "intake"], "hookgate starts the local intake without a subcommand"),
     (&["trigger", "fixtures", "simulate", "post"], "hookgate send sends a signed sample"),
     (&["logs", "log", "events", "watch", "follow"], "hookgate tail shows events as they arrive"),
+    (&["forward", "proxy", "tunnel", "connect"], "hookgate listen forwards events to code on this machine"),
     (&["verify", "validate", "debug", "why", "inspect"], "hookgate explain says why a signature does not match"),
     (&["dlq", "retry", "resend", "requeue"], "hookgate redrive moves dead letters back to their queue"),
 ];
@@ -81,6 +84,7 @@ async fn run(CommandLine { command, start }: CommandLine) -> anyhow::Result<Exit
         Command::Send(arguments) => send::run(*arguments).await,
         Command::Explain(arguments) => Ok(explain::run(&arguments)?.into()),
         Command::Tail(arguments) => tail::run(&arguments).await,
+        Command::Listen(arguments) => listen::run(&arguments).await,
         Command::Quarantine(arguments) => quarantine::run(&arguments).await,
         Command::Redrive(arguments) => redrive::run(&arguments).await,
         Command::Claims(arguments) => claims::run(&arguments).await,

@@ -720,7 +720,7 @@ async fn what_is_looked_at_follows_from_what_is_given() {
     for (arguments, expected) in [
         (&["--only", "secrets"][..], "--only secrets: the local intake has none, add --aws"),
         (&["--only", "everything"], "possible values"),
-        (&["--url", "hooks.example.com"], "is no address"),
+        (&["--url", "hooks.example.com"], "is not a URL"),
         (&["--profile", "x"], "--aws"),
     ] {
         let ran = Ran::of(doctor().args(arguments));

@@ -700,7 +700,12 @@ async fn dead_letters_go_back_to_their_queue() {
     let world = World::new().await;
     let (events, dead) = (&world.resources.events_url, &world.resources.dead_letters_url);
     let ran = world.run(&["redrive"]).await;
-    assert_eq!((ran.code, &*ran.out), (Some(0), "No dead letters in hookgate-dead-letters.\n"), "{}", ran.err);
+    assert_eq!(
+        (ran.code, &*ran.out),
+        (Some(0), "The dead-letter queue hookgate-dead-letters is empty.\n"),
+        "{}",
+        ran.err
+    );
 
     world.deliver(&PLATFORM, ORDER.as_bytes()).await;
     world.deliver(&PLATFORM, ORDER.replace("evt_1", "evt_2").as_bytes()).await;
@@ -737,7 +742,12 @@ async fn dead_letters_go_back_to_their_queue() {
     assert!(ran.err.contains("cannot find the queue none"), "{}", ran.err);
 
     let ran = world.run(&["redrive", "--aws", "--queue", "hookgate-dead-letters", "--max-per-second", "5"]).await;
-    assert_eq!((ran.code, &*ran.out), (Some(0), "No dead letters in hookgate-dead-letters.\n"), "{}", ran.err);
+    assert_eq!(
+        (ran.code, &*ran.out),
+        (Some(0), "The dead-letter queue hookgate-dead-letters is empty.\n"),
+        "{}",
+        ran.err
+    );
     let ran = world.run(&["redrive", "--queue", "hookgate-quarantine"]).await;
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("must be configured as a Dead Letter Queue"), "{}", ran.err);
@@ -821,7 +831,7 @@ async fn a_claim_is_told_in_words() {
     let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     for (lease, expires_in, meaning, words) in [
         (now + 10_000, 900, "claimed", "at work on it; its lease ends in "),
-        (0, 900, "released", "the provider's next attempt takes over"),
+        (0, 900, "released", "the platform's next attempt takes over"),
         (now - 125_000, 900, "abandoned", "its lease 2 min 5 s ago"),
         (now + 10_000, -60, "expired", "the same as none"),
     ] {

@@ -4,12 +4,16 @@ pub mod claims;
 pub mod completions;
 pub mod doctor;
 pub mod explain;
+mod filter;
+pub mod listen;
 pub mod quarantine;
 pub mod redrive;
 pub mod register;
 pub mod send;
 pub mod start;
 pub mod tail;
+
+pub(crate) use filter::Filter;
 
 /// Waits for Ctrl-C, or to be asked to end.
 pub(crate) async fn interrupted() {

@@ -80,11 +80,12 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             "{BOLD}Hookgate is running.{BOLD:#} It uses no AWS account, and keeps everything in memory.\n\n  \
              Deliveries  {url}/webhooks/{{provider}}[/{{account}}]\n  \
              Page        {url}/\n  \
-             DynamoDB    {}  table {}\n  \
-             SQS         {}  queues hookgate-events, -quarantine, -dead-letters\n",
+             DynamoDB    {}  {}\n  \
+             SQS         {}  hookgate-events, hookgate-quarantine,\n{:37}hookgate-dead-letters\n",
             engines.dynamodb_url(),
             resources.table,
             engines.sqs_url(),
+            "",
         ))?;
     }
     let mut code = ExitCode::Yes;

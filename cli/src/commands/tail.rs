@@ -4,10 +4,9 @@ use std::{fmt::Write as _, time::Duration};
 
 use anstyle::{AnsiColor, Style};
 use hookgate_event::{Amount, Event, Unit};
-use hookgate_verify::{Account, Provider};
 use serde_json::Value;
 
-use super::interrupted;
+use super::{Filter, interrupted};
 use crate::{
     arguments,
     client::{
@@ -41,15 +40,8 @@ pub struct Arguments {
     /// The queue, by name or URL [default: the installation's events].
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
-    /// Only events of this type; the end may be a *. Repeatable.
-    #[arg(long, value_name = "TYPE")]
-    r#type: Vec<String>,
-    /// Only events of this platform. Repeatable.
-    #[arg(long, value_parser = arguments::provider())]
-    provider: Vec<&'static Provider>,
-    /// Only events of this account. Repeatable.
-    #[arg(long, value_parser = arguments::account)]
-    account: Vec<Account>,
+    #[command(flatten)]
+    only: Filter,
     /// End after what is there now.
     #[arg(long)]
     once: bool,
@@ -116,7 +108,7 @@ async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_
         };
         for (id, body) in messages {
             let event = Event::from_json(&body);
-            if !arguments.asks_for(event.as_ref().ok()) {
+            if !arguments.only.admits(event.as_ref().ok()) {
                 continue;
             }
             let line = match (&event, arguments.json) {
@@ -150,22 +142,6 @@ impl Source<'_> {
                 Ok(entries.map(|entries| entries.into_iter().map(|entry| (entry.message_id, entry.body)).collect()))
             }
         }
-    }
-}
-
-impl Arguments {
-    fn asks_for(&self, event: Option<&Event<'_>>) -> bool {
-        let any = self.r#type.is_empty() && self.provider.is_empty() && self.account.is_empty();
-        let Some(event) = event else { return any };
-        let named = event.event_type.as_str();
-        let short = named.strip_prefix("commerce.").unwrap_or(named);
-        let of_type = |asked: &String| match asked.strip_suffix('*') {
-            Some(begin) => named.starts_with(begin) || short.starts_with(begin),
-            None => named == asked || short == asked,
-        };
-        (self.r#type.is_empty() || self.r#type.iter().any(of_type))
-            && (self.provider.is_empty() || self.provider.iter().any(|asked| asked.name == event.provider))
-            && (self.account.is_empty() || self.account.iter().any(|asked| asked.as_str() == event.account))
     }
 }
 

@@ -1,0 +1,406 @@
+//! `hookgate listen`: hands the events of a queue to code on this machine, as Lambda would.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use aws_sdk_sqs::types::{
+    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName as Attribute, QueueAttributeName,
+};
+use hookgate_event::Event;
+use http::{HeaderMap, StatusCode, Uri};
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+
+use super::{Filter, interrupted};
+use crate::{
+    arguments,
+    client::{
+        aws::{Clients, Deployment, Queue},
+        http::{Outgoing, Poster},
+        messages,
+    },
+    error::ExitCode,
+    output::{BAD, DIM, GOOD, plain, print},
+};
+
+/// Forward the events on a queue to code on this machine.
+///
+/// Each event is sent by POST, one at a time, and treated as Lambda treats it: a 2xx answer deletes the message; after any
+/// other answer, or none, it comes again when its visibility timeout is over; after the queue's maxReceiveCount (5) it goes
+/// to the dead-letter queue. An event that the options leave out is deleted, as by a filter of Lambda's event source.
+///
+/// The address of a function (http://127.0.0.1:9100/2015-03-31/functions/NAME/invocations, of `cargo lambda watch` or the
+/// Runtime Interface Emulator) gets batches of up to ten messages, in the form that Lambda gives them, and may answer with
+/// batchItemFailures.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  hookgate listen --forward-to http://localhost:3000/hooks
+  hookgate listen --forward-to :3000/hooks --type 'order.*'
+  hookgate listen --forward-to :3000/hooks --mode binary
+  hookgate listen --forward-to :9100/2015-03-31/functions/consumer/invocations
+
+Both modes are those of the CloudEvents HTTP binding: structured sends the whole event as the body
+(application/cloudevents+json), binary its data as the body and its attributes in ce-* headers.
+Exit code: 0 Ctrl-C, or all events were accepted; 1 --once and one was not, or there was none; 2 not done.")]
+pub struct Arguments {
+    /// Where events go
+    #[arg(long, value_name = "URL")]
+    forward_to: String,
+    #[command(flatten)]
+    only: Filter,
+    /// How an event is written
+    #[arg(long, value_enum, default_value = "structured")]
+    mode: Mode,
+    /// How long your code may take, and after which a failed event comes again, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(i32).range(1..=43_200))]
+    visibility_timeout: i32,
+    /// Exit once the queue has nothing more to give
+    #[arg(long)]
+    once: bool,
+    /// The queue, by name or URL [default: the installation's events]
+    #[arg(long, value_name = "QUEUE")]
+    queue: Option<String>,
+    /// Take events off a queue of an AWS account: its own consumers do not get them
+    #[arg(long)]
+    disturb_consumers: bool,
+    #[command(flatten)]
+    deployment: Deployment,
+}
+
+/// How an event is written in a request: see the
+/// [HTTP binding](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Mode {
+    /// The whole event is the body
+    Structured,
+    /// Its data is the body, its attributes are headers
+    Binary,
+}
+
+/// What forwards the messages of one queue.
+struct Forwarder<'a> {
+    arguments: &'a Arguments,
+    clients: Clients,
+    queue_url: String,
+    queue_arn: String,
+    /// How often a message is received before it goes to the dead-letter queue. None where it never does.
+    receives: Option<u64>,
+    poster: Poster,
+    /// Whether the address is a function's.
+    invokes: bool,
+}
+
+/// What became of a message.
+struct Forwarded {
+    accepted: bool,
+    /// The answer's status, or why there is none.
+    answer: String,
+}
+
+/// Forwards until Ctrl-C, or with `--once` until the queue is empty.
+///
+/// # Errors
+/// The queue is not there or must not be received from, or the address cannot be used.
+pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let url = arguments::address("--forward-to", &arguments.forward_to)?;
+    let clients = arguments.deployment.clients().await?;
+    let queue_url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
+    if !clients.is_local() && !arguments.disturb_consumers {
+        return Err(messages::would_disturb(&queue_url, "Forward from the local intake, or from a queue of your own"));
+    }
+    let attribute = async |name| messages::attribute(&clients, &queue_url, name).await;
+    let policy = attribute(QueueAttributeName::RedrivePolicy).await?.unwrap_or_default();
+    let policy: Value = serde_json::from_str(&policy).unwrap_or_default();
+    let receives = policy["maxReceiveCount"].as_u64().or_else(|| policy["maxReceiveCount"].as_str()?.parse().ok());
+    let queue_arn = attribute(QueueAttributeName::QueueArn).await?.unwrap_or_default();
+    let invokes = url.path().starts_with("/2015-03-31/functions/");
+    let poster = Poster::new(url.clone())?;
+    let forwarder = Forwarder { arguments, clients, queue_url, queue_arn, receives, poster, invokes };
+    if !arguments.once {
+        let name = messages::name(&forwarder.queue_url);
+        anstream::eprintln!("Forwarding {name} to {url}. Ctrl-C stops; what was not handled by then goes back.");
+    }
+    forwarder.run(&url).await
+}
+
+impl Forwarder<'_> {
+    async fn run(&self, url: &Uri) -> anyhow::Result<ExitCode> {
+        let mut interrupted = std::pin::pin!(interrupted());
+        let (mut count, mut failed) = (0_u64, 0_u64);
+        loop {
+            // Not dropped half-way: SQS may be handing out messages, which would stay hidden with nobody to handle them.
+            let mut receiving = std::pin::pin!(self.receive());
+            let received = tokio::select! {
+                received = &mut receiving => received?,
+                () = &mut interrupted => {
+                    self.give_back(&receiving.await?).await?;
+                    return Ok(ExitCode::Yes);
+                }
+            };
+            if received.is_empty() && self.arguments.once {
+                return Ok((count > 0 && failed == 0).into());
+            }
+            let (wanted, others): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| {
+                self.arguments.only.admits(Event::from_json(message.body().unwrap_or_default()).ok().as_ref())
+            });
+            for message in &others {
+                self.delete(message).await?;
+            }
+            let batches = wanted.chunks(if self.invokes { 10 } else { 1 });
+            let mut left = wanted.len();
+            for batch in batches {
+                let interrupted = tokio::select! {
+                    biased;
+                    () = &mut interrupted => true,
+                    () = std::future::ready(()) => false,
+                };
+                if interrupted {
+                    self.give_back(&wanted[wanted.len() - left..]).await?;
+                    return Ok(ExitCode::Yes);
+                }
+                left -= batch.len();
+                let started = Instant::now();
+                let results =
+                    if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0], url).await] };
+                for (message, result) in batch.iter().zip(results) {
+                    if result.accepted {
+                        self.delete(message).await?;
+                    }
+                    count += 1;
+                    failed += u64::from(!result.accepted);
+                    print(self.line(message, &result, started.elapsed()))?;
+                }
+            }
+        }
+    }
+
+    async fn receive(&self) -> anyhow::Result<Vec<Message>> {
+        let receive = self.clients.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
+        let receive = receive
+            .visibility_timeout(self.arguments.visibility_timeout)
+            .wait_time_seconds(if self.arguments.once { 0 } else { 1 })
+            .message_system_attribute_names(Attribute::All)
+            .message_attribute_names("All");
+        let received = receive.send().await;
+        let doing = format!("cannot receive from {}", messages::name(&self.queue_url));
+        Ok(received.map_err(|error| self.clients.failed(&doing, &error))?.messages.unwrap_or_default())
+    }
+
+    async fn delete(&self, message: &Message) -> anyhow::Result<()> {
+        let receipt = message.receipt_handle().unwrap_or_default();
+        let delete = self.clients.sqs.delete_message().queue_url(&self.queue_url).receipt_handle(receipt);
+        let doing = format!("cannot delete from {}", messages::name(&self.queue_url));
+        delete.send().await.map(|_| ()).map_err(|error| self.clients.failed(&doing, &error))
+    }
+
+    /// Makes messages visible again that were received and not handled.
+    async fn give_back(&self, messages: &[Message]) -> anyhow::Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let entry = |(place, message): (usize, &Message)| {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string()).visibility_timeout(0);
+            entry.receipt_handle(message.receipt_handle().unwrap_or_default()).build()
+        };
+        let entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let change = self.clients.sqs.change_message_visibility_batch().queue_url(&self.queue_url);
+        change
+            .set_entries(Some(entries))
+            .send()
+            .await
+            .context("cannot give messages back: they come back by themselves")?;
+        Ok(())
+    }
+
+    /// Sends one event.
+    async fn post(&self, message: &Message, url: &Uri) -> Forwarded {
+        let body = message.body().unwrap_or_default();
+        let Ok(event) = Event::from_json(body) else {
+            return Forwarded { accepted: false, answer: "not an event, not sent".to_owned() };
+        };
+        let outgoing = match self.arguments.mode {
+            Mode::Structured => structured(body, &event),
+            Mode::Binary => binary(&event),
+        };
+        match self.exchange(outgoing).await {
+            Ok((status, ..)) => Forwarded { accepted: status.is_success(), answer: status.as_u16().to_string() },
+            Err(why) => Forwarded { accepted: false, answer: format!("no answer from {url}: {why}") },
+        }
+    }
+
+    /// Invokes a function with messages as Lambda does: see
+    /// [Using Lambda with SQS](https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html).
+    async fn invoke(&self, batch: &[Message]) -> Vec<Forwarded> {
+        let records: Vec<_> = batch.iter().map(|message| self.record(message)).collect();
+        let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+        let outgoing = Outgoing { headers, body: json!({"Records": records}).to_string().into_bytes() };
+        let failed: Result<Vec<String>, String> = match self.exchange(outgoing).await {
+            Ok((StatusCode::OK, headers, body)) if !headers.contains_key("x-amz-function-error") => {
+                failures(&body, batch)
+            }
+            Ok((StatusCode::OK, ..)) => Err("the function failed".to_owned()),
+            Ok((status, ..)) => Err(status.as_u16().to_string()),
+            Err(why) => Err(why),
+        };
+        let of = |message: &Message| match &failed {
+            Ok(failed) if failed.iter().any(|id| message.message_id() == Some(id)) => {
+                Forwarded { accepted: false, answer: "a batch item failure".to_owned() }
+            }
+            Ok(_) => Forwarded { accepted: true, answer: "200".to_owned() },
+            Err(why) => Forwarded { accepted: false, answer: why.clone() },
+        };
+        batch.iter().map(of).collect()
+    }
+
+    async fn exchange(&self, outgoing: Outgoing) -> Result<(StatusCode, HeaderMap, Vec<u8>), String> {
+        let patience = Duration::from_secs(self.arguments.visibility_timeout.unsigned_abs().into());
+        let answer = self.poster.exchange(outgoing, patience).await.map_err(|error| error.to_string())?;
+        let (head, body) = answer.into_parts();
+        Ok((head.status, head.headers, body.unwrap_or_default().to_vec()))
+    }
+
+    fn record(&self, message: &Message) -> Value {
+        let attributes =
+            message.attributes.iter().flatten().map(|(name, value)| (name.as_str().to_owned(), json!(value)));
+        let messages = message.message_attributes.iter().flatten().map(|(name, value)| {
+            let text = value.string_value();
+            (name.clone(), json!({"stringValue": text, "dataType": value.data_type()}))
+        });
+        json!({
+            "messageId": message.message_id(),
+            "receiptHandle": message.receipt_handle(),
+            "body": message.body(),
+            "attributes": attributes.collect::<serde_json::Map<_, _>>(),
+            "messageAttributes": messages.collect::<serde_json::Map<_, _>>(),
+            "md5OfBody": message.md5_of_body(),
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self.queue_arn,
+            "awsRegion": self.queue_arn.split(':').nth(3),
+        })
+    }
+
+    /// A message on one line: time, answer, how long it took, the event, and what becomes of it.
+    fn line(&self, message: &Message, forwarded: &Forwarded, took: Duration) -> String {
+        let now = OffsetDateTime::now_utc().time();
+        let event = Event::from_json(message.body().unwrap_or_default()).ok();
+        let about = event.map_or_else(
+            || message.message_id().unwrap_or_default().to_owned(),
+            |event| {
+                let subject = event.subject.as_deref().unwrap_or("-");
+                format!("{:<32}  {:<24}  {}", event.event_type.as_str(), plain(subject), plain(&event.id))
+            },
+        );
+        let colour = if forwarded.accepted { GOOD } else { BAD };
+        let received =
+            message.attributes.as_ref().and_then(|all| all.get(&Attribute::ApproximateReceiveCount)?.parse().ok());
+        let received: u64 = received.unwrap_or(1);
+        let fate = match self.receives {
+            _ if forwarded.accepted => String::new(),
+            Some(most) if received >= most => format!("  (attempt {received}: next, to the dead-letter queue)"),
+            most => {
+                let of = most.map_or_else(String::new, |most| format!(" of {most}"));
+                format!("  (attempt {received}{of}: again in {} s)", self.arguments.visibility_timeout)
+            }
+        };
+        let (hour, minute, second) = now.as_hms();
+        let milliseconds = took.as_millis();
+        format!(
+            "{DIM}{hour:02}:{minute:02}:{second:02}{DIM:#}  {colour}{}{colour:#}  {DIM}{milliseconds:>5} ms{DIM:#}  {about}{fate}",
+            forwarded.answer
+        )
+    }
+}
+
+/// The ids in `batchItemFailures`. As Lambda takes it, an answer that names an unknown message, or that cannot be read, fails
+/// the whole batch, and one without failures accepts it.
+fn failures(body: &[u8], batch: &[Message]) -> Result<Vec<String>, String> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let answer: Value = serde_json::from_slice(body).map_err(|_| "an answer that is not JSON".to_owned())?;
+    let Some(failures) = answer.get("batchItemFailures").filter(|list| !list.is_null()) else { return Ok(Vec::new()) };
+    let unreadable = || "batchItemFailures that name no message of the batch".to_owned();
+    let failures = failures.as_array().ok_or_else(unreadable)?;
+    let ids = failures.iter().map(|failure| {
+        let id = failure["itemIdentifier"].as_str().ok_or_else(unreadable)?;
+        let known = batch.iter().any(|message| message.message_id() == Some(id));
+        known.then(|| id.to_owned()).ok_or_else(unreadable)
+    });
+    ids.collect()
+}
+
+/// The whole event as the body; a compressed payload is opened.
+fn structured(body: &str, event: &Event<'_>) -> Outgoing {
+    let compressed = serde_json::from_str::<Value>(body).is_ok_and(|json| json["data"].get("payload_gzip").is_some());
+    let body = if compressed { event.to_json() } else { body.to_owned() };
+    let headers = vec![("content-type".to_owned(), "application/cloudevents+json; charset=utf-8".to_owned())];
+    Outgoing { headers, body: body.into_bytes() }
+}
+
+/// The event's data as the body, byte for byte; every other member as a header.
+fn binary(event: &Event<'_>) -> Outgoing {
+    #[derive(serde::Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow)]
+        data: &'a serde_json::value::RawValue,
+        #[serde(flatten)]
+        attributes: std::collections::BTreeMap<String, Value>,
+    }
+    let json = event.to_json();
+    let mut headers = Vec::new();
+    let Ok(Parts { data, attributes }) = serde_json::from_str(&json) else {
+        return structured(&json, event);
+    };
+    for (name, value) in &attributes {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        match name.as_str() {
+            "datacontenttype" => headers.push(("content-type".to_owned(), value)),
+            name => headers.push((format!("ce-{name}"), encoded(&value))),
+        }
+    }
+    Outgoing { headers, body: data.get().as_bytes().to_vec() }
+}
+
+/// A header's value as the binding's section 3.1.3.2 says: what is not printable ASCII, and space, quote and per cent, as the
+/// percent-encoded bytes of its UTF-8.
+fn encoded(value: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b' ' | b'"' | b'%' => format!("%{byte:02X}"),
+        b'!'..=b'~' => char::from(byte).to_string(),
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(byte).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_function_answers_is_read_as_lambda_reads_it() {
+        let batch: Vec<_> = ["a", "b"].map(|id| Message::builder().message_id(id).build()).into();
+        let none = || Ok(Vec::new());
+        let whole = Err(());
+        for (answer, expected) in [
+            ("", none()),
+            ("null", none()),
+            ("{}", none()),
+            (r#"{"batchItemFailures": null}"#, none()),
+            (r#"{"batchItemFailures": []}"#, none()),
+            (r#"{"batchItemFailures": [{"itemIdentifier": "b"}]}"#, Ok(vec!["b".to_owned()])),
+            (r#"{"batchItemFailures": [{"itemIdentifier": ""}]}"#, whole.clone()),
+            (r#"{"batchItemFailures": [{"itemIdentifier": null}]}"#, whole.clone()),
+            (r#"{"batchItemFailures": [{"itemIdentifier": "c"}]}"#, whole.clone()),
+            (r#"{"batchItemFailures": [{"id": "a"}]}"#, whole.clone()),
+            ("ok", whole.clone()),
+        ] {
+            assert_eq!(failures(answer.as_bytes(), &batch).map_err(|_| ()), expected, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_encoded_as_the_binding_says() {
+        assert_eq!(encoded("Euro € 😀"), "Euro%20%E2%82%AC%20%F0%9F%98%80");
+        assert_eq!(encoded("a\"b%~!\n"), "a%22b%25~!%0A");
+    }
+}

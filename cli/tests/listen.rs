@@ -1,0 +1,281 @@
+//! `hookgate listen`, in front of small servers, on a running local intake.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use hookgate_event::Event;
+use hookgate_verify::{Provider, providers};
+use serde_json::{Value, json};
+
+mod support;
+
+use support::{event, first};
+
+/// A running intake. Ends with its test.
+struct Intake(Child, Vec<String>);
+
+impl Intake {
+    fn start() -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_hookgate"))
+            .args(["--no-samples", "--port", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut urls = Vec::new();
+        for line in lines.by_ref().take_while(|line| !line.starts_with("Waiting")) {
+            urls.extend(line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned));
+        }
+        // Nobody reading would end it.
+        std::thread::spawn(move || lines.count());
+        // Deliveries, the page, DynamoDB, SQS.
+        Intake(child, urls)
+    }
+
+    fn url(&self) -> String {
+        self.1[1].trim_end_matches('/').to_owned()
+    }
+
+    fn sqs(&self) -> &str {
+        &self.1[3]
+    }
+
+    fn send(&self, provider: &Provider, event: &str, more: &[&str]) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(["send", provider.name, event, "--url", &self.url()]).args(more);
+        let sent = command.output().unwrap();
+        assert!(sent.status.success(), "{}", String::from_utf8_lossy(&sent.stdout));
+    }
+
+    fn listen(&self, to: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(["listen", "--forward-to", to, "--sqs", self.sqs()]).args(more);
+        command
+    }
+
+    fn listen_once(&self, to: &str, more: &[&str]) -> (Option<i32>, String, String) {
+        let output = self.listen(to, &[&["--once"], more].concat()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// How many messages wait and are in flight on the queue, and how many on the dead-letter queue.
+    fn held(&self, queue: &str) -> [u64; 2] {
+        let queues = get(&format!("{}/api/queues", self.url()));
+        [&queues[queue]["waiting"], &queues[queue]["in_flight"]].map(|count| count.as_u64().unwrap())
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn get(url: &str) -> Value {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+type Requests = Arc<Mutex<Vec<(String, String)>>>;
+
+/// Somebody's code: answers one request after the other with these statuses and bodies, the last one from then on. Keeps
+/// what it was sent: head, in lower case, and body.
+fn code(answers: Vec<(u16, String)>) -> (String, Requests) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let requests = Requests::default();
+    let kept = requests.clone();
+    std::thread::spawn(move || {
+        for (place, stream) in listener.incoming().enumerate() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let (mut head, mut length) = (String::new(), 0);
+            loop {
+                let mut line = String::new();
+                if stream.read_line(&mut line).unwrap() <= 2 {
+                    break;
+                }
+                let line = line.trim().to_owned();
+                let (name, value) = line.split_once(": ").unwrap_or(("", &line));
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.parse().unwrap();
+                }
+                head += &if name.is_empty() { line.clone() } else { format!("\n{}: {value}", name.to_lowercase()) };
+            }
+            let mut body = vec![0; length];
+            stream.read_exact(&mut body).unwrap();
+            kept.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
+            let (status, body) = &answers[place.min(answers.len() - 1)];
+            let answer =
+                format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (url, requests)
+}
+
+fn answers(statuses: &[u16]) -> Vec<(u16, String)> {
+    statuses.iter().map(|status| (*status, String::new())).collect()
+}
+
+/// Fails twice, then succeeds: each attempt is a line, the visibility timeout apart, and the message is deleted in the end.
+#[test]
+fn a_failed_event_comes_again_after_the_visibility_timeout() {
+    let intake = Intake::start();
+    intake.send(first(), event(first()), &["--id", "evt_1"]);
+    let (url, requests) = code(answers(&[500, 404, 204]));
+    let started = Instant::now();
+    let mut listening = intake
+        .listen(&format!("{url}/hooks?token=1"), &["--visibility-timeout", "1"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(listening.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let lines: Vec<_> = lines.take(3).collect();
+    assert!(started.elapsed() > Duration::from_secs(2), "{:?}", started.elapsed());
+    for (line, [answer, fate]) in lines.iter().zip([
+        ["500", "(attempt 1 of 5: again in 1 s)"],
+        ["404", "(attempt 2 of 5: again in 1 s)"],
+        ["204", ""],
+    ]) {
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words[1], answer, "{line}");
+        assert!(
+            line.contains(first().events[0].1.as_str()) && line.contains("evt_1") && line.ends_with(fate),
+            "{line}"
+        );
+    }
+    assert_eq!(intake.held("events"), [0, 0]);
+    let requests = requests.lock().unwrap();
+    let bodies: Vec<_> = requests.iter().map(|(_, body)| body).collect();
+    assert!(requests.len() == 3 && bodies.windows(2).all(|pair| pair[0] == pair[1]));
+    assert!(requests[0].0.starts_with("POST /hooks?token=1 HTTP/1.1"), "{}", requests[0].0);
+    assert!(requests[0].0.contains("\ncontent-type: application/cloudevents+json; charset=utf-8"), "{}", requests[0].0);
+    assert_eq!(Event::from_json(bodies[0]).unwrap().id, "evt_1");
+
+    let stopped = Command::new("kill").args(["-INT", &listening.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    assert_eq!(listening.wait().unwrap().code(), Some(0));
+}
+
+/// What is never accepted goes to the dead-letter queue, after as many attempts as the queue allows.
+#[test]
+fn what_is_never_accepted_becomes_a_dead_letter() {
+    let intake = Intake::start();
+    intake.send(first(), event(first()), &[]);
+    let (url, requests) = code(answers(&[503]));
+    let until = Instant::now() + Duration::from_secs(30);
+    let mut printed = String::new();
+    while intake.held("dead_letters") == [0, 0] && Instant::now() < until {
+        let (code, out, err) = intake.listen_once(&url, &["--visibility-timeout", "1"]);
+        assert!(code == Some(1) && err.is_empty(), "{out} {err}");
+        printed += &out;
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert_eq!((intake.held("dead_letters"), intake.held("events")), ([1, 0], [0, 0]));
+    assert_eq!(requests.lock().unwrap().len(), 5);
+    assert!(printed.contains("(attempt 5: next, to the dead-letter queue)"), "{printed}");
+}
+
+/// In binary mode headers and body together are the event.
+#[test]
+fn binary_mode_says_the_same_as_structured() {
+    let (intake, (url, requests)) = (Intake::start(), code(answers(&[200])));
+    for provider in providers::ALL {
+        intake.send(provider, event(provider), &[]);
+    }
+    let (code, out, _) = intake.listen_once(&url, &["--mode", "binary"]);
+    assert_eq!((code, out.lines().count()), (Some(0), providers::ALL.len()), "{out}");
+    for (head, data) in requests.lock().unwrap().iter() {
+        let headers = head.lines().skip(1).map(|line| line.split_once(": ").unwrap());
+        let mut event = serde_json::Map::new();
+        for (name, value) in headers {
+            match name.strip_prefix("ce-") {
+                Some(name) => _ = event.insert(name.to_owned(), json!(value)),
+                None if name == "content-type" => _ = event.insert("datacontenttype".to_owned(), json!(value)),
+                None => {}
+            }
+        }
+        event.insert("data".to_owned(), serde_json::from_str(data).unwrap());
+        let event = Value::Object(event).to_string();
+        let read = Event::from_json(&event).unwrap();
+        assert!(Provider::named(&read.provider).is_some());
+    }
+}
+
+/// What is not asked for is deleted, as by a filter of Lambda's event source.
+#[test]
+fn what_is_not_asked_for_is_not_forwarded() {
+    let (intake, (url, requests)) = (Intake::start(), code(answers(&[200])));
+    let (one, other) = (first(), support::another(first()));
+    intake.send(one, event(one), &[]);
+    intake.send(other, event(other), &[]);
+    let (code, out, _) = intake.listen_once(&url, &["--provider", other.name]);
+    assert_eq!((code, out.lines().count(), requests.lock().unwrap().len()), (Some(0), 1, 1), "{out}");
+    assert_eq!(intake.held("events"), [0, 0]);
+    assert_eq!(intake.listen_once(&url, &[]).0, Some(1), "there is nothing more");
+}
+
+/// A function gets a batch as Lambda hands it over, and answers with what failed of it.
+#[test]
+fn a_function_gets_batches_and_names_what_failed() {
+    let intake = Intake::start();
+    for _ in 0..3 {
+        intake.send(first(), event(first()), &[]);
+    }
+    let (url, requests) = code(answers(&[200]));
+    // A first run tells the ids: everything fails.
+    let function = format!("{url}/2015-03-31/functions/consumer/invocations");
+    let (failing, _) = code(answers(&[500]));
+    let failing = format!("{failing}/2015-03-31/functions/consumer/invocations");
+    let (code_, out, _) = intake.listen_once(&failing, &["--visibility-timeout", "1"]);
+    assert_eq!((code_, out.lines().count()), (Some(1), 3), "{out}");
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(intake.listen_once(&function, &[]).0, Some(0));
+    let (_, body) = requests.lock().unwrap()[0].clone();
+    let batch: Value = serde_json::from_str(&body).unwrap();
+    let records = batch["Records"].as_array().unwrap();
+    assert_eq!(records.len(), 3);
+    for record in records {
+        assert!(Event::from_json(record["body"].as_str().unwrap()).is_ok());
+        assert_eq!(record["attributes"]["ApproximateReceiveCount"], "2");
+        assert_eq!(record["messageAttributes"]["provider"], json!({"stringValue": first().name, "dataType": "String"}));
+        assert_eq!(record["eventSourceARN"], "arn:aws:sqs:us-east-1:000000000000:hookgate-events");
+    }
+
+    intake.send(first(), event(first()), &[]);
+    let queues = get(&format!("{}/api/queues", intake.url()));
+    let id = &queues["events"]["messages"][0]["id"];
+    let answer = json!({"batchItemFailures": [{"itemIdentifier": id}]}).to_string();
+    let (url, _) = code(vec![(200, answer)]);
+    let (code, out, _) = intake.listen_once(&format!("{url}/2015-03-31/functions/consumer/invocations"), &[]);
+    assert_eq!(code, Some(1));
+    assert!(out.contains("a batch item failure"), "{out}");
+    assert_eq!(intake.held("events"), [0, 1]);
+}
+
+#[test]
+fn what_cannot_be_forwarded_names_the_remedy() {
+    let intake = Intake::start();
+    for (to, more, expected) in [
+        ("example.com/hooks", &[][..], "--forward-to \"example.com/hooks\" is not a URL"),
+        (":1", &["--queue", "none"], "cannot find the queue none"),
+    ] {
+        let (code, _, err) = intake.listen_once(to, more);
+        assert!(code == Some(2) && err.contains(expected), "{err}");
+    }
+    intake.send(first(), event(first()), &[]);
+    let (code, out, _) = intake.listen_once("http://127.0.0.1:1/", &["--visibility-timeout", "1"]);
+    assert!(code == Some(1) && out.contains("no answer from http://127.0.0.1:1/"), "{out}");
+}
