@@ -73,7 +73,7 @@ def stage(folder, bootstraps):
         bootstrap.write_bytes(content)
         bootstrap.chmod(0o755)
     template = (ROOT / "template.yaml").read_text()
-    for written, here in (('"functions/${Provider}/.."', '"code/${Provider}"'), ("CodeUri: functions/", "CodeUri: code/consumer")):
+    for written, here in (('"functions/${Provider}/.."', '"code/${Provider}"'), ("CodeUri: examples/consumer/", "CodeUri: code/consumer")):
         assert written in template
         template = template.replace(written, here)
     (folder / "template.yaml").write_text(template)
