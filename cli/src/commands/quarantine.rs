@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::Message;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate_intake::{
     QUARANTINE, Quarantined,
-    release::{Installation, Readable, Release, Released, Unusable},
+    release::{Installation, Readable, Release, StoreOutcome, Unusable},
 };
 use hookgate_verify::{Provider, Unreadable, Verifier, providers};
 use serde_json::{Value, json};
@@ -369,7 +369,7 @@ impl ReleaseArguments {
             return if self.new_id { self.attempt(entry, release, clients, table, true).await } else { Ok(conflict) };
         }
         let mut done = self.attempt(entry, release, clients, table, false).await?;
-        if self.new_id && matches!(done.end, End::Released(Released::Conflict { .. })) {
+        if self.new_id && matches!(done.end, End::Released(StoreOutcome::Conflict { .. })) {
             done = self.attempt(entry, release, clients, table, true).await?;
         }
         Ok(done)
@@ -395,10 +395,10 @@ impl ReleaseArguments {
         };
         let Ok(readable) = release.read(entry, false) else { return Ok(None) };
         let claim = claims::find(clients, table, &readable.key).await?;
-        if matches!(foretold(claim.as_ref(), &readable), End::Released(Released::Duplicate)) {
+        if matches!(foretold(claim.as_ref(), &readable), End::Released(StoreOutcome::Duplicate)) {
             return Ok(None);
         }
-        let end = Released::Conflict { claimed: claimed.clone(), received: received.clone() };
+        let end = StoreOutcome::Conflict { claimed: claimed.clone(), received: received.clone() };
         Ok(Some(Done { readable: Some(readable), end: End::Released(end), dry: self.dry_run }))
     }
 
@@ -417,7 +417,7 @@ impl ReleaseArguments {
         let end = if self.dry_run {
             foretold(claims::find(clients, table, &readable.key).await?.as_ref(), &readable)
         } else {
-            release.run(entry, new_id, owner()).await.map_or_else(End::Unusable, End::Released)
+            release.run(entry, new_id, &owner()).await.map_or_else(End::Unusable, End::Released)
         };
         Ok(Done { readable: Some(readable), end, dry: self.dry_run })
     }
@@ -443,14 +443,14 @@ fn foretold(claim: Option<&claims::Claim>, readable: &Readable) -> End {
     let now = claims::now();
     End::Released(match claim {
         Some(claim) if claim.meaning(now) != Meaning::Expired && claim.content != readable.content => {
-            Released::Conflict { claimed: claim.content.clone(), received: readable.content.clone() }
+            StoreOutcome::Conflict { claimed: claim.content.clone(), received: readable.content.clone() }
         }
-        Some(claim) if claim.meaning(now) == Meaning::Queued => Released::Duplicate,
+        Some(claim) if claim.meaning(now) == Meaning::Queued => StoreOutcome::Duplicate,
         Some(claim) if claim.meaning(now) == Meaning::AtWork => {
             let left = claim.lease_until.map_or(0, |lease| lease - now);
-            Released::Busy { retry_after: u64::try_from(left / 1000 + 1).unwrap_or(1) }
+            StoreOutcome::Busy { retry_after: u64::try_from(left / 1000 + 1).unwrap_or(1) }
         }
-        _ => Released::Queued { message_id: String::new(), unsettled: None },
+        _ => StoreOutcome::Queued { message_id: String::new(), unsettled: None },
     })
 }
 
@@ -468,7 +468,7 @@ struct Done {
 }
 
 enum End {
-    Released(Released),
+    Released(StoreOutcome),
     Unusable(Unusable),
     TooOld,
 }
@@ -480,17 +480,17 @@ impl Done {
 
     /// Whether it leaves the quarantine.
     fn goes(&self) -> bool {
-        matches!(self.end, End::Released(Released::Queued { .. } | Released::Duplicate))
+        matches!(self.end, End::Released(StoreOutcome::Queued { .. } | StoreOutcome::Duplicate))
     }
 
     fn name(&self) -> &'static str {
         match &self.end {
-            End::Released(Released::Queued { .. }) => "queued",
-            End::Released(Released::Duplicate) => "duplicate",
-            End::Released(Released::Conflict { .. }) => "conflict",
-            End::Released(Released::TooLarge) => "too_large",
-            End::Released(Released::Busy { .. }) => "busy",
-            End::Released(Released::Unavailable { .. }) => "unavailable",
+            End::Released(StoreOutcome::Queued { .. }) => "queued",
+            End::Released(StoreOutcome::Duplicate) => "duplicate",
+            End::Released(StoreOutcome::Conflict { .. }) => "conflict",
+            End::Unusable(Unusable::TooLarge) => "too_large",
+            End::Released(StoreOutcome::Busy { .. }) => "busy",
+            End::Released(StoreOutcome::Unavailable { .. }) => "unavailable",
             End::Unusable(_) => "unreadable",
             End::TooOld => TOO_OLD,
         }
@@ -499,29 +499,31 @@ impl Done {
     /// What that means, and what to do about it.
     fn words(&self) -> String {
         match &self.end {
-            End::Released(Released::Queued { .. }) if self.dry => "it would be queued".to_owned(),
-            End::Released(Released::Queued { message_id, unsettled: None }) => format!("message {}", plain(message_id)),
-            End::Released(Released::Queued { message_id, unsettled: Some(error) }) => format!(
+            End::Released(StoreOutcome::Queued { .. }) if self.dry => "it would be queued".to_owned(),
+            End::Released(StoreOutcome::Queued { message_id, unsettled: None }) => {
+                format!("message {}", plain(message_id))
+            }
+            End::Released(StoreOutcome::Queued { message_id, unsettled: Some(error) }) => format!(
                 "message {}; its claim could not be settled ({error}): should the platform send it again, it is queued again",
                 plain(message_id)
             ),
-            End::Released(Released::Duplicate) if self.dry => {
+            End::Released(StoreOutcome::Duplicate) if self.dry => {
                 "it is on the queue already; it would be deleted".to_owned()
             }
-            End::Released(Released::Duplicate) => "it was on the queue already; deleted".to_owned(),
-            End::Released(Released::Conflict { claimed, received }) => format!(
+            End::Released(StoreOutcome::Duplicate) => "it was on the queue already; deleted".to_owned(),
+            End::Released(StoreOutcome::Conflict { claimed, received }) => format!(
                 "stays: its id stands for other content (that one has {}, this one {}). Compare it with the event that your \
                  consumers have; --new-id releases it as an event of its own",
                 plain(claimed),
                 plain(received)
             ),
-            End::Released(Released::TooLarge) => "stays: it is more than a message can carry".to_owned(),
-            End::Released(Released::Busy { retry_after }) => {
+            End::Released(StoreOutcome::Busy { retry_after }) => {
                 format!("stays: somebody is at work on the same event, for {retry_after} s at most: again then")
             }
-            End::Released(Released::Unavailable { step, error }) => {
+            End::Released(StoreOutcome::Unavailable { step, error }) => {
                 format!("stays: {step} failed: {error}: again later")
             }
+            End::Unusable(Unusable::TooLarge) => "stays: it is more than a message can carry".to_owned(),
             End::Unusable(Unusable::Form) => "stays: its message is none of Hookgate's quarantine".to_owned(),
             End::Unusable(Unusable::Unreadable(why)) => {
                 format!("stays: still {}: {}", why.as_str(), explained(why.as_str()).0)
@@ -549,7 +551,7 @@ impl Done {
     fn json(&self, item: &Item) -> Value {
         let readable = self.readable.as_ref();
         let (claimed, received) = match &self.end {
-            End::Released(Released::Conflict { claimed, received }) => (Some(claimed), Some(received)),
+            End::Released(StoreOutcome::Conflict { claimed, received }) => (Some(claimed), Some(received)),
             _ => (None, None),
         };
         json!({

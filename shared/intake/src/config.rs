@@ -21,6 +21,8 @@ use crate::{
     lean::Lean,
     log::Reporting,
     secrets::{self, SecretSource},
+    store::{Destination, Store},
+    table::Table,
 };
 
 /// [Amazon's own roots](https://www.amazontrust.com/repository/): all that AWS endpoints need, and nothing to load
@@ -33,6 +35,10 @@ const ATTEMPTS: u32 = 3;
 /// The most that an answer may take, unless a setting says otherwise: half of the strictest deadline.
 const BUDGET_MS: u64 = 5_000;
 
+/// A claim must not call a delivery a duplicate after the quarantine has dropped it: one day less than `template.yaml`
+/// keeps a message there.
+const QUARANTINE_CLAIM_TTL: Duration = Duration::from_hours(13 * 24);
+
 /// Part of the answer's budget that is kept to release or settle the claim.
 pub(crate) const RESERVE: Duration = Duration::from_millis(500);
 
@@ -41,15 +47,12 @@ pub(crate) const RESERVE: Duration = Duration::from_millis(500);
 pub struct Config {
     pub(crate) verifier: Verifier,
     pub(crate) secrets: SecretSource,
-    pub(crate) table: String,
-    pub(crate) queue_url: String,
-    pub(crate) quarantine_url: String,
-    pub(crate) claim_ttl: Duration,
+    pub(crate) store: Store,
+    pub(crate) events: Destination,
+    pub(crate) quarantine: Destination,
     pub(crate) budget: Duration,
     pub(crate) max_event_age: Option<Duration>,
     pub(crate) reporting: Reporting,
-    pub(crate) dynamodb: aws_sdk_dynamodb::Client,
-    pub(crate) sqs: aws_sdk_sqs::Client,
 }
 
 /// A setting is missing or unusable. Names the variable and the remedy, never a secret.
@@ -75,7 +78,9 @@ impl Config {
         setting: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
-        let required = required_of(&setting);
+        let required = |name: &str, what: &str| {
+            setting(name).ok_or_else(|| ConfigError::new(name, format!("is not set: give it {what}")))
+        };
         let whole = |name: &str, range: std::ops::RangeInclusive<u64>| match setting(name) {
             None => Ok(None),
             Some(text) => text.parse().ok().filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
@@ -88,7 +93,12 @@ impl Config {
             .map_err(|error| ConfigError::new(error.name, format!("must be one of: {}", error.allowed.join(", "))))?;
         let budget = Duration::from_millis(whole("RESPONSE_BUDGET_MS", 1_000..=30_000)?.unwrap_or(BUDGET_MS));
         let aws = aws(budget, &setting, &required)?;
-        let aws_at = |name: &str| at_endpoint(&aws, name, &setting);
+        // Without an endpoint the SDK derives the service's own from the region.
+        let aws_at = |name: &str| {
+            let mut config = aws.to_builder();
+            config.set_endpoint_url(setting(name).or_else(|| setting("AWS_ENDPOINT_URL")));
+            config.build()
+        };
         let days = |days: u64| Duration::from_secs(days * 86_400);
         let secrets = match (setting("SECRET_ID"), setting("WEBHOOK_SECRETS")) {
             (Some(id), None) => {
@@ -116,62 +126,35 @@ impl Config {
                 return Err(ConfigError::new("SECRET_ID", "and WEBHOOK_SECRETS are both set: unset one".to_owned()));
             }
         };
+        let table = required("TABLE_NAME", "the name of the DynamoDB table of claims")?;
+        let queue_url = required("QUEUE_URL", "the URL of the SQS queue of events")?;
+        let quarantine_url = required("QUARANTINE_QUEUE_URL", "the URL of the SQS queue for unreadable deliveries")?;
+        let claim_ttl = days(whole("CLAIM_TTL_DAYS", 1..=3_650)?.unwrap_or(30));
+        let dynamodb = aws_sdk_dynamodb::config::Builder::from(&aws_at("AWS_ENDPOINT_URL_DYNAMODB")).interceptor(Lean);
+        let sqs = aws_sdk_sqs::config::Builder::from(&aws_at("AWS_ENDPOINT_URL_SQS")).interceptor(Lean);
         Ok(Config {
             verifier,
             secrets,
-            table: required("TABLE_NAME", "the name of the DynamoDB table of claims")?,
-            queue_url: required("QUEUE_URL", "the URL of the SQS queue of events")?,
-            quarantine_url: required("QUARANTINE_QUEUE_URL", "the URL of the SQS queue for unreadable deliveries")?,
-            claim_ttl: days(whole("CLAIM_TTL_DAYS", 1..=3_650)?.unwrap_or(30)),
+            store: Store {
+                table: Table::new(aws_sdk_dynamodb::Client::from_conf(dynamodb.build()), table),
+                sqs: aws_sdk_sqs::Client::from_conf(sqs.build()),
+            },
+            events: Destination { queue_url, claim_ttl },
+            quarantine: Destination { queue_url: quarantine_url, claim_ttl: claim_ttl.min(QUARANTINE_CLAIM_TTL) },
             budget,
             max_event_age: whole("MAX_EVENT_AGE_DAYS", 1..=3_650)?.map(days),
-            reporting: reporting(&setting)?,
-            dynamodb: dynamodb_client(&aws_at("AWS_ENDPOINT_URL_DYNAMODB")),
-            sqs: aws_sdk_sqs::Client::from_conf(
-                aws_sdk_sqs::config::Builder::from(&aws_at("AWS_ENDPOINT_URL_SQS")).interceptor(Lean).build(),
-            ),
+            reporting: Reporting {
+                namespace: setting("METRICS_NAMESPACE").unwrap_or_else(|| "Hookgate".to_owned()),
+                all: match setting("METRICS_LEVEL").as_deref() {
+                    None | Some("all") => true,
+                    Some("essential") => false,
+                    Some(_) => {
+                        return Err(ConfigError::new("METRICS_LEVEL", "must be one of: essential, all".to_owned()));
+                    }
+                },
+            },
         })
     }
-}
-
-fn reporting(setting: &impl Fn(&str) -> Option<String>) -> Result<Reporting, ConfigError> {
-    let Reporting { namespace, all } = Reporting::default();
-    Ok(Reporting {
-        namespace: setting("METRICS_NAMESPACE").unwrap_or(namespace),
-        all: match setting("METRICS_LEVEL").as_deref() {
-            None => all,
-            Some("all") => true,
-            Some("essential") => false,
-            Some(_) => return Err(ConfigError::new("METRICS_LEVEL", "must be one of: essential, all".to_owned())),
-        },
-    })
-}
-
-/// A DynamoDB client as lean as the intake's own, for other functions beside it; `setting` looks up an environment
-/// variable. A call is tried three times, each for at most 1.5 s.
-///
-/// # Errors
-/// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read or holds no certificates.
-/// Lambda itself sets all that are required.
-pub fn dynamodb(setting: impl Fn(&str) -> Option<String>) -> Result<aws_sdk_dynamodb::Client, ConfigError> {
-    let setting = |name: &str| setting(name).filter(|value| !value.is_empty());
-    let aws = aws(Duration::from_millis(BUDGET_MS), &setting, &required_of(&setting))?;
-    Ok(dynamodb_client(&at_endpoint(&aws, "AWS_ENDPOINT_URL_DYNAMODB", &setting)))
-}
-
-fn dynamodb_client(aws: &SdkConfig) -> aws_sdk_dynamodb::Client {
-    aws_sdk_dynamodb::Client::from_conf(aws_sdk_dynamodb::config::Builder::from(aws).interceptor(Lean).build())
-}
-
-fn required_of(setting: &impl Fn(&str) -> Option<String>) -> impl Fn(&str, &str) -> Result<String, ConfigError> {
-    move |name, what| setting(name).ok_or_else(|| ConfigError::new(name, format!("is not set: give it {what}")))
-}
-
-/// Without an endpoint the SDK derives the service's own from the region.
-fn at_endpoint(aws: &SdkConfig, name: &str, setting: &impl Fn(&str) -> Option<String>) -> SdkConfig {
-    let mut config = aws.to_builder();
-    config.set_endpoint_url(setting(name).or_else(|| setting("AWS_ENDPOINT_URL")));
-    config.build()
 }
 
 fn aws(

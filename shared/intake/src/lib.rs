@@ -16,16 +16,18 @@ mod lean;
 mod log;
 mod outcome;
 mod queue;
+#[cfg(feature = "release")]
+pub mod release;
 mod secrets;
+mod store;
 mod table;
 mod trace;
 
-pub use config::{Config, ConfigError, dynamodb};
+pub use config::{Config, ConfigError};
 pub use http::address;
-#[cfg(feature = "release")]
-pub use intake::release;
-pub use intake::{Handled, Intake, QUARANTINE};
+pub use intake::{Handled, Intake};
 pub use queue::{MAX_MESSAGE_BYTES, Quarantined};
+pub use store::QUARANTINE;
 
 /// The types of an invocation: what API Gateway (HTTP API) and Function URLs send,
 /// [payload format 2.0](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).

@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::outcome::Outcome;
-
 /// What is known of a delivery by the time it is answered.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
@@ -25,7 +23,7 @@ pub(crate) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
     #[serde(flatten)]
-    pub trail: &'a Trail,
+    pub record: &'a DeliveryRecord,
     /// Bytes of the body.
     pub body_bytes: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -40,7 +38,7 @@ pub(crate) struct Line<'a> {
 
 /// What the path of a delivery leaves behind, step by step.
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Trail {
+pub(crate) struct DeliveryRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scheme: Option<&'static str>,
     /// Which of the account's secrets matched; 0 is the current one.
@@ -89,12 +87,6 @@ pub(crate) struct Reporting {
     pub all: bool,
 }
 
-impl Default for Reporting {
-    fn default() -> Self {
-        Reporting { namespace: "Hookgate".to_owned(), all: true }
-    }
-}
-
 /// What the alarms read. `Received` comes with exactly one outcome: invocations without it are those that were lost.
 const ESSENTIAL: [&str; 7] =
     ["Received", "Rejected", "TooLarge", "Unavailable", "PreviousSecret", "CleanupFailed", "TotalMs"];
@@ -112,29 +104,18 @@ struct Metric {
 }
 
 impl Metrics {
-    /// One count for the delivery and one for its outcome, what else an operator counts, and how long it took.
-    pub fn of(outcome: &Outcome, trail: &Trail, total: Duration, reporting: &Reporting) -> Self {
+    /// One count for the delivery and one for its outcome (`outcome` is that metric's name), other counts that an operator
+    /// watches, and times.
+    pub fn of(outcome: &'static str, record: &DeliveryRecord, total: Duration, reporting: &Reporting) -> Self {
         let reported = |name| reporting.all || ESSENTIAL.contains(&name);
         let count = |name| Metric { name, value: 1.0, reported: reported(name) };
         let time = |name, duration| Metric { name, value: milliseconds(duration), reported: reported(name) };
-        let mut metrics = vec![
-            count("Received"),
-            count(match outcome {
-                Outcome::Queued => "Queued",
-                Outcome::Duplicate => "Duplicate",
-                Outcome::Quarantined(_) => "Quarantined",
-                Outcome::Ping => "Ping",
-                Outcome::Rejected(_) => "Rejected",
-                Outcome::TooLarge => "TooLarge",
-                Outcome::Busy { .. } => "Busy",
-                Outcome::Unavailable { .. } => "Unavailable",
-            }),
-        ];
+        let mut metrics = vec![count("Received"), count(outcome)];
         // An operator removes the previous secret when this stays at none.
-        metrics.extend(trail.secret.filter(|&position| position > 0).map(|_| count("PreviousSecret")));
-        metrics.extend(trail.cleanup_error.as_ref().map(|_| count("CleanupFailed")));
-        metrics.extend(trail.claim.map(|duration| time("ClaimMs", duration)));
-        metrics.extend(trail.enqueue.map(|duration| time("EnqueueMs", duration)));
+        metrics.extend(record.secret.filter(|&position| position > 0).map(|_| count("PreviousSecret")));
+        metrics.extend(record.cleanup_error.as_ref().map(|_| count("CleanupFailed")));
+        metrics.extend(record.claim.map(|duration| time("ClaimMs", duration)));
+        metrics.extend(record.enqueue.map(|duration| time("EnqueueMs", duration)));
         metrics.push(time("TotalMs", total));
         // The line's `outcome` says it already.
         metrics.retain(|metric| metric.reported || metric.name.ends_with("Ms"));

@@ -1,50 +1,64 @@
-//! Everything that can become of a delivery, and the one place that says what the provider is answered.
+//! How each outcome of a delivery is named, answered and logged.
 
 use hookgate_verify::{Provider, Rejection};
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 
-use crate::lambda::ApiGatewayV2httpResponse;
+use crate::{lambda::ApiGatewayV2httpResponse, store::StoreOutcome};
 
-/// What became of one delivery.
+/// The outcome of one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// On the queue.
     Queued,
-    /// Was on the queue, or in quarantine, already.
+    /// Already on the queue, or already in quarantine.
     Duplicate,
-    /// Authentic, but not usable as an event: in quarantine, for this reason.
+    /// Verified, but not usable as an event: in quarantine, for this reason.
     Quarantined(&'static str),
-    /// The request by which the provider tries an address: nothing to prove, claim or queue.
+    /// The request by which the platform tries an address: nothing to verify, claim or queue.
     Ping,
-    /// Not authentic, or not a delivery at all.
+    /// Not verified, or not a delivery at all.
     Rejected(Refusal),
-    /// More than a message can carry. Nothing was claimed or sent.
+    /// Larger than a message can be. Nothing was claimed or sent.
     TooLarge,
-    /// Another invocation is at work on the same event, for at most this many seconds more.
+    /// Another invocation is working on the same event, for at most this many seconds more.
     Busy { retry_after: u64 },
-    /// AWS did not do its part in time: which step, and what it said.
+    /// A call to AWS failed or took too long: the step, and the error's name.
     Unavailable { step: &'static str, error: String },
 }
 
-/// Why a request is turned away.
+/// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// No HTTP event of payload format 2.0.
+    /// Not an HTTP event of payload format 2.0.
     PayloadFormat,
     /// Not a POST.
     Method,
-    /// An address that names no account of this provider.
+    /// An address that names no account of this platform.
     Address,
-    /// A body that claims to be base64 and is not.
+    /// A body that is marked as base64 and is not.
     Body,
-    /// Not proved to come from the provider.
+    /// The sender could not be verified.
     Unauthentic(Rejection),
 }
 
-/// Names the setting. What was there instead is not known: it may be anything.
+/// Names the setting to change, and nothing of what was there instead: it may be anything.
 const PAYLOAD_FORMAT: &str = "not an HTTP event of payload format 2.0, or one with a header that cannot be read: give the \
                               HTTP API's integration PayloadFormatVersion 2.0, or the function a Function URL";
+
+/// How an outcome is named, answered and logged.
+pub(crate) struct Terms<'a> {
+    status: u16,
+    pub level: &'static str,
+    /// In answers and in the log.
+    pub name: &'static str,
+    pub metric: &'static str,
+    /// For the operator's log.
+    pub reason: Option<&'a str>,
+    /// What went wrong, for the operator's log.
+    pub error: Option<&'a str>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -54,69 +68,59 @@ struct Body<'a> {
 }
 
 impl Outcome {
-    /// The outcome's name in answers, logs and metrics.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Duplicate => "duplicate",
-            Self::Quarantined(_) => "quarantined",
-            Self::Ping => "ping",
-            Self::Rejected(_) => "rejected",
-            Self::TooLarge => "too_large",
-            Self::Busy { .. } => "busy",
-            Self::Unavailable { .. } => "unavailable",
+    /// What was stored, or why not. `queued` is the outcome if the message is on its queue.
+    pub fn stored(stored: StoreOutcome, queued: Outcome) -> Self {
+        match stored {
+            StoreOutcome::Queued { .. } => queued,
+            StoreOutcome::Duplicate => Self::Duplicate,
+            StoreOutcome::Busy { retry_after } => Self::Busy { retry_after },
+            StoreOutcome::Unavailable { step, error } => Self::Unavailable { step, error },
+            // In quarantine the content is the key: two contents cannot share one, unless SHA-256 is broken.
+            StoreOutcome::Conflict { .. } => {
+                let error = "the quarantine's claim has other content".to_owned();
+                Self::Unavailable { step: "claim", error }
+            }
         }
     }
 
-    /// The reason, for the operator's log.
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Queued | Self::Duplicate | Self::Ping | Self::TooLarge | Self::Busy { .. } => None,
-            Self::Quarantined(reason) => Some(reason),
-            Self::Rejected(Refusal::PayloadFormat) => Some("payload_format"),
-            Self::Rejected(Refusal::Method) => Some("method"),
-            Self::Rejected(Refusal::Address) => Some("address"),
-            Self::Rejected(Refusal::Body) => Some("body_not_base64"),
-            Self::Rejected(Refusal::Unauthentic(rejection)) => Some(rejection.as_str()),
-            Self::Unavailable { step, .. } => Some(step),
-        }
-    }
-
-    /// What went wrong, for the operator's log.
-    pub fn error(&self) -> Option<&str> {
-        match self {
-            Self::Unavailable { error, .. } => Some(error),
-            Self::Rejected(Refusal::PayloadFormat) => Some(PAYLOAD_FORMAT),
-            _ => None,
-        }
-    }
-
-    /// The answer, as the provider expects it. A rejection says nothing about what was wrong.
-    pub fn answer(&self, provider: &Provider, id: Option<&str>) -> ApiGatewayV2httpResponse {
-        let status = match self {
-            Self::Queued | Self::Duplicate | Self::Quarantined(_) | Self::Ping => 200,
-            Self::Rejected(Refusal::Method) => 405,
-            Self::Rejected(_) => provider.rejected_status.into(),
-            Self::TooLarge => 413,
-            Self::Busy { .. } | Self::Unavailable { .. } => 503,
+    /// Status, level, names, reason, error and header, by outcome.
+    pub fn terms(&self, provider: &Provider) -> Terms<'_> {
+        let rejected = provider.rejected_status;
+        let retry_after = |seconds| Some((header::RETRY_AFTER, HeaderValue::from(seconds)));
+        let (status, level, name, metric, reason, error, header) = match self {
+            Self::Queued => (200, "INFO", "queued", "Queued", None, None, None),
+            Self::Duplicate => (200, "INFO", "duplicate", "Duplicate", None, None, None),
+            Self::Ping => (200, "INFO", "ping", "Ping", None, None, None),
+            Self::Quarantined(reason) => (200, "WARN", "quarantined", "Quarantined", Some(*reason), None, None),
+            Self::Rejected(refusal) => {
+                let (status, reason, error, header) = match refusal {
+                    Refusal::PayloadFormat => (rejected, "payload_format", Some(PAYLOAD_FORMAT), None),
+                    Refusal::Method => (405, "method", None, Some((header::ALLOW, HeaderValue::from_static("POST")))),
+                    Refusal::Address => (rejected, "address", None, None),
+                    Refusal::Body => (rejected, "body_not_base64", None, None),
+                    Refusal::Unauthentic(rejection) => (rejected, rejection.as_str(), None, None),
+                };
+                (status, "WARN", "rejected", "Rejected", Some(reason), error, header)
+            }
+            Self::TooLarge => (413, "ERROR", "too_large", "TooLarge", None, None, None),
+            Self::Busy { retry_after: seconds } => (503, "WARN", "busy", "Busy", None, None, retry_after(*seconds)),
+            Self::Unavailable { step, error } => {
+                (503, "ERROR", "unavailable", "Unavailable", Some(*step), Some(error.as_str()), retry_after(30))
+            }
         };
-        let body = serde_json::to_string(&Body { outcome: self.name(), id }).expect("text always serializes");
+        Terms { status, level, name, metric, reason, error, header }
+    }
+}
+
+impl Terms<'_> {
+    /// The answer, as the platform expects it. A rejection does not say what was wrong: that would help an attacker.
+    pub fn answer(&self, id: Option<&str>) -> ApiGatewayV2httpResponse {
+        let body = serde_json::to_string(&Body { outcome: self.name, id }).expect("text always serializes");
         let mut answer = ApiGatewayV2httpResponse::default();
-        answer.status_code = status;
+        answer.status_code = self.status.into();
         answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        answer.headers.extend(self.header.clone());
         answer.body = Some(lambda_http::Body::Text(body));
-        match self {
-            Self::Rejected(Refusal::Method) => {
-                answer.headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
-            }
-            Self::Busy { retry_after } => {
-                answer.headers.insert(header::RETRY_AFTER, (*retry_after).into());
-            }
-            Self::Unavailable { .. } => {
-                answer.headers.insert(header::RETRY_AFTER, HeaderValue::from_static("30"));
-            }
-            _ => {}
-        }
         answer
     }
 }

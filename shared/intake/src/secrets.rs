@@ -29,9 +29,6 @@ pub(crate) enum SecretSource {
     Inline(Arc<Secrets>),
     /// From one entry of Secrets Manager.
     Manager(Entry),
-    /// From nowhere: what releases verifies no signature.
-    #[cfg(feature = "release")]
-    None,
 }
 
 /// One entry of Secrets Manager, and what is known of it.
@@ -65,14 +62,12 @@ impl SecretSource {
         match self {
             SecretSource::Inline(secrets) => (Some(secrets.clone()), None),
             SecretSource::Manager(entry) => entry.load(Cache::is_stale).await,
-            #[cfg(feature = "release")]
-            SecretSource::None => (None, None),
         }
     }
 
     /// The secrets once more after one did not match: it may have been rotated a moment ago.
     /// None where reading again could change nothing, or must wait.
-    pub async fn once_more(&self, known: &Arc<Secrets>) -> Option<Arc<Secrets>> {
+    pub async fn refresh(&self, known: &Arc<Secrets>) -> Option<Arc<Secrets>> {
         let SecretSource::Manager(entry) = self else { return None };
         let (secrets, _) = entry.load(Cache::may_be_tried).await;
         secrets.filter(|secrets| !Arc::ptr_eq(secrets, known))

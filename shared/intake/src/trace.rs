@@ -1,10 +1,12 @@
 //! X-Ray's trace header, which any client may send in any form.
 
 /// A [trace header](https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader), like
-/// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`. SQS may refuse a message that carries
-/// another text for one.
+/// `Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1`. SQS may refuse a message with an invalid
+/// one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trace<'h> {
+    /// As it came.
+    pub header: &'h str,
     /// Eight and 24 hexadecimal digits.
     root: (&'h str, &'h str),
     /// 16 hexadecimal digits.
@@ -13,10 +15,10 @@ pub(crate) struct Trace<'h> {
 }
 
 impl<'h> Trace<'h> {
-    /// The longest that is passed on. Lambda's own are about 130 bytes.
+    /// A longer one is not passed on. Lambda's own are about 130 bytes.
     const MOST_BYTES: usize = 512;
 
-    /// Reads it. None for what is no trace header.
+    /// None for anything that is not a trace header.
     pub fn parse(header: &'h str) -> Option<Self> {
         let (mut root, mut parent, mut sampled) = (None, None, None);
         for field in header.split(';').filter(|_| header.len() <= Self::MOST_BYTES) {
@@ -28,14 +30,14 @@ impl<'h> Trace<'h> {
                 }
                 "Parent" => parent.replace(hex(value, 16)?).map(drop),
                 "Sampled" => sampled.replace(["0", "1", "?"].into_iter().find(|known| *known == value)?).map(drop),
-                // `Lineage`, by which Lambda finds loops, and whatever else a tracer adds.
+                // `Lineage`, by which Lambda detects loops, and whatever else a tracer adds.
                 _ => (!is_plain(name) || !is_plain(value)).then_some(()),
             };
             if earlier.is_some() {
                 return None;
             }
         }
-        Some(Trace { root: root?, parent, sampled: sampled == Some("1") })
+        Some(Trace { header, root: root?, parent, sampled: sampled == Some("1") })
     }
 
     /// Its [W3C form](https://www.w3.org/TR/trace-context/#traceparent-header), where it names a parent.
