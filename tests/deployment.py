@@ -3,7 +3,7 @@
 
     tests/deployment.py
 
-Needs `cargo build --package hookgate --package hookgate-functions --bins`, and what .ci/run installs.
+Needs `cargo build --package hookgate --package hookgate-functions --package consumer --bins`, and what .ci/run installs.
 """
 
 import hashlib

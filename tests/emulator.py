@@ -51,6 +51,8 @@ def ministack(folder, secure=True):
         subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
         environment["AWS_CA_BUNDLE"] = certificate
         own |= {"AUTH": "true", "USE_SSL": "1", "MINISTACK_SSL_CERT": certificate, "MINISTACK_SSL_KEY": key}
+        # For functions that trust the system's authorities, as the AWS SDK for Rust does: the consumer.
+        own["SSL_CERT_FILE"] = certificate
     log = folder / "ministack.log"
     with log.open("w") as output:
         server = subprocess.Popen([PYTHON, ROOT / "tests/cloud.py"], cwd=folder, env=environment | own, stdout=output, stderr=output)
@@ -73,7 +75,7 @@ def stage(folder, bootstraps):
         bootstrap.write_bytes(content)
         bootstrap.chmod(0o755)
     template = (ROOT / "template.yaml").read_text()
-    for written, here in (('"functions/${Provider}/.."', '"code/${Provider}"'), ("CodeUri: functions/", "CodeUri: code/consumer")):
+    for written, here in (('"functions/${Provider}/.."', '"code/${Provider}"'), ("CodeUri: examples/consumer/", "CodeUri: code/consumer")):
         assert written in template
         template = template.replace(written, here)
     (folder / "template.yaml").write_text(template)

@@ -2,8 +2,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    process::Command,
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::support::{
-    World, http,
+    World, build_folder, http,
     lambda::{Answer, Function, Invocation},
     log_lines, order_paid, plain, project, sample_event, sample_secrets,
 };
@@ -28,11 +29,32 @@ const TABLE: &str = "consumed";
 /// No message failed.
 const NONE: [usize; 0] = [];
 
-/// The consumer, with one sandbox, a table of its own, and DynamoDB at this address.
+/// The consumer's binary, built first: for a test cargo builds the binaries of its own package only.
+pub fn binary() -> &'static str {
+    static BINARY: LazyLock<String> = LazyLock::new(|| {
+        let folder = build_folder();
+        let mut cargo = Command::new(env!("CARGO"));
+        // What cargo says of this test's package would have ring, and all that needs it, built again.
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            cargo.env_remove(name);
+        }
+        // In this build's folder, and named beside this test, which unites their features: what both need is built already.
+        cargo.args(["build", "--quiet", "--workspace", "--test", "end_to_end", "--bin", "consumer", "--target-dir"]);
+        cargo.arg(folder.parent().unwrap());
+        cargo.args(folder.ends_with("release").then_some("--release"));
+        assert!(cargo.status().unwrap().success(), "the consumer does not build");
+        folder.join("consumer").to_str().unwrap().to_owned()
+    });
+    &BINARY
+}
+
+/// The consumer, in one execution environment, with a table of its own, and DynamoDB at this address.
 async fn consumer(world: &World, dynamodb_url: String) -> Function {
     hookgate::local::engines::create_table(&world.engines.dynamodb(), TABLE).await.unwrap();
     let settings = [("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url), ("CONSUMED_TABLE_NAME", TABLE.to_owned())];
-    Function::start(env!("CARGO_BIN_EXE_consumer"), 1, &settings).await
+    Function::start(binary(), 1, &settings).await
 }
 
 /// The messages that the samples leave on the queue, in their order, and one that is too large to travel uncompressed.
@@ -227,7 +249,7 @@ async fn without_dynamodb_nothing_is_handled_and_the_log_says_why() {
     let world = World::new().await;
     let settings =
         [("AWS_ENDPOINT_URL", world.engines.dynamodb_url()), ("CONSUMED_TABLE_NAME", "no-such-table".to_owned())];
-    let consumer = Function::start(env!("CARGO_BIN_EXE_consumer"), 1, &settings).await;
+    let consumer = Function::start(binary(), 1, &settings).await;
     assert_eq!(failed(&consumer.invoke(bodies([&*event("1")]).to_string()).await), [0]);
     let line = lines(&consumer, 1, "failed").await.remove(0);
     assert!(line["error"].as_str().unwrap().contains("ResourceNotFoundException"), "{line}");
@@ -235,8 +257,9 @@ async fn without_dynamodb_nothing_is_handled_and_the_log_says_why() {
 
 #[tokio::test]
 async fn without_its_table_it_ends_at_once_and_names_it() {
-    let exit = Function::start(env!("CARGO_BIN_EXE_consumer"), 1, &[]).await.exit().await;
-    let expected = "consumer: CONSUMED_TABLE_NAME is not set: give it the name of the DynamoDB table of handled events";
+    let exit = Function::start(binary(), 1, &[]).await.exit().await;
+    let expected =
+        r#"Error: "CONSUMED_TABLE_NAME is not set: give it the name of the DynamoDB table of handled events""#;
     assert_eq!((exit.code, &*exit.log), (Some(1), &[expected.to_owned()][..]));
 }
 

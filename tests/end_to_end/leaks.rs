@@ -147,7 +147,7 @@ async fn no_line_of_the_consumer_quotes_a_message() {
     hookgate::local::engines::create_table(&world.engines.dynamodb(), "consumed").await.unwrap();
     let settings =
         [("AWS_ENDPOINT_URL_DYNAMODB", world.engines.dynamodb_url()), ("CONSUMED_TABLE_NAME", "consumed".to_owned())];
-    let function = Function::start(env!("CARGO_BIN_EXE_consumer"), 1, &settings).await;
+    let function = Function::start(crate::consumer::binary(), 1, &settings).await;
     let payload = r#"{"email":"s3cr3t-mark"}"#;
     let data = EVENT.find(r#""data":"#).unwrap() + 7;
     let bodies = [

@@ -134,10 +134,14 @@ fn other_dynamodb() -> Option<String> {
 pub fn binary(provider: &Provider) -> String {
     let folder = match std::env::var_os("HOOKGATE_BINARIES") {
         Some(folder) => project().join(folder),
-        // Cargo builds every binary of this package for its tests, and puts them beside each other.
-        None => Path::new(env!("CARGO_BIN_EXE_consumer")).parent().unwrap().to_owned(),
+        None => build_folder(),
     };
     folder.join(provider.name).to_str().unwrap().to_owned()
+}
+
+/// Where cargo puts this build's binaries. The test itself runs in `deps` there.
+pub fn build_folder() -> PathBuf {
+    std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
 }
 
 /// The project's folder.

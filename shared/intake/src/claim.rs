@@ -1,15 +1,15 @@
-//! The claim protocol's decisions, pure: what a stored claim means to a delivery that wants the same key.
+//! The decisions of the claim protocol, without I/O: what a stored claim means for a delivery with the same key.
 //!
 //! ```text
 //!               claim: put if absent, or expired, or (claimed, lease over, same content)
-//!  absent ─────────────► claimed(owner, lease) ── enqueue ok ──► settle: update if still mine ──► queued
+//!  absent ─────────────► claimed(owner, lease) ─── sent ───► settle: update if still mine ──► queued
 //!                          │
-//!                          └─ crash, or release if still mine: the lease ends, at its time, at once, or in 2 s (the send's
-//!                             outcome is unknown); the provider's next attempt takes over, with the same content only,
-//!                             and enqueues
+//!                          └─ crash, or release if still mine: the lease ends, at its time, at once, or in 2 s (where the
+//!                             outcome of the send is unknown); the platform's next attempt takes over, with the same
+//!                             content only, and sends
 //! ```
 //!
-//! `table.rs` says the same in DynamoDB's words; both stand or fall together.
+//! `table.rs` has the same conditions as DynamoDB expressions: change both together.
 
 use sha2::{Digest, Sha256};
 
@@ -18,11 +18,11 @@ use sha2::{Digest, Sha256};
 pub struct Claim {
     /// The partition key: see [`partition_key`].
     pub key: String,
-    /// The event's id, for people who look into the table.
+    /// The event's id, for people who look at the table.
     pub event_id: String,
     /// Unique per invocation: Lambda's request id.
     pub owner: String,
-    /// Hex SHA-256 of what would be queued.
+    /// Hex SHA-256 of the content to be queued.
     pub content: String,
     /// When another invocation may take over, in Unix milliseconds.
     pub lease_until: i64,
@@ -35,18 +35,18 @@ pub struct Claim {
 pub struct Stored {
     /// The invocation that wrote it.
     pub owner: String,
-    /// How far that invocation came.
+    /// How far that invocation got.
     pub state: State,
-    /// Hex SHA-256 of what it queues or queued.
+    /// Hex SHA-256 of the content.
     pub content: String,
     /// When the claim is forgotten, in Unix seconds. DynamoDB may delete it days later.
     pub expires_at: i64,
 }
 
-/// How far the owner came.
+/// How far the owner got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
-    /// It may be sending, or have crashed. Its lease ends at this Unix time in milliseconds.
+    /// It may be sending, or may have crashed.
     Claimed {
         /// When another invocation may take over, in Unix milliseconds.
         lease_until: i64,
@@ -55,42 +55,41 @@ pub enum State {
     Queued,
 }
 
-/// Why a claim was not written, which is what its delivery is answered by.
+/// Why a claim was refused; decides the answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Refusal {
-    /// It was: this is our own claim, whose answer was lost before the SDK tried again. Go on.
+    /// Already ours: the write succeeded, its answer was lost, and the SDK tried again. Continue.
     Mine,
     /// The event is on the queue already.
     Duplicate,
-    /// Another invocation is at work on it, for at most this many seconds more.
+    /// Another invocation is working on it, for at most this many seconds more.
     Busy {
         /// Seconds, at least 1: the answer's `Retry-After`.
         retry_after: u64,
     },
-    /// The key stands for other content. One of the two deliveries is not what the provider documents.
+    /// The key is claimed for other content. One of the two deliveries is not what the platform documents.
     Conflict {
-        /// Hex SHA-256 of the content that the key stands for.
+        /// Hex SHA-256 of the claimed content.
         claimed: String,
     },
 }
 
-/// When a released claim's lease ended, in Unix milliseconds: long ago. Releasing does not delete: the message may be on
-/// the queue all the same (this invocation's earlier attempt, or the one it took over from, whose answer was lost), and the
-/// key must go on standing for its content alone.
+/// The end of a released claim's lease, in Unix milliseconds: long ago. Releasing does not delete the claim, because the
+/// message may be on the queue after all (an earlier attempt's answer was lost), and the key must stay bound to its content.
 pub const RELEASED: i64 = 0;
 
-/// How long the lease still lasts after a send whose outcome is unknown, in milliseconds. No promise rests on it: it saves a
-/// copy where SQS is merely slow, and a platform that retries quickly must not run out of retries meanwhile.
+/// What is left of the lease after a send whose outcome is unknown, in milliseconds. No guarantee depends on it: it avoids a
+/// duplicate where SQS is merely slow, and is short so that a platform that retries quickly does not run out of retries.
 pub const SHORT_LEASE: i64 = 2_000;
 
 /// What an invocation knows of its claim when it stops trying to write it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Written {
-    /// It stands.
+    /// It is written.
     Yes,
-    /// Another one stands in its way, or its own.
+    /// There is a claim on the key already: another's, or its own.
     Refused(Refusal),
-    /// The last attempt was turned down. An earlier one may have written it, its answer lost: no promise may rest on this.
+    /// The last attempt was refused. An earlier one may have written it and its answer may be lost: do not rely on this.
     No,
     /// The last attempt's answer was lost, or is still to come.
     Perhaps,
@@ -101,7 +100,7 @@ pub enum Written {
 pub enum Sent {
     /// SQS has it.
     Yes,
-    /// The last attempt was turned down. An earlier one may have sent it, its answer lost: no promise may rest on this.
+    /// The last attempt was refused. An earlier one may have sent it and its answer may be lost: do not rely on this.
     No,
     /// The last attempt's answer was lost, or is still to come.
     Perhaps,
@@ -112,13 +111,13 @@ pub enum Sent {
 pub enum Next {
     /// The event is ours: send it.
     Send,
-    /// It is on the queue: settle the claim, and answer 2xx whatever becomes of that.
+    /// It is on the queue: settle the claim, and answer 2xx even if settling fails.
     Settle,
-    /// End the lease, so that the provider's next attempt need not wait for it. No 2xx.
+    /// End the lease, so that the platform's next attempt need not wait for it. No 2xx.
     Release,
-    /// End the lease soon: the message may be on the queue, or on its way there. No 2xx.
+    /// End the lease soon, as the message may be on the queue or on its way there. No 2xx.
     Shorten,
-    /// No 2xx, and what stands in the table keeps its lease.
+    /// Leave the table as it is. No 2xx.
     Leave,
     /// The refusal says what to answer.
     Yield(Refusal),
@@ -146,12 +145,12 @@ pub fn after_send(sent: Sent) -> Next {
 }
 
 impl Next {
-    /// When the claim's lease is to end instead, in Unix milliseconds as `now`. None where it stays as it is.
+    /// The new end of the claim's lease, in Unix milliseconds as `now`. None where the lease stays as it is.
     #[must_use]
     pub fn lease_until(&self, claim: &Claim, now: i64) -> Option<i64> {
         match self {
             Next::Release => Some(RELEASED),
-            // A clock that is ahead must not make it longer.
+            // Never longer than it was, even if this clock is ahead.
             Next::Shorten => Some(claim.lease_until.min(now + SHORT_LEASE)),
             Next::Send | Next::Settle | Next::Leave | Next::Yield(_) => None,
         }
@@ -172,7 +171,7 @@ pub fn admits(stored: Option<&Stored>, claim: &Claim, now: i64) -> bool {
     stored.expires_at < now / 1000 || (lease_is_over && stored.content == claim.content)
 }
 
-/// What a claim that was not admitted means for its delivery. `now` is Unix milliseconds.
+/// What the stored claim means for a delivery whose own claim was refused. `now` is Unix milliseconds.
 #[must_use]
 pub fn judge(stored: &Stored, claim: &Claim, now: i64) -> Refusal {
     if stored.content != claim.content {
@@ -183,19 +182,19 @@ pub fn judge(stored: &Stored, claim: &Claim, now: i64) -> Refusal {
         State::Claimed { .. } if stored.owner == claim.owner => Refusal::Mine,
         State::Claimed { lease_until } => {
             let milliseconds = u64::try_from(lease_until - now).unwrap_or(0);
-            // The whole seconds, and one more: at the lease's very end it is still busy.
+            // Rounded up, and one more where it is whole: at the exact end of the lease the claim is still busy.
             Refusal::Busy { retry_after: milliseconds / 1000 + 1 }
         }
     }
 }
 
-/// Whether a refused settle had happened already: its answer was lost before the SDK tried again.
+/// Whether a refused settle had succeeded before: its answer was lost, and the SDK tried again.
 #[must_use]
 pub fn already_settled(stored: Option<&Stored>, owner: &str) -> bool {
     stored.is_some_and(|stored| stored.owner == owner && stored.state == State::Queued)
 }
 
-/// `<provider>#<account>#<hex SHA-256 of the idempotency key>`. Neither name can hold a `#`, so no two keys meet.
+/// `<provider>#<account>#<hex SHA-256 of the idempotency key>`. Neither name can contain a `#`, so keys cannot collide.
 #[must_use]
 pub fn partition_key(provider: &str, account: &str, idempotency_key: &str) -> String {
     format!("{provider}#{account}#{}", hex::encode(Sha256::digest(idempotency_key)))
@@ -222,7 +221,7 @@ mod tests {
         Stored { owner: owner.into(), state, content: content.into(), expires_at: NOW / 1000 + expires_in }
     }
 
-    /// Every state of the table that a delivery can meet, with what becomes of the delivery.
+    /// Every state of the table that a delivery can find, and what it means for the delivery.
     #[test]
     fn each_stored_claim_means_one_thing() {
         let leased = |lease: i64| State::Claimed { lease_until: NOW + lease };
@@ -235,14 +234,14 @@ mod tests {
             (stored("other", leased(0), "same", 10), Some(Refusal::Busy { retry_after: 1 })),
             (stored("other", leased(2_500), "else", 10), conflict()),
             (stored("me", leased(2_500), "same", 10), Some(Refusal::Mine)),
-            // The lease is over: only the same content takes over.
+            // The lease is over: only the same content may take over.
             (stored("other", leased(-1), "same", 10), None),
             (stored("other", leased(-1), "else", 10), conflict()),
-            // Expired, whether DynamoDB deleted it or not: as if absent.
+            // Expired: as if absent, even if DynamoDB has not deleted it yet.
             (stored("other", State::Queued, "else", -1), None),
             (stored("other", State::Queued, "same", -1), None),
             (stored("other", leased(5_000), "else", -1), None),
-            // Not expired in the very second of its expiry.
+            // Not expired yet in the exact second of its expiry.
             (stored("other", State::Queued, "same", 0), Some(Refusal::Duplicate)),
         ] {
             let got = (!admits(Some(&stored), &mine(), NOW)).then(|| judge(&stored, &mine(), NOW));

@@ -1,4 +1,4 @@
-//! Settings from the environment, and the AWS clients made from them, as lean as the SDK allows.
+//! Reads the settings from the environment and makes the AWS clients, as lean as the SDK allows.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -25,24 +25,24 @@ use crate::{
     table::Table,
 };
 
-/// [Amazon's own roots](https://www.amazontrust.com/repository/): all that AWS endpoints need, and nothing to load
-/// from the system at start-up.
+/// [Amazon's own root certificates](https://www.amazontrust.com/repository/): AWS endpoints need no others, and nothing has
+/// to be loaded from the system at the start.
 const AMAZON_ROOTS: &[u8] = include_bytes!("roots.pem");
 
-/// How often the SDK tries one call, the first time included.
+/// How often the SDK tries one call, including the first time.
 const ATTEMPTS: u32 = 3;
 
-/// The most that an answer may take, unless a setting says otherwise: half of the strictest deadline.
+/// The default response budget: half of the strictest platform's deadline.
 const BUDGET_MS: u64 = 5_000;
 
 /// A claim must not call a delivery a duplicate after the quarantine has dropped it: one day less than `template.yaml`
 /// keeps a message there.
 const QUARANTINE_CLAIM_TTL: Duration = Duration::from_hours(13 * 24);
 
-/// Part of the answer's budget that is kept to release or settle the claim.
+/// The part of the response budget that is kept for releasing or settling the claim.
 pub(crate) const RESERVE: Duration = Duration::from_millis(500);
 
-/// Everything one function needs to know: the project's README lists the environment variables.
+/// One function's settings. The project's README lists the environment variables.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) verifier: Verifier,
@@ -55,24 +55,24 @@ pub struct Config {
     pub(crate) reporting: Reporting,
 }
 
-/// A setting is missing or unusable. Names the variable and the remedy, never a secret.
+/// A setting is missing or invalid. Names the variable and the remedy, never a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     /// The environment variable.
     pub name: String,
-    /// What is wrong with it, and what to do.
+    /// What is wrong with it, and how to fix it.
     pub problem: String,
 }
 
 impl Config {
-    /// Reads the settings of the provider's function; `setting` looks up an environment variable. An empty variable is
-    /// as good as none.
+    /// Reads the settings of the platform's function; `setting` looks up an environment variable. An empty variable counts
+    /// as not set.
     ///
-    /// Numbers are whole: `CLAIM_TTL_DAYS` and `MAX_EVENT_AGE_DAYS` days from 1 to 3,650 (30, and none, where they are not
-    /// set), `RESPONSE_BUDGET_MS` milliseconds from 1,000 to 30,000 (5,000).
+    /// Numbers are integers: `CLAIM_TTL_DAYS` (default 30) and `MAX_EVENT_AGE_DAYS` (default: no limit) from 1 to 3,650,
+    /// `RESPONSE_BUDGET_MS` (default 5,000) from 1,000 to 30,000.
     ///
     /// # Errors
-    /// The first setting that is missing or unusable, or an `AWS_CA_BUNDLE` that cannot be read or holds no certificates.
+    /// The first setting that is missing or invalid, or an `AWS_CA_BUNDLE` that cannot be read or has no certificates.
     pub fn from_settings(
         provider: &'static Provider,
         setting: impl Fn(&str) -> Option<String>,
@@ -103,7 +103,7 @@ impl Config {
         let secrets = match (setting("SECRET_ID"), setting("WEBHOOK_SECRETS")) {
             (Some(id), None) => {
                 let aws = aws_at("AWS_ENDPOINT_URL_SECRETS_MANAGER");
-                // The time for one read is enough for a second attempt, should the first meet a dead connection.
+                // The time for one read is enough for a second attempt, if the first one meets a dead connection.
                 let attempt = TimeoutConfig::builder().operation_attempt_timeout(secrets::PATIENCE / 2).build();
                 let config = aws_sdk_secretsmanager::config::Builder::from(&aws).timeout_config(attempt);
                 let config = config.interceptor(Lean).build();
@@ -162,7 +162,7 @@ fn aws(
     setting: &impl Fn(&str) -> Option<String>,
     required: &impl Fn(&str, &str) -> Result<String, ConfigError>,
 ) -> Result<SdkConfig, ConfigError> {
-    // Lambda provides region and credentials as variables: no chain of credential sources to walk.
+    // Lambda provides region and credentials as variables, so the SDK's chain of credential sources is not needed.
     let region = required("AWS_REGION", "the region of table and queues, like us-east-1")?;
     let key = required("AWS_ACCESS_KEY_ID", "an access key; Lambda sets it from the function's role")?;
     let secret = required("AWS_SECRET_ACCESS_KEY", "an access key's secret; Lambda sets it from the function's role")?;
@@ -173,7 +173,7 @@ fn aws(
     if let Some(path) = setting("AWS_CA_BUNDLE") {
         let pem = std::fs::read(&path)
             .map_err(|error| ConfigError::new("AWS_CA_BUNDLE", format!("names a file that cannot be read: {error}")))?;
-        // The connector would panic on what it cannot read.
+        // The connector would panic on a certificate that it cannot read.
         let mut readable = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             readable.add(certificate.map_err(|_| unusable())?).map_err(|_| unusable())?;
@@ -187,7 +187,7 @@ fn aws(
 
     let attempt = budget.saturating_sub(RESERVE) / ATTEMPTS;
     let sleep = SharedAsyncSleep::new(TokioSleep::new());
-    // One connector for all clients: the SDK's own `build_https` would read the roots once for each client, and once more.
+    // One connector for all clients: the SDK's `build_https` would parse the root certificates again for each client.
     let settings = HttpConnectorSettings::builder().connect_timeout(attempt.min(Duration::from_secs(1))).build();
     let connector = SharedHttpConnector::new(
         Connector::builder()
@@ -208,7 +208,7 @@ fn aws(
             RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(Duration::from_millis(25)),
         )
         .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(attempt).build())
-        // Bodies here are small and timeouts strict: watching a stream's speed only costs.
+        // Bodies are small and timeouts strict, so watching the speed of a stream would only cost time.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .build())
 }

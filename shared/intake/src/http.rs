@@ -1,7 +1,7 @@
-//! From an HTTP event of payload format 2.0 to a delivery. API Gateway's HTTP API and Function URLs both send it.
+//! Turns an HTTP event of payload format 2.0 into a delivery. API Gateway's HTTP API and Function URLs both send it.
 //!
-//! Works on the event itself and not on a `lambda_http::Request`: building one panics on a query or host that any
-//! client can send.
+//! Reads the event itself rather than a `lambda_http::Request`: building one panics on a query or host that any client can
+//! send.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hookgate_verify::{Account, Delivery, Provider};
@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::{lambda::ApiGatewayV2httpRequest, outcome::Refusal};
 
-/// The delivery that the event carries, its body decoded from base64 at most once.
+/// The delivery in the event, its body decoded from base64 at most once.
 pub(crate) fn delivery(
     event: ApiGatewayV2httpRequest,
     provider: &Provider,
@@ -25,8 +25,8 @@ pub(crate) fn delivery(
     Ok(Delivery { headers: event.headers, body, account, received })
 }
 
-/// The account that the event's address names. The route's parameters decide, where it has any. None for an address that is
-/// not the provider's.
+/// The account that the event's address names. Where the route has parameters, they decide. None where the address is not
+/// this platform's.
 fn account(event: &ApiGatewayV2httpRequest, provider: &Provider) -> Option<Account> {
     let parameter = |name| event.path_parameters.get(name).map(String::as_str);
     let path = event.raw_path.as_deref().unwrap_or_default();
@@ -34,16 +34,16 @@ fn account(event: &ApiGatewayV2httpRequest, provider: &Provider) -> Option<Accou
         (Some(name), _) if name != provider.name => None,
         (_, Some(account)) => Account::parse(account),
         (Some(_), None) => Some(Account::default()),
-        // A Function URL has one function behind it, whatever the path.
+        // A Function URL has only this function behind it.
         (None, None) if path.trim_matches('/').is_empty() => Some(Account::default()),
         (None, None) => Account::parse(address(path, provider.name)?),
     }
 }
 
-/// The account that a path names at this provider: what follows its last `webhooks/{provider}`, or `default` where nothing
-/// does. Before it may stand a stage or a custom domain's mapping, after it a slash. None for another path.
+/// The account that a path names: what follows the last `webhooks/{provider}`, or `default` where nothing follows. A stage
+/// or a custom domain's mapping may precede it, and a slash may follow. None for any other path.
 ///
-/// The account's name is as it stands there: it may be none that is allowed.
+/// The name is not checked: it may be one that is not allowed.
 #[must_use]
 pub fn address<'p>(path: &'p str, provider: &str) -> Option<&'p str> {
     let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
@@ -75,7 +75,7 @@ mod tests {
             }
         }
         event.as_object_mut().unwrap().append(changes.as_object_mut().unwrap());
-        // `PLATFORM` stands for the platform.
+        // `PLATFORM` is replaced by the platform's name.
         let event = event.to_string().replace("PLATFORM", providers::ALL[0].name);
         delivery(serde_json::from_str(&event).unwrap(), providers::ALL[0], OffsetDateTime::UNIX_EPOCH)
     }
@@ -103,7 +103,7 @@ mod tests {
             ("/prod/webhooks/PLATFORM", "prod", Some("default")),
             ("/prod/webhooks/PLATFORM/eu-shop", "prod", Some("eu-shop")),
             ("/prod/webhooks/PLATFORM/eu-shop/", "prod", Some("eu-shop")),
-            // A custom domain's mapping stands in the path too, with or without a stage.
+            // A custom domain's mapping is part of the path too, with or without a stage.
             ("/hooks/webhooks/PLATFORM", "$default", Some("default")),
             ("/hooks/v1/webhooks/PLATFORM/eu-shop", "prod", Some("eu-shop")),
             ("/webhooks/other/webhooks/PLATFORM", "$default", Some("default")),
@@ -123,7 +123,7 @@ mod tests {
             let got = account(json!({"rawPath": path, "requestContext": {"stage": stage}}));
             assert_eq!(got, expected.map(str::to_owned).ok_or(Refusal::Address), "{path}");
         }
-        // The path parameters go first.
+        // Path parameters win over the path.
         let parameters = json!({"rawPath": "/x", "pathParameters": {"account": "eu-shop"}});
         assert_eq!(account(parameters), Ok("eu-shop".to_owned()));
         let parameters = json!({"rawPath": "/x", "pathParameters": {"account": "a b"}});
@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(account(parameters), Err(Refusal::Address));
         let parameters = json!({"rawPath": "/hooks/x/y/z", "pathParameters": {"provider": "PLATFORM"}});
         assert_eq!(account(parameters), Ok("default".to_owned()));
-        // Another route's parameters are none of ours.
+        // The parameters of a route that is not ours do not count.
         let parameters = json!({"rawPath": "/webhooks/PLATFORM/eu-shop", "pathParameters": {"proxy": "PLATFORM"}});
         assert_eq!(account(parameters), Ok("eu-shop".to_owned()));
     }

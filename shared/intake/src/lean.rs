@@ -1,4 +1,4 @@
-//! What of the SDK's work on each call nobody here needs, switched off.
+//! Turns off the parts of the SDK's work on each call that nobody here needs.
 
 use aws_runtime::{
     invocation_id::InvocationIdInterceptor, request_info::RequestInfoInterceptor, user_agent::UserAgentInterceptor,
@@ -17,8 +17,8 @@ use aws_smithy_runtime_api::{
     },
 };
 
-/// Takes the place of the SDK's two user-agent headers, which it writes anew for every call, and of the ids and
-/// counters that it sends for its makers' statistics. `CloudTrail` shows this name.
+/// Replaces the SDK's two user-agent headers, which it formats again for every call, and the ids and counters that it sends
+/// for AWS's statistics. `CloudTrail` shows this name.
 const USER_AGENT: &str = concat!("hookgate/", env!("CARGO_PKG_VERSION"));
 
 /// Makes every call of a client lean.
@@ -51,7 +51,7 @@ impl Intercept for Lean {
     ) -> Result<(), BoxError> {
         let headers = context.request_mut().headers_mut();
         headers.insert("user-agent", USER_AGENT);
-        // What Lambda's recursion detection goes by. The SDK sets it too, byte by byte, unless it is there.
+        // For Lambda's recursion detection. The SDK would set it too, percent-encoding it byte by byte, if it were missing.
         if let Some(trace) = std::env::var("_X_AMZN_TRACE_ID").ok().filter(|trace| is_plain(trace)) {
             headers.insert("x-amzn-trace-id", trace);
         }
@@ -59,8 +59,8 @@ impl Intercept for Lean {
     }
 }
 
-/// Turns a call into an unsigned look at the endpoint's health page: its connection is open after that, and the account
-/// has made no call. A call meant to fail would count as the account's error on every cold start.
+/// Turns a call into an unsigned request for the endpoint's health page: that opens the connection, and is not an API call
+/// of the account. A call that is meant to fail would count as an error of the account on every cold start.
 #[derive(Debug)]
 pub(crate) struct Ping;
 
@@ -83,7 +83,7 @@ impl Intercept for Ping {
     }
 }
 
-/// Whether the text may stand in a header as it is. What may not is left to the SDK, which escapes it.
+/// Whether the text is valid in a header as it is. Any other text is left to the SDK, which escapes it.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }

@@ -1,12 +1,12 @@
 //! The path of one delivery through a Lambda function: the only crate that knows Lambda and AWS.
 //!
 //! ```text
-//! HTTP event ─► Delivery ─► authenticate ─► read ─► claim ─► enqueue ─► settle ─► answer
-//!   http.rs        (hookgate-verify: pure)         table.rs   queue.rs  table.rs  outcome.rs
-//!                              └────────── intake.rs walks the whole path ──────────┘
+//! HTTP event ─► Delivery ─► authenticate ─► read ─► claim ─► send ─► settle ─► answer
+//!   http.rs      (hookgate-verify: pure)           └────── store.rs ──────┘   outcome.rs
+//! └──────────────────────── intake.rs walks the whole path ────────────────────────┘
 //! ```
 //!
-//! A 2xx answer means: queued, or already queued, or in quarantine. Anything else makes the provider send again.
+//! 2xx means the event is queued, was already queued, or is in quarantine. Any other answer makes the platform send again.
 
 pub mod claim;
 mod config;
@@ -29,23 +29,23 @@ pub use intake::{Handled, Intake};
 pub use queue::{MAX_MESSAGE_BYTES, Quarantined};
 pub use store::QUARANTINE;
 
-/// The types of an invocation: what API Gateway (HTTP API) and Function URLs send,
+/// The types of an invocation by API Gateway (HTTP API) or a Function URL,
 /// [payload format 2.0](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).
 pub mod lambda {
     pub use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
     pub use lambda_runtime::{Context, LambdaEvent};
     use serde::{Deserialize, Deserializer};
 
-    /// What an invocation carries: None where that is no HTTP event of payload format 2.0.
+    /// What an invocation carries: None where that is not an HTTP event of payload format 2.0.
     ///
-    /// Anything parses as one. An error would be the runtime's to report, and the invocation would end without a line and
-    /// without an outcome.
+    /// Deserialising it never fails: the runtime would report the error itself, and the invocation would end without a log
+    /// line and without an outcome.
     #[derive(Debug)]
     pub struct Payload(pub Option<ApiGatewayV2httpRequest>);
 
     impl<'de> Deserialize<'de> for Payload {
         fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-            // Half-read is no matter: nobody reads on.
+            // An error may leave the input half read, which is fine: nobody reads on.
             let event = ApiGatewayV2httpRequest::deserialize(deserializer).ok();
             // An emulator may leave the version out.
             Ok(Payload(event.filter(|event| event.version.as_ref().is_none_or(|version| version == "2.0"))))
@@ -62,10 +62,10 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
-/// Runs the provider's Lambda function until Lambda ends it. A function's `main` is this one call.
+/// Runs the platform's Lambda function until Lambda ends it. A function's `main` is this one call.
 ///
-/// A setting that is missing or wrong is printed with its remedy and ends the process, which Lambda reports as a
-/// failed initialisation.
+/// A missing or invalid setting is printed with its remedy and ends the process, which Lambda reports as a failed
+/// initialisation.
 #[must_use]
 pub fn run(provider: &'static Provider) -> ExitCode {
     match try_run(provider) {
@@ -86,7 +86,7 @@ fn try_run(provider: &'static Provider) -> Result<(), lambda_runtime::Error> {
     }
     let intake = Intake::new(Config::from_settings(provider, setting)?);
     let intake = &intake;
-    // One invocation at a time: more threads would only cost memory and start-up time.
+    // Lambda invokes one at a time: more threads would only cost memory and start-up time.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if let Some(log) = runtime.block_on(intake.initialise()) {
         println!("{log}");

@@ -1,15 +1,15 @@
-//! The one line that each delivery leaves in the log: JSON, and never a body, a secret or a signature.
+//! The one log line of each delivery: JSON, and never a body, a secret or a signature.
 //!
 //! The line carries the delivery's metrics too, in CloudWatch's
 //! [embedded metric format](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html):
-//! no API calls. Their one dimension is the provider, since every further value of a dimension is billed as a metric.
-//! CloudWatch bills the line by the byte, and each metric in it by the month: what one can tell from the rest is left out.
+//! no API calls. Their only dimension is the platform, since every further value of a dimension is billed as a metric of its
+//! own. CloudWatch bills the line by the byte and each metric by the month, so whatever follows from the rest is left out.
 
 use std::time::Duration;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-/// What is known of a delivery by the time it is answered.
+/// The log line.
 #[derive(Debug, Serialize)]
 pub(crate) struct Line<'a> {
     pub level: &'static str,
@@ -19,7 +19,7 @@ pub(crate) struct Line<'a> {
     pub outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
-    /// What AWS said where a step failed: names of errors, never their content.
+    /// The name of the error where a step failed, never its message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'a str>,
     #[serde(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct Line<'a> {
     pub metrics: &'a Metrics,
 }
 
-/// What the path of a delivery leaves behind, step by step.
+/// What each step of the path notes about a delivery, for the log.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct DeliveryRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub(crate) struct DeliveryRecord {
     /// Which of the account's secrets matched; 0 is the current one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<usize>,
-    /// Why the secrets could not be read again. The ones known before are still in use.
+    /// Why the secrets could not be read again. The ones read before are still in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secrets_error: Option<String>,
     /// The event's id.
@@ -61,7 +61,7 @@ pub(crate) struct DeliveryRecord {
     /// SQS's id of the message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message_id: Option<String>,
-    /// What went wrong while settling or releasing the claim. The answer does not depend on it.
+    /// Why settling or releasing the claim failed. The answer does not depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cleanup_error: Option<String>,
     #[serde(skip)]
@@ -72,7 +72,7 @@ pub(crate) struct DeliveryRecord {
     pub settle_ms: Option<f64>,
 }
 
-/// Milliseconds, with digits down to the microsecond.
+/// Milliseconds, rounded to the microsecond.
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
@@ -82,12 +82,12 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 pub(crate) struct Reporting {
     /// The stack's own, so that several stacks in one account do not hide each other's losses.
     pub namespace: String,
-    /// A metric for every outcome and step, not only for what the alarms read; and in the line of a delivery that went well
-    /// what one can look up by the event's id.
+    /// A metric for every outcome and step, not only for those that the alarms read; and, in the line of a successful
+    /// delivery, the ids that can also be looked up by the event's id.
     pub all: bool,
 }
 
-/// What the alarms read. `Received` comes with exactly one outcome: invocations without it are those that were lost.
+/// The metrics that the alarms read. A delivery that is answered counts one `Received`: invocations beyond those were lost.
 const ESSENTIAL: [&str; 7] =
     ["Received", "Rejected", "TooLarge", "Unavailable", "PreviousSecret", "CleanupFailed", "TotalMs"];
 
@@ -99,7 +99,7 @@ pub(crate) struct Metrics(Vec<Metric>);
 struct Metric {
     name: &'static str,
     value: f64,
-    /// Whether CloudWatch makes a metric of it. The line has the times either way.
+    /// Whether CloudWatch makes a metric of it. The line has the times in either case.
     reported: bool,
 }
 
@@ -111,13 +111,13 @@ impl Metrics {
         let count = |name| Metric { name, value: 1.0, reported: reported(name) };
         let time = |name, duration| Metric { name, value: milliseconds(duration), reported: reported(name) };
         let mut metrics = vec![count("Received"), count(outcome)];
-        // An operator removes the previous secret when this stays at none.
+        // When this stays at zero, an operator can remove the previous secret.
         metrics.extend(record.secret.filter(|&position| position > 0).map(|_| count("PreviousSecret")));
         metrics.extend(record.cleanup_error.as_ref().map(|_| count("CleanupFailed")));
         metrics.extend(record.claim.map(|duration| time("ClaimMs", duration)));
         metrics.extend(record.enqueue.map(|duration| time("EnqueueMs", duration)));
         metrics.push(time("TotalMs", total));
-        // The line's `outcome` says it already.
+        // A count that is not reported is not needed: `outcome` in the line says the same.
         metrics.retain(|metric| metric.reported || metric.name.ends_with("Ms"));
         Metrics(metrics)
     }

@@ -1,4 +1,4 @@
-//! Messages, their limits, and sending them with SQS.
+//! Messages: their form, their size limit, and sending them to SQS.
 
 use std::{collections::BTreeMap, io::Write};
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::lean::Ping;
 
-/// The most that SQS takes in one message, body and attributes together, in bytes: 1 MiB, by its
+/// The maximum size of an SQS message, body and attributes together, in bytes: 1 MiB, by its
 /// [quotas](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html).
 pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 
@@ -28,35 +28,35 @@ pub(crate) struct Message {
     group: String,
 }
 
-/// What is in the quarantine: one authentic delivery that is no usable event.
+/// A quarantine message: one verified delivery that is not a usable event.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// Why it is here: one of the reasons in `docs/operate.md`.
+    /// Why it is in quarantine: one of the reasons in `docs/operate.md`.
     pub reason: String,
-    /// Who sent it.
+    /// The platform that sent it.
     pub provider: String,
-    /// To which account.
+    /// The account it was sent to.
     pub account: String,
     /// When it was received, RFC 3339 in UTC with milliseconds.
     pub received: String,
-    /// Where two contents came under one key: the hex SHA-256 of what is claimed.
+    /// Where two contents came with one key: the hex SHA-256 of the claimed one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_claimed: Option<String>,
-    /// Where two contents came under one key: the hex SHA-256 of this one.
+    /// Where two contents came with one key: the hex SHA-256 of this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_received: Option<String>,
-    /// The request's headers, without signatures, cookies and authorization.
+    /// The request's headers, without signatures, cookies and credentials.
     pub headers: BTreeMap<String, String>,
     /// The body's bytes in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
-    /// The body's bytes gzipped, in base64, where they would not fit otherwise.
+    /// The body's bytes gzipped, in base64, where they would be too large otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_gzip: Option<String>,
 }
 
 impl Message {
-    /// The event's message, its payload compressed where it must be. None where it does not fit even so.
+    /// The event's message, its payload compressed where it is too large otherwise. None where it is too large even so.
     pub fn event(event: &Event<'_>) -> Option<Self> {
         let attributes = vec![
             ("type", event.event_type.as_str().to_owned()),
@@ -67,7 +67,7 @@ impl Message {
         Message::fitting(|| event.to_json(), || event.to_json_gzip(), attributes, group)
     }
 
-    /// The quarantine's message. `contents` are the claimed and the received hash where two contents came under one key.
+    /// The quarantine message. `contents` are the claimed and the received hash where two contents came with one key.
     pub fn quarantine(
         authenticated: &Authenticated<'_>,
         reason: &str,
@@ -109,9 +109,9 @@ impl Message {
     }
 }
 
-/// SQS refuses U+FFFE and U+FFFF. In JSON they can stand in strings only, where an escape means the same.
+/// SQS refuses U+FFFE and U+FFFF. In JSON they can occur in strings only, where an escape means the same.
 fn sendable(json: String) -> String {
-    // Both begin with this byte, which is quick to look for and rare.
+    // Both begin with this byte in UTF-8, which is quick to look for and rare.
     if memchr::memchr(0xef, json.as_bytes()).is_some() {
         json.replace('\u{fffe}', r"\ufffe").replace('\u{ffff}', r"\uffff")
     } else {
@@ -124,8 +124,8 @@ fn gzip(bytes: &[u8]) -> String {
     BASE64.encode(encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes every byte"))
 }
 
-/// Without signatures, and without the ids of schemes that did not decide: nobody signed those, and a release would take one
-/// for the event's id.
+/// Without signatures and credentials, and without the id headers of schemes that did not verify the delivery: nobody
+/// signed those, and a release would use one as the event's id.
 fn harmless_headers(headers: &http::HeaderMap, provider: &Provider, scheme: &str) -> BTreeMap<String, String> {
     let signs = |name: &str| provider.schemes().any(|scheme| scheme.signature_header() == Some(name));
     let names = |name: &str, scheme: &Scheme| scheme.id_header() == Some(name);
@@ -146,23 +146,23 @@ fn harmless_headers(headers: &http::HeaderMap, provider: &Provider, scheme: &str
     harmless
 }
 
-/// What became of a send that did not come back with a message id.
+/// Why a send returned no message id.
 #[derive(Debug)]
 pub(crate) enum SendError {
-    /// SQS refused the last attempt. An earlier one may have got through all the same.
+    /// SQS refused the last attempt. An earlier one may have succeeded after all.
     Refused(String),
-    /// Nobody knows: the answer was lost, or never came.
+    /// The outcome is unknown: the answer was lost, or never came.
     Unknown(String),
 }
 
-/// Opens the connection. Calls nothing: see [`Ping`].
+/// Opens the connection without an API call: see [`Ping`].
 pub(crate) async fn connect(client: &Client, queue_url: &str) {
     let once = aws_sdk_sqs::config::Builder::new().retry_config(RetryConfig::disabled());
-    // Whatever the answer, there is a connection now; or else the first send will say what is wrong.
+    // Whatever the answer, there is a connection now. If there is none, the first send reports what is wrong.
     let _ = client.send_message().queue_url(queue_url).customize().interceptor(Ping).config_override(once).send().await;
 }
 
-/// Sends the message. Gives SQS's message id.
+/// Sends the message. Returns SQS's message id.
 pub(crate) async fn send(
     client: &Client,
     queue_url: &str,
@@ -201,7 +201,7 @@ pub(crate) async fn send(
     }
 }
 
-/// The error's name: AWS's own code, or how the call failed. Never its message, which may quote the request.
+/// The error's name: AWS's error code, or how the call failed. Never its message, which may quote the request.
 pub(crate) fn error_name<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> String {
     match error {
         SdkError::ConstructionFailure(_) => "ConstructionFailure".to_owned(),
@@ -255,7 +255,7 @@ mod tests {
         }
     }
 
-    /// What nobody signed must not become an event's id when an operator releases the delivery.
+    /// An unsigned value must not become an event's id when an operator releases the delivery.
     #[test]
     fn only_the_id_that_is_proved_is_kept() {
         for provider in hookgate_verify::providers::ALL {

@@ -1,5 +1,5 @@
-//! The signing secrets at run time: read from Secrets Manager, so that a rotation needs no deploy, and cached, so that
-//! nobody can drive the API from outside.
+//! The signing secrets at run time: read from Secrets Manager, so that a rotation needs no deployment, and cached, so that
+//! nobody can cause a call per request from outside.
 
 use std::{
     sync::Arc,
@@ -15,11 +15,11 @@ use crate::queue::error_name;
 /// Secrets older than this are read again.
 const FRESH_FOR: Duration = Duration::from_mins(5);
 
-/// Between two reads that something from outside asks for (a signature that fails, an account that is unknown), and
-/// between two tries when there is nothing to serve.
+/// The least time between two reads that a request causes (its signature fails, its account is unknown), and between two
+/// attempts while no secrets are known.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The most that one read may take of an answer's budget, a second attempt included.
+/// The most time for one read, including a second attempt, out of the answer's budget.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(1_500);
 
 /// Where the signing secrets come from.
@@ -31,7 +31,7 @@ pub(crate) enum SecretSource {
     Manager(Entry),
 }
 
-/// One entry of Secrets Manager, and what is known of it.
+/// One entry of Secrets Manager, and the secrets last read from it.
 #[derive(Debug)]
 pub(crate) struct Entry {
     client: Client,
@@ -39,17 +39,17 @@ pub(crate) struct Entry {
     cache: Mutex<Cache>,
 }
 
-// Wall-clock times: a frozen sandbox's monotonic clock may stand still.
+// Wall-clock times: the monotonic clock may stop while Lambda freezes the execution environment.
 #[derive(Debug, Default)]
 struct Cache {
     secrets: Option<Arc<Secrets>>,
     read: Option<SystemTime>,
     tried: Option<SystemTime>,
-    /// Why the latest try failed. Names the entry.
+    /// Why the last attempt failed. Names the entry.
     error: Option<String>,
 }
 
-/// The secrets, and why they could not be read again, if that is so.
+/// The secrets, if any are known, and the error if they could not be read again.
 pub(crate) type Loaded = (Option<Arc<Secrets>>, Option<String>);
 
 impl SecretSource {
@@ -57,7 +57,7 @@ impl SecretSource {
         SecretSource::Manager(Entry { client, id, cache: Mutex::default() })
     }
 
-    /// The secrets to verify with: at most [`FRESH_FOR`] old, or as old as they are if they cannot be read.
+    /// The secrets to verify with: at most [`FRESH_FOR`] old, or older if they cannot be read again.
     pub async fn current(&self) -> Loaded {
         match self {
             SecretSource::Inline(secrets) => (Some(secrets.clone()), None),
@@ -65,8 +65,8 @@ impl SecretSource {
         }
     }
 
-    /// The secrets once more after one did not match: it may have been rotated a moment ago.
-    /// None where reading again could change nothing, or must wait.
+    /// Reads the secrets again after none matched: one may have been rotated a moment ago. None where that changes nothing,
+    /// or is not due yet.
     pub async fn refresh(&self, known: &Arc<Secrets>) -> Option<Arc<Secrets>> {
         let SecretSource::Manager(entry) = self else { return None };
         let (secrets, _) = entry.load(Cache::may_be_tried).await;
@@ -102,19 +102,19 @@ impl Entry {
 }
 
 impl Cache {
-    /// Whether the secrets are to be read because of their age. A read that failed is not repeated at once.
+    /// Whether the secrets must be read because of their age. A failed read is not repeated at once.
     fn is_stale(&self, now: SystemTime) -> bool {
         !within(self.read, FRESH_FOR, now) && (self.error.is_none() || self.may_be_tried(now))
     }
 
-    /// Whether enough time has passed to read again for a reason that comes from outside.
+    /// Whether enough time has passed for a read that a request causes.
     fn may_be_tried(&self, now: SystemTime) -> bool {
         !within(self.tried, PAUSE, now)
     }
 }
 
 fn within(time: Option<SystemTime>, span: Duration, now: SystemTime) -> bool {
-    // A clock that went backwards proves nothing: read again.
+    // If the clock went backwards, read again.
     time.and_then(|time| now.duration_since(time).ok()).is_some_and(|elapsed| elapsed < span)
 }
 
@@ -127,19 +127,19 @@ mod tests {
         let start = SystemTime::UNIX_EPOCH + Duration::from_hours(1);
         let ago = |seconds: u64| Some(start - Duration::from_secs(seconds));
         let failed = || Some("failed".to_owned());
-        // When it was read and tried, whether that failed: is it stale, may it be tried?
+        // When it was read and tried, the error: is it stale, may it be tried?
         for (read, tried, error, is_stale, may_be_tried) in [
             (None, None, None, true, true),
-            // Read well: for five minutes only a failed signature asks again, and that every 30 s at most.
+            // Read successfully: for five minutes only a failed signature causes a read, at most every 30 s.
             (ago(0), ago(0), None, false, false),
             (ago(29), ago(29), None, false, false),
             (ago(30), ago(30), None, false, true),
             (ago(299), ago(299), None, false, true),
             (ago(300), ago(300), None, true, true),
-            // Failed with nothing to serve: every 30 s.
+            // Failed, and no secrets known: every 30 s.
             (None, ago(29), failed(), false, false),
             (None, ago(30), failed(), true, true),
-            // Failed with something to serve: every 30 s too, once it is stale.
+            // Failed, with older secrets known: every 30 s too, once they are stale.
             (ago(200), ago(100), failed(), false, true),
             (ago(310), ago(10), failed(), false, false),
             (ago(330), ago(30), failed(), true, true),

@@ -58,7 +58,7 @@ pub(crate) struct Attempt<'a> {
     trace: Option<&'a str>,
 }
 
-/// How far an [`Outbound`] came.
+/// How far an event or a quarantined delivery came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreOutcome {
     /// It is on the queue.

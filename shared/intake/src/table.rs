@@ -1,4 +1,4 @@
-//! The claim protocol in DynamoDB's words. What it means stands in `claim.rs`; the two say the same.
+//! The claim protocol as DynamoDB calls. `claim.rs` has the same conditions as code: change both together.
 
 use std::collections::HashMap;
 
@@ -16,17 +16,17 @@ use crate::{
     queue::error_name,
 };
 
-/// [`claim::admits`], evaluated by DynamoDB. Names with a `#` are words that it reserves.
+/// [`claim::admits`], evaluated by DynamoDB. Names with a `#` stand for its reserved words.
 const ADMITS: &str = "attribute_not_exists(pk) OR expires_at < :now \
                       OR (#state = :claimed AND lease_until < :now_ms AND content = :content)";
 
 /// [`claim::mine`], evaluated by DynamoDB.
 const MINE: &str = "#owner = :owner AND #state = :claimed";
 
-/// A call to DynamoDB that did not do what it should.
+/// A call to DynamoDB that failed.
 #[derive(Debug)]
 pub(crate) struct TableError {
-    /// DynamoDB turned the last attempt down. An earlier one may have got through all the same.
+    /// DynamoDB refused the last attempt. An earlier one may have succeeded after all.
     pub refused: bool,
     /// The error's name.
     pub name: String,
@@ -44,15 +44,15 @@ impl Table {
         Table { client, name }
     }
 
-    /// Opens the connection. Calls nothing: see [`Ping`].
+    /// Opens the connection without an API call: see [`Ping`].
     pub async fn connect(&self) {
         let once = aws_sdk_dynamodb::config::Builder::new().retry_config(RetryConfig::disabled());
         let call = self.client.update_item().table_name(&self.name);
-        // Whatever the answer, there is a connection now; or else the first claim will say what is wrong.
+        // Whatever the answer, there is a connection now. If there is none, the first claim reports what is wrong.
         let _ = call.customize().interceptor(Ping).config_override(once).send().await;
     }
 
-    /// Writes the claim, unless another one stands in its way. `now` is Unix milliseconds.
+    /// Writes the claim, unless the stored one forbids it. `now` is Unix milliseconds.
     pub async fn claim(&self, claim: &Claim, now: i64) -> Result<Result<(), Refusal>, TableError> {
         let written = self
             .client
@@ -125,8 +125,8 @@ impl Table {
         }
     }
 
-    /// Has the lease end at another time, in Unix milliseconds, so that the provider's next attempt need not wait for it. The
-    /// claim itself stays: see [`claim::RELEASED`].
+    /// Moves the end of the lease, in Unix milliseconds, so that the platform's next attempt need not wait for it. The claim
+    /// itself stays: see [`claim::RELEASED`].
     pub async fn release(&self, claim: &Claim, lease_until: i64) -> Result<(), TableError> {
         let released = self
             .client
@@ -145,7 +145,7 @@ impl Table {
             .await;
         match released {
             Ok(_) => Ok(()),
-            // Not there, or not mine: no lease to end.
+            // No claim, or not mine: there is no lease to end.
             Err(error)
                 if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) =>
             {
@@ -171,7 +171,7 @@ impl Stored {
     }
 }
 
-/// All at once: each of the builder's own steps moves the whole request.
+/// For the builders' `set_…` methods: each single step of a builder would move the whole request.
 fn map<V, const N: usize>(entries: [(&str, V); N]) -> HashMap<String, V> {
     entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -1,12 +1,12 @@
 //! The claim protocol under every fault, in every order: a model that is checked exhaustively within stated bounds.
 //!
-//! A provider delivers one event several times. Each delivery is an invocation that claims, sends, settles (or
-//! releases), one call after the other, and answers. Any call may be turned down, get lost, or arrive later than anyone
-//! waits for it; an invocation may crash between any two steps; clocks differ. What an invocation decides is decided by
-//! `hookgate_intake::claim`, the code that runs in the function; what the model adds is the world around it.
+//! A platform delivers one event several times. Each delivery is an invocation that claims, sends, settles (or
+//! releases), one call after the other, and answers. Any call may be refused, get lost, or arrive after the caller has
+//! stopped waiting; an invocation may crash between any two steps; clocks differ. The decisions are made by
+//! `hookgate_intake::claim`, the code that runs in the function; the model adds the world around it.
 //!
-//! The first test checks what the protocol promises. The second spoils the protocol, one rule at a time, and checks that
-//! the promise which that rule keeps is then broken: a rule without such a test would be superstition.
+//! The first test checks what the protocol promises. `each_rule_keeps_a_promise` breaks one rule of the protocol at a time,
+//! and checks that a promise is then broken: this shows that each rule is needed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,14 +16,14 @@ use std::{
 use hookgate_intake::claim::{self, Claim, Next, Refusal, Sent, State, Stored, Written};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-// Time is counted in ticks. What matters is what can come before what; to `claim.rs` a tick is two seconds. In production
-// `LIFE` is 8 s, `MARGIN` and `SHORT` 2 s, `TTL` 30 days.
+// Time is counted in ticks, of two seconds each for `claim.rs`. Only the possible orders of events matter, not the
+// durations: in production `LIFE` is 8 s, `MARGIN` and `SHORT` are 2 s, `TTL` is 30 days.
 
 /// Lambda stops an invocation this long after its start.
 const LIFE: i64 = 2;
 /// A lease outlasts its invocation by this much.
 const MARGIN: i64 = 1;
-/// Two clocks differ from the true time by no more than this, each. `MARGIN` must not be less.
+/// Each clock differs from the true time by at most this. `MARGIN` must not be less.
 const SKEW: i64 = 1;
 /// From an invocation's start to the end of its lease.
 const LEASE: i64 = LIFE + MARGIN;
@@ -32,7 +32,7 @@ const SHORT: i64 = 1;
 /// From a claim to its expiry.
 const TTL: i64 = 6;
 
-// What is promised.
+// The promises.
 const KEPT: &str = "what was answered 2xx is on the queue or in quarantine";
 const ONCE: &str = "each further copy was let in by one of the five windows";
 const ALONE: &str = "one invocation at a time has the event";
@@ -44,11 +44,11 @@ const OWN_CLAIM: &str = "no invocation is turned away by its own claim";
 const HONEST: &str = "a settle that is reported as failed has failed";
 const PROMISES: [&str; 8] = [KEPT, ONCE, ALONE, ONE_CONTENT, PATIENT, ARRIVES, OWN_CLAIM, HONEST];
 
-// What must be possible. No window may be missing from the list, and none may be on it for nothing: each alone suffices.
+// What must be possible: each window alone can cause a duplicate, so that none is listed needlessly.
 const WINDOWS: [&str; 5] = ["twice by (a)", "twice by (b)", "twice by (c)", "twice by (d)", "twice by (e)"];
 const QUARANTINED: &str = "other content is in quarantine";
 
-/// The ways in which what the table remembers and what the queue holds can part.
+/// The ways in which an event can be queued again.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Window {
     /// (a) A crash after SQS accepted and before settle.
@@ -63,25 +63,25 @@ enum Window {
     Expired,
 }
 
-/// What is delivered under one idempotency key. Providers document that it is the same each time.
+/// The content delivered with one idempotency key. Platforms document that it is the same each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Content {
     Original,
     Other,
 }
 
-/// Under which key of the table an invocation works, and so to which queue it sends.
+/// The key that an invocation claims, which also decides the queue it sends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Key {
     Event,
-    /// A quarantine's key is made of its content.
+    /// In quarantine the key is made from the content.
     Quarantine(Content),
 }
 
 /// The call that an invocation waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Step {
-    /// With what its clock showed. The SDK repeats a call as it was, this time included.
+    /// With the time on its clock. The SDK repeats a call unchanged, including this time.
     Claiming(i64),
     Sending,
     Settling,
@@ -91,35 +91,35 @@ enum Step {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Invocation {
-    /// Which of the scenario's deliveries it serves. Makes the owner's name.
+    /// Which of the scenario's deliveries it handles. Also the owner's name.
     delivery: usize,
     started: i64,
-    /// How far its clock is ahead of the true time. Once it has sent it does not matter any more, and is 0.
+    /// How far its clock is ahead of the true time. Set to 0 after the send, when it no longer matters.
     skew: i64,
     content: Content,
     key: Key,
     step: Step,
 }
 
-/// Everything there is.
+/// The state of everything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct World {
     /// The true time.
     now: i64,
     /// The table of claims.
     table: BTreeMap<Key, Stored>,
-    /// How many copies of which content are on the queue, and in quarantine. Nobody consumes.
+    /// How many copies of which content are on the queue and in quarantine. Nothing consumes them.
     queued: BTreeMap<(Key, Content), u8>,
     running: BTreeSet<Invocation>,
-    /// Calls that are on their way although nobody waits for them any more, and how many of each.
+    /// Calls on their way that nobody waits for any more, and how many of each.
     in_flight: BTreeMap<Invocation, u8>,
-    /// Deliveries that the provider has made.
+    /// Deliveries that the platform has made.
     delivered: BTreeSet<usize>,
-    /// Contents for which the provider has seen a 2xx.
+    /// Contents for which the platform has seen a 2xx.
     acknowledged: BTreeSet<Content>,
-    /// How many faults may still strike.
+    /// How many faults may still happen.
     faults: u8,
-    /// A fault struck so late that its lease may outlast the provider's last attempt.
+    /// A fault happened so late that its lease may outlast the platform's last attempt.
     recovered_late: bool,
     /// How often each window opened for a key.
     windows: BTreeMap<Key, [u8; 5]>,
@@ -130,16 +130,16 @@ struct World {
 /// What happens next.
 #[derive(Clone, Debug, PartialEq)]
 enum Action {
-    /// The provider makes a delivery, to an invocation with this clock.
+    /// The platform makes a delivery, to an invocation with this clock.
     Deliver { delivery: usize, skew: i64 },
-    /// The service does what the invocation asks, and the invocation hears of it.
+    /// The call succeeds, and the invocation gets the answer.
     Answer(usize),
     /// An attempt fails, and the SDK gives up.
     Fail { delivery: usize, failure: Failure },
-    /// No answer comes in time, and the SDK tries again. The attempt is on its way, and may arrive at once: then only its
-    /// answer was lost. (One that never arrives, or is turned down, before another one succeeds changes nothing.)
+    /// No answer comes in time, and the SDK tries again. The first attempt is on its way and may arrive at once: then only
+    /// its answer was lost. (An attempt that never arrives, or is refused, before another succeeds changes nothing.)
     Retry(usize),
-    /// The claim stands, but the answer's budget is spent.
+    /// The claim is written, but the response budget is spent.
     BudgetSpent(usize),
     /// The invocation ends without an answer; its call may be on its way.
     Crash { delivery: usize, call_on_its_way: bool },
@@ -153,15 +153,15 @@ enum Action {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Failure {
-    /// The service turns the attempt down, and says so.
+    /// The service refuses the attempt, and says so.
     Refused,
     /// No answer, and the service never saw it.
     Lost,
-    /// No answer, and the service does it at some later time, which may be at once: then only the answer was lost.
+    /// No answer, and the service executes it later, or at once: then only the answer was lost.
     Late,
 }
 
-/// One rule of the protocol, spoiled.
+/// One rule of the protocol, broken.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Spoiled {
     SettleBeforeSend,
@@ -181,21 +181,21 @@ enum Spoiled {
     ForgetOwnSettle,
 }
 
-/// One delivery that the provider makes.
+/// One delivery that the platform makes.
 #[derive(Clone, Copy, Debug)]
 struct Delivery {
     content: Content,
-    /// At this time, unless there was a 2xx before; or at any time, once more for no reason.
+    /// At this time, unless there was a 2xx before. None: at any time, repeated for no reason.
     due: Option<i64>,
 }
 
-/// The bounds within which everything is tried.
+/// The bounds of the check: everything within them is tried.
 #[derive(Clone, Debug)]
 struct Scenario {
     deliveries: Vec<Delivery>,
-    /// How many faults strike at most.
+    /// The most faults that happen.
     faults: u8,
-    /// How far an invocation's clock can be ahead.
+    /// How far an invocation's clock may be ahead.
     skews: Vec<i64>,
     /// When time ends.
     horizon: i64,
@@ -211,8 +211,8 @@ enum Reply {
 }
 
 impl Scenario {
-    /// The provider's own attempts: the second comes before the first one's lease can end, the last one well after.
-    /// Besides, the same event once more, and other content under the same key.
+    /// The platform's own attempts: the second comes before the first one's lease can end, the last one well after.
+    /// Optionally the same event once more, and other content with the same key.
     fn new(again: bool, other: bool, faults: u8) -> Self {
         let original = |due| Delivery { content: Content::Original, due };
         let mut deliveries = vec![original(Some(1)), original(Some(2)), original(Some(6))];
@@ -226,7 +226,7 @@ impl Scenario {
     }
 
     fn last_attempt(&self) -> i64 {
-        self.deliveries.iter().filter_map(|delivery| delivery.due).max().expect("the provider tries")
+        self.deliveries.iter().filter_map(|delivery| delivery.due).max().expect("the platform tries")
     }
 
     /// Deliveries that can be made now.
@@ -240,13 +240,13 @@ impl Scenario {
         deliveries.filter(move |delivery| !made(delivery) && wanted(delivery.1)).map(|(index, _)| index)
     }
 
-    /// Whether the provider waits for nothing and will not try again of its own accord.
+    /// Whether nothing is running and the platform will not try again by its schedule.
     fn over(&self, world: &World) -> bool {
         let due = |index: usize| self.deliveries[index].due.is_some();
         world.running.is_empty() && world.now >= self.last_attempt() && !self.deliverable(world).any(due)
     }
 
-    // What `claim.rs` decides, spoiled where the scenario says so.
+    // The decisions of `claim.rs`, broken where the scenario says so.
 
     fn claim(&self, invocation: &Invocation) -> Claim {
         let lease = match self.spoiled {
@@ -260,7 +260,7 @@ impl Scenario {
             owner: invocation.owner(),
             content: format!("{:?}", invocation.content),
             lease_until: milliseconds(invocation.started + lease),
-            // By the true time: that the reader's clock is wrong is error enough for something that takes days.
+            // By the true time: for something that takes days, the error of the reader's clock is enough.
             expires_at: seconds(invocation.started + TTL),
         }
     }
@@ -299,7 +299,7 @@ impl Scenario {
         }
     }
 
-    // What the services do.
+    // The services.
 
     /// A call arrives.
     fn execute(&self, world: &mut World, call: &Invocation) -> Reply {
@@ -349,7 +349,7 @@ impl Scenario {
         }
     }
 
-    /// A call arrives that nobody waits for. Only a message does harm by that: the table's conditions stop the others.
+    /// A call arrives that nobody waits for. Only a message can do harm: the table's conditions stop the other calls.
     fn arrive(&self, world: &mut World, call: &Invocation) {
         let count = world.in_flight.get_mut(call).expect("it is on its way");
         *count -= 1;
@@ -362,7 +362,7 @@ impl Scenario {
         }
     }
 
-    // What an invocation does.
+    // The invocation.
 
     fn deliver(&self, world: &mut World, delivery: usize, skew: i64) {
         world.delivered.insert(delivery);
@@ -390,7 +390,7 @@ impl Scenario {
         }
     }
 
-    /// The invocation has given up its call.
+    /// The invocation has given up on its call.
     fn failed(&self, world: &mut World, invocation: Invocation, failure: Failure) {
         let refused = failure == Failure::Refused;
         let blocks_for = if invocation.step == Step::Sending { SHORT + SKEW } else { LEASE };
@@ -430,12 +430,12 @@ impl Scenario {
                 let key = Key::Quarantine(invocation.content);
                 Invocation { key, ..invocation }.goes_on(world, Step::Claiming(clock));
             }
-            // The answer is no 2xx: the provider tries again by its schedule.
+            // The answer is not a 2xx: the platform tries again by its schedule.
             Next::Leave | Next::Yield(_) => {}
         }
     }
 
-    /// A fault strikes, and what it leaves behind may block the event for so long, by its own clock's word.
+    /// A fault happens. The claim that it leaves behind may block the event for this long by its owner's clock.
     fn fault(&self, world: &mut World, blocks_for: i64) {
         world.faults -= 1;
         world.recovered_late |= world.now + blocks_for + SKEW >= self.last_attempt();
@@ -468,7 +468,7 @@ impl World {
         self.windows.get(&key).map_or(0, |windows| windows.iter().sum())
     }
 
-    /// Whether every further copy under a key was let in by a window of that very key.
+    /// Whether every further copy of a key is explained by a window of the same key.
     fn is_once(&self) -> bool {
         let mut copies = BTreeMap::<Key, u8>::new();
         for ((key, _), count) in &self.queued {
@@ -487,7 +487,7 @@ impl World {
     }
 
     fn leave_in_flight(&mut self, call: &Invocation) {
-        // Its owner's clock has done its part.
+        // Its owner's clock no longer matters.
         *self.in_flight.entry(Invocation { skew: 0, ..call.clone() }).or_default() += 1;
     }
 
@@ -495,7 +495,7 @@ impl World {
         self.queued.get(&(key, content)).copied().unwrap_or(0)
     }
 
-    /// Whether the event is queued twice, and nothing but this window can have been the cause.
+    /// Whether the event is queued twice, and only this window can be the cause.
     fn twice_by(&self, window: Window) -> bool {
         let others = self.openings(Key::Event) - self.opened(Key::Event, window);
         others == 0 && self.copies(Key::Event, Content::Original) == 2
@@ -657,7 +657,7 @@ impl Model for Scenario {
     }
 }
 
-/// Checks every state that the scenario can reach. The reached are proof that the scenario is not too small.
+/// Checks every state that the scenario can reach. Reaching each of `reached` shows that the scenario is not too small.
 fn holds(name: &str, scenario: Scenario, reached: &[&'static str]) {
     let started = Instant::now();
     let checker = scenario.checker().threads(2).spawn_bfs().join();
@@ -671,7 +671,7 @@ fn holds(name: &str, scenario: Scenario, reached: &[&'static str]) {
     }
 }
 
-/// Checks that the spoiled protocol breaks this promise.
+/// Checks that the protocol with a broken rule breaks this promise.
 fn breaks(spoiled: Spoiled, promise: &'static str, scenario: Scenario) {
     let scenario = Scenario { spoiled: Some(spoiled), ..scenario };
     let first = HasDiscoveries::AnyOf([promise].into());
@@ -721,7 +721,7 @@ fn a_window_of_one_key_excuses_no_copy_of_another() {
 fn each_rule_keeps_a_promise() {
     let again = || Scenario::new(true, false, 2);
     let other = || Scenario::new(false, true, 2);
-    // Only other content can come to harm by a settle that comes too late, and only when the first claim has expired.
+    // A settle that comes too late can only harm other content, and only after the first claim has expired.
     let delivery = |content, due| Delivery { content, due: Some(due) };
     let late = [delivery(Content::Other, 2 + TTL), delivery(Content::Other, 3 + TTL)];
     let deliveries = [&[delivery(Content::Original, 1)], &late[..]].concat();
@@ -750,8 +750,8 @@ fn each_rule_keeps_a_promise() {
     }
 }
 
-/// A claim keeps 2 s of its lease where the message may be on the queue. That saves copies while SQS is slow; no promise
-/// rests on it, so it may change.
+/// A claim keeps 2 s of its lease where the message may be on the queue. That avoids duplicates while SQS is slow; no
+/// promise depends on it, so it may change.
 #[test]
 fn no_promise_rests_on_what_is_left_of_the_lease_after_an_unanswered_send() {
     let spoiled = Some(Spoiled::ReleaseWhenSentPerhaps);
