@@ -1,9 +1,7 @@
 //! The embedded engines: DynamoDB and SQS on loopback, for `cargo run` and the end-to-end tests.
 
-mod crash;
 mod sqs;
 
-pub use crash::Crash;
 pub(crate) use sqs::JOURNAL;
 pub use sqs::{Look, Queues, Seen};
 

@@ -16,7 +16,7 @@ use crate::{
     client::http::Poster,
     client::messages::Journal,
     error::UsageError,
-    local::engines::{self, Crash},
+    local::{crash::Crash, engines},
     send::{
         outgoing::Template,
         plan::Plan,

@@ -1,0 +1,60 @@
+//! What was sent lately, for those who follow a queue without receiving from it.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+/// The most that is kept of bodies.
+const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// What was sent to all queues, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// How many entries there ever were. They are numbered from 1.
+    pub(super) count: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    queue: String,
+    message_id: String,
+    body: String,
+}
+
+impl Journal {
+    pub(super) fn add(&mut self, queue: &str, message_id: &str, body: &str) {
+        self.count += 1;
+        self.bytes += body.len();
+        let (queue, message_id, body) = (queue.to_owned(), message_id.to_owned(), body.to_owned());
+        self.entries.push_back(Entry { number: self.count, queue, message_id, body });
+        while self.bytes > MAX_BYTES {
+            self.bytes -= self.entries.pop_front().map_or(self.bytes, |oldest| oldest.body.len());
+        }
+    }
+
+    /// The next ten entries of a queue after this number, as they are answered.
+    pub(super) fn after(&self, number: u64, queue: &str) -> Vec<Value> {
+        let new = self.entries.iter().filter(|entry| entry.number > number && entry.queue == queue).take(10);
+        new.map(|e| json!({"Number": e.number, "MessageId": e.message_id, "Body": e.body})).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Journal, MAX_BYTES};
+
+    #[test]
+    fn the_oldest_entries_are_forgotten() {
+        let mut journal = Journal::default();
+        let body = "x".repeat(MAX_BYTES / 4);
+        for id in ["1", "2", "3", "4", "5"] {
+            journal.add("queue", id, &body);
+        }
+        let kept: Vec<_> = journal.entries.iter().map(|entry| (entry.number, &*entry.message_id)).collect();
+        assert_eq!(kept, [(2, "2"), (3, "3"), (4, "4"), (5, "5")]);
+        assert_eq!(journal.bytes, MAX_BYTES);
+    }
+}

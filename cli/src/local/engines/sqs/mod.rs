@@ -1,0 +1,284 @@
+//! The local SQS: standard queues in memory behind the AWS JSON protocol, as strict as AWS where a client could notice.
+
+mod journal;
+mod protocol;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, time::Instant};
+use uuid::Uuid;
+
+use self::{
+    protocol::{Message, Refusal, Request, Result, is_asked_for, within},
+    queue::Store,
+};
+
+/// The one action that AWS does not have: what was sent to a queue after an entry of the journal, oldest first, whether it
+/// is still there or not, and the number of the last entry of all queues. Changes nothing for consumers.
+pub(crate) const JOURNAL: &str = "HookgateJournal";
+
+/// How often a long poll looks again. Far below what a person or a test would notice.
+const POLL: Duration = Duration::from_millis(20);
+
+const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>UnsupportedOperation</Code><Message>This SDK \
+    speaks the older protocol of SQS (query). The local SQS speaks AWS JSON only: use an SDK of November 2023 or later.\
+    </Message></Error></ErrorResponse>";
+
+/// The queues. To look at them changes nothing, where a receive would raise receive counts and hide messages for a while.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    store: Arc<Mutex<Store>>,
+    /// Where the server listens; queue URLs begin with it.
+    url: String,
+}
+
+/// What a queue holds.
+#[derive(Debug)]
+pub struct Look {
+    /// How many messages can be received.
+    pub waiting: usize,
+    /// How many were received, and may come back.
+    pub in_flight: usize,
+    /// The latest of them, the last one first.
+    pub latest: Vec<Seen>,
+}
+
+/// A message in a queue.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// SQS's id.
+    pub id: String,
+    /// When it was sent, in Unix milliseconds.
+    pub sent: u64,
+    /// How often it was received.
+    pub receives: u64,
+    /// Whether it can be received now.
+    pub waiting: bool,
+    /// Its text.
+    pub body: String,
+}
+
+/// Answers SQS calls on `listener` until `stopped`.
+pub(super) async fn serve(
+    listener: TcpListener,
+    queues: Queues,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    // Some SDKs call `/`, others the queue's own URL. A message of 1 MiB can be a good deal longer as JSON; the queue's own
+    // limit decides.
+    let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(queues);
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+}
+
+async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -> Response {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // Another site's name that its DNS has made to lead here: its page in a browser could read every message.
+    if !crate::local::host::is_local(header("host")) {
+        return (StatusCode::FORBIDDEN, "only this machine is answered: use 127.0.0.1 or localhost").into_response();
+    }
+    // SDKs before November 2023.
+    if header("content-type").starts_with("application/x-www-form-urlencoded") {
+        return (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "text/xml")], OLDER_PROTOCOL).into_response();
+    }
+    let action = header("x-amz-target").trim_start_matches("AmazonSQS.");
+    let json = (CONTENT_TYPE, "application/x-amz-json-1.0");
+    match queues.answer(action, &body).await {
+        Ok(body) => (StatusCode::OK, [json], body.to_string()).into_response(),
+        Err(refusal) => {
+            let body = json!({"__type": format!("com.amazonaws.sqs#{}", refusal.shape()), "message": refusal.message});
+            // SDKs know some errors by the older protocol's code alone.
+            let code = [("x-amzn-query-error", format!("{};Sender", refusal.code))];
+            (StatusCode::BAD_REQUEST, [json], code, body.to_string()).into_response()
+        }
+    }
+}
+
+impl Queues {
+    /// No queues yet, at a server whose address begins with `url`.
+    pub(super) fn new(url: String) -> Self {
+        Queues { store: Arc::default(), url }
+    }
+
+    /// What a queue holds, with at most this many of its messages. None where there is no such queue.
+    #[must_use]
+    pub fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
+        self.with(|store, now| {
+            let messages = &store.live(protocol::name(queue_url), now).ok()?.messages;
+            let waiting = messages.iter().filter(|message| message.visible_at <= now).count();
+            let latest = messages.iter().rev().take(most).map(|message| seen(message, now)).collect();
+            Some(Look { waiting, in_flight: messages.len() - waiting, latest })
+        })
+    }
+
+    /// The queue in which a message lies, and the message.
+    #[must_use]
+    pub fn find(&self, message_id: &str) -> Option<(String, Seen)> {
+        self.with(|store, now| {
+            let mut queues = store.queues.iter();
+            queues.find_map(|(name, queue)| {
+                let message = queue.messages.iter().find(|message| message.id == message_id)?;
+                Some((name.clone(), seen(message, now)))
+            })
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Store, u64) -> T) -> T {
+        // A panicked request must not take every later one with it: at worst its own message is half done.
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        work(&mut store, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn answer(&self, action: &str, body: &[u8]) -> Result<Value> {
+        let request: Request = serde_json::from_slice(body)?;
+        let name = protocol::name(&request.queue_url).to_owned();
+        match action.strip_suffix("Batch") {
+            _ if action == "ReceiveMessage" => self.receive(&name, &request).await,
+            _ if action == JOURNAL => {
+                let entries = self.poll(&request, 0, |store, _| {
+                    store.queue(&name)?;
+                    Ok(store.journal.after(request.after, &name))
+                });
+                Ok(json!({"Messages": entries.await?, "Last": self.with(|store, _| store.journal.count)}))
+            }
+            Some(single) => self.batch(single, &name, request.entries),
+            None => self.perform(action, &name, request),
+        }
+    }
+
+    async fn receive(&self, name: &str, request: &Request) -> Result<Value> {
+        let most = within("MaxNumberOfMessages", request.max_number_of_messages, 1, 10)?.unwrap_or(1);
+        let hidden = within("VisibilityTimeout", request.visibility_timeout, 0, 43_200)?;
+        let wait =
+            self.with(|store, _| store.queue(name).map(|queue| queue.number("ReceiveMessageWaitTimeSeconds")))?;
+        let messages = self.poll(request, wait, |store, now| store.receive(name, most, hidden, now)).await?;
+        let messages: Vec<_> = messages.into_iter().map(|message| request.received(message)).collect();
+        Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) })
+    }
+
+    /// Looks until there is something, or the time is over.
+    async fn poll<T>(
+        &self,
+        request: &Request,
+        default_wait: u64,
+        look: impl Fn(&mut Store, u64) -> Result<Vec<T>>,
+    ) -> Result<Vec<T>> {
+        let wait = within("WaitTimeSeconds", request.wait_time_seconds, 0, 20)?.unwrap_or(default_wait);
+        let until = Instant::now() + Duration::from_secs(wait);
+        loop {
+            let found = self.with(&look)?;
+            if !found.is_empty() || Instant::now() >= until {
+                return Ok(found);
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Performs a batch, entry by entry: each succeeds or fails on its own.
+    fn batch(&self, action: &str, name: &str, entries: Vec<Request>) -> Result<Value> {
+        let ids: HashSet<_> = entries.iter().map(|entry| &entry.id).collect();
+        let bytes: usize = entries.iter().map(Request::size).sum();
+        let (code, message) = match entries.len() {
+            0 => ("AWS.SimpleQueueService.EmptyBatchRequest", "There should be at least one entry in the request."),
+            11.. => ("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "A request has at most 10 entries."),
+            count if ids.len() < count => {
+                ("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Two entries have one Id.")
+            }
+            _ if bytes > 1_048_576 => {
+                ("AWS.SimpleQueueService.BatchRequestTooLong", "A batch has at most 1048576 bytes.")
+            }
+            _ => ("", ""),
+        };
+        if !code.is_empty() {
+            return Err(Refusal::new(code, message));
+        }
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let id = entry.id.clone();
+            match self.perform(action, name, entry) {
+                Ok(mut answer) => {
+                    answer["Id"] = id.into();
+                    successful.push(answer);
+                }
+                Err(Refusal { code, message }) => {
+                    failed.push(json!({"Id": id, "Code": code, "Message": message, "SenderFault": true}));
+                }
+            }
+        }
+        Ok(json!({"Successful": successful, "Failed": failed}))
+    }
+
+    /// Performs every other action.
+    fn perform(&self, action: &str, name: &str, request: Request) -> Result<Value> {
+        let url = |name: &str| format!("{}/000000000000/{name}", self.url);
+        let new_id = || Uuid::new_v4().to_string();
+        let done = |()| json!({});
+        self.with(|store, now| match action {
+            "CreateQueue" => {
+                store.create(&request.queue_name, request.attributes, now)?;
+                Ok(json!({"QueueUrl": url(&request.queue_name)}))
+            }
+            "GetQueueUrl" => store.queue(&request.queue_name).map(|_| json!({"QueueUrl": url(&request.queue_name)})),
+            "ListQueues" => {
+                let names = store.queues.keys().filter(|name| name.starts_with(&request.queue_name_prefix));
+                Ok(json!({"QueueUrls": names.map(|name| url(name)).collect::<Vec<_>>()}))
+            }
+            "GetQueueAttributes" => {
+                let mut attributes = store.attributes(name, now)?;
+                attributes.retain(|name, _| is_asked_for(&request.attribute_names, name));
+                Ok(json!({"Attributes": attributes}))
+            }
+            "SetQueueAttributes" => store.configure(name, request.attributes, now).map(done),
+            "PurgeQueue" => store.queue(name).map(|queue| queue.messages.clear()).map(done),
+            "DeleteQueue" => {
+                store.queue(name)?;
+                store.queues.remove(name);
+                Ok(json!({}))
+            }
+            "SendMessage" => {
+                let delay = within("DelaySeconds", request.delay_seconds, 0, 900)?;
+                let limit = store.queue(name)?.number("MaximumMessageSize");
+                let (message, answer) = request.message(limit, new_id(), now)?;
+                store.send(name, message, delay).map(|()| answer)
+            }
+            "DeleteMessage" => store.delete(name, &request.receipt_handle).map(done),
+            "ChangeMessageVisibility" => {
+                // This one may not be left out.
+                let seconds = within("VisibilityTimeout", request.visibility_timeout.or(Some(-1)), 0, 43_200)?;
+                store.hide(name, &request.receipt_handle, seconds.unwrap_or_default(), now).map(done)
+            }
+            "StartMessageMoveTask" => {
+                store.redrive(&request.source_arn, request.destination_arn.as_deref(), now, new_id)?;
+                Ok(json!({"TaskHandle": new_id()}))
+            }
+            "ListMessageMoveTasks" => {
+                let tasks = store.tasks.iter().rev().filter(|task| task["SourceArn"] == request.source_arn);
+                Ok(json!({"Results": tasks.take(request.max_results.unwrap_or(1)).collect::<Vec<_>>()}))
+            }
+            _ => Err(Refusal::new(
+                "AWS.SimpleQueueService.UnsupportedOperation",
+                format!("The local SQS does not offer '{action}'."),
+            )),
+        })
+    }
+}
+
+fn seen(message: &Message, now: u64) -> Seen {
+    let Message { id, body, sent, receives, visible_at, .. } = message.clone();
+    Seen { id, sent, receives, waiting: visible_at <= now, body }
+}

@@ -1,0 +1,215 @@
+//! The AWS JSON protocol: requests, what AWS refuses of them, and messages as they are sent and received.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+pub(super) type Result<T> = std::result::Result<T, Refusal>;
+
+/// An error, by the code of the older (query) protocol.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) code: &'static str,
+    pub(super) message: String,
+}
+
+impl Refusal {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Refusal { code, message: message.into() }
+    }
+
+    /// The error's name in the JSON protocol.
+    pub(super) fn shape(&self) -> &str {
+        match self.code.trim_start_matches("AWS.SimpleQueueService.") {
+            "NonExistentQueue" => "QueueDoesNotExist",
+            "QueueAlreadyExists" => "QueueNameExists",
+            name => name,
+        }
+    }
+}
+
+impl From<serde_json::Error> for Refusal {
+    fn from(error: serde_json::Error) -> Self {
+        Refusal::new("SerializationException", error.to_string())
+    }
+}
+
+/// What the requests of all actions can say. A batch holds requests of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Request {
+    pub(super) queue_url: String,
+    pub(super) queue_name: String,
+    pub(super) queue_name_prefix: String,
+    pub(super) attributes: BTreeMap<String, String>,
+    /// Of a queue; or of messages, as older SDKs call the next.
+    pub(super) attribute_names: Vec<String>,
+    message_system_attribute_names: Vec<String>,
+    message_attribute_names: Vec<String>,
+    message_body: String,
+    message_attributes: BTreeMap<String, Attribute>,
+    message_system_attributes: BTreeMap<String, Attribute>,
+    message_group_id: Option<String>,
+    pub(super) delay_seconds: Option<i64>,
+    pub(super) max_number_of_messages: Option<i64>,
+    pub(super) visibility_timeout: Option<i64>,
+    pub(super) wait_time_seconds: Option<i64>,
+    pub(super) receipt_handle: String,
+    pub(super) source_arn: String,
+    pub(super) destination_arn: Option<String>,
+    pub(super) max_results: Option<usize>,
+    /// The last entry of the journal that the caller has.
+    pub(super) after: u64,
+    pub(super) id: String,
+    pub(super) entries: Vec<Request>,
+}
+
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Attribute {
+    data_type: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    string_value: Option<String>,
+    /// Base64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binary_value: Option<String>,
+}
+
+/// A message, and what became of it. Times are in Unix milliseconds.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Message {
+    pub(super) id: String,
+    pub(super) body: String,
+    pub(super) attributes: BTreeMap<String, Attribute>,
+    /// The attributes from SQS that stay as they are.
+    pub(super) system: BTreeMap<String, String>,
+    pub(super) sent: u64,
+    pub(super) visible_at: u64,
+    pub(super) first_received: u64,
+    /// How often it was received, and how often of these before it came into this queue.
+    pub(super) receives: u64,
+    pub(super) earlier_receives: u64,
+}
+
+/// A number that may be left out, where AWS allows it.
+pub(super) fn within(name: &str, number: Option<i64>, least: i64, most: i64) -> Result<Option<u64>> {
+    if number.is_none_or(|number| (least..=most).contains(&number)) {
+        return Ok(number.map(i64::unsigned_abs));
+    }
+    let message = format!("{name} is invalid. Reason: Must be between {least} and {most}, if provided.");
+    Err(Refusal::new("InvalidParameterValue", message))
+}
+
+/// Whether a caller that lists `names` gets the attribute `name`. AWS returns none unasked.
+pub(super) fn is_asked_for(names: &[String], name: &str) -> bool {
+    names.iter().any(|asked| {
+        let prefix = asked.strip_suffix(".*");
+        asked == "All" || asked == name || prefix.is_some_and(|prefix| name.starts_with(prefix))
+    })
+}
+
+/// The name of a queue: the last segment of its URL, whatever host that names.
+pub(super) fn name(queue_url: &str) -> &str {
+    queue_url.rsplit('/').next().unwrap_or_default()
+}
+
+/// The id of the message, and which of its receives a receipt is of.
+pub(super) fn read_receipt<'a>(queue: &str, receipt: &'a str) -> Result<(&'a str, u64)> {
+    let named = receipt.strip_prefix(queue).and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
+    let named = named.and_then(|(id, receives)| Some((id, receives.parse().ok()?)));
+    named.ok_or_else(|| Refusal::new("ReceiptHandleIsInvalid", "This is not a receipt handle of the queue."))
+}
+
+impl Request {
+    /// How many bytes count for the limits of messages and batches.
+    pub(super) fn size(&self) -> usize {
+        self.message_attributes.iter().fold(self.message_body.len(), |size, (name, attribute)| {
+            size + name.len() + attribute.data_type.len() + attribute.bytes().len()
+        })
+    }
+
+    /// The message to send, if AWS would take it, and what its sender is answered.
+    pub(super) fn message(self, limit: u64, id: String, now: u64) -> Result<(Message, Value)> {
+        const FORBIDDEN: &str = "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | \
+                                 #xE000 to #xFFFD | #x10000 to #x10FFFF";
+        // U+D800 to U+DFFF are no `char`.
+        let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
+        let mut values = self.message_attributes.values().filter_map(|attribute| attribute.string_value.as_ref());
+        let (code, message) = if self.message_body.is_empty() {
+            ("MissingParameter", "The request must contain the parameter MessageBody.")
+        } else if self.size() as u64 > limit {
+            let reason = format!("Message must be shorter than {limit} bytes.");
+            ("InvalidParameterValue", &*format!("One or more parameters are invalid. Reason: {reason}"))
+        } else if !self.message_body.chars().all(is_allowed) {
+            ("InvalidMessageContents", FORBIDDEN)
+        } else if !values.all(|value| value.chars().all(is_allowed)) {
+            ("InvalidParameterValue", FORBIDDEN)
+        } else if self.message_attributes.len() > 10 {
+            ("InvalidParameterValue", "Number of message attributes exceeds the allowed maximum [10].")
+        } else {
+            ("", "")
+        };
+        if !code.is_empty() {
+            return Err(Refusal::new(code, message));
+        }
+        let mut answer =
+            json!({"MessageId": id, "MD5OfMessageBody": format!("{:x}", md5::compute(&self.message_body))});
+        if let Some(digest) = digest(&self.message_attributes) {
+            answer["MD5OfMessageAttributes"] = digest.into();
+        }
+        let system = self.message_system_attributes.into_iter();
+        let system = system.filter_map(|(name, attribute)| Some((name, attribute.string_value?)));
+        let group = self.message_group_id.map(|group| ("MessageGroupId".to_owned(), group));
+        let system = system.chain(group).chain([("SenderId".to_owned(), "AIDAIT2UOQQY3AUEKVGXU".to_owned())]).collect();
+        let (body, attributes) = (self.message_body, self.message_attributes);
+        Ok((Message { id, body, attributes, system, sent: now, ..Message::default() }, answer))
+    }
+
+    /// A received message, with the attributes that were asked for.
+    pub(super) fn received(&self, mut message: Message) -> Value {
+        let receipt = format!("{}/{}/{}", name(&self.queue_url), message.id, message.receives);
+        let mut answer = json!({"MessageId": message.id, "ReceiptHandle": receipt, "Body": message.body});
+        answer["MD5OfBody"] = format!("{:x}", md5::compute(&message.body)).into();
+
+        let system = &mut message.system;
+        system.insert("ApproximateFirstReceiveTimestamp".into(), message.first_received.to_string());
+        system.insert("ApproximateReceiveCount".into(), message.receives.to_string());
+        system.insert("SentTimestamp".into(), message.sent.to_string());
+        let names = [&self.attribute_names[..], &self.message_system_attribute_names].concat();
+        system.retain(|name, _| is_asked_for(&names, name));
+        if !system.is_empty() {
+            answer["Attributes"] = json!(system);
+        }
+        message.attributes.retain(|name, _| is_asked_for(&self.message_attribute_names, name));
+        if let Some(digest) = digest(&message.attributes) {
+            answer["MD5OfMessageAttributes"] = digest.into();
+            answer["MessageAttributes"] = json!(message.attributes);
+        }
+        answer
+    }
+}
+
+impl Attribute {
+    fn bytes(&self) -> Vec<u8> {
+        let text = || self.string_value.clone().unwrap_or_default().into();
+        self.binary_value.as_ref().map_or_else(text, |value| BASE64_STANDARD.decode(value).unwrap_or_default())
+    }
+}
+
+/// The digest that SDKs compare with their own: names in order, each part behind its length.
+fn digest(attributes: &BTreeMap<String, Attribute>) -> Option<String> {
+    let mut digest = md5::Context::new();
+    for (name, attribute) in attributes {
+        let transport: &[u8] = if attribute.binary_value.is_some() { &[2] } else { &[1] };
+        let (name, data_type, value) = (name.as_bytes(), attribute.data_type.as_bytes(), attribute.bytes());
+        for (part, then) in [(name, &[][..]), (data_type, transport), (&value, &[])] {
+            // The size check keeps parts far below 4 GiB.
+            digest.consume(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
+            digest.consume(part);
+            digest.consume(then);
+        }
+    }
+    (!attributes.is_empty()).then(|| format!("{:x}", digest.compute()))
+}
