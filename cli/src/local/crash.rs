@@ -34,39 +34,40 @@ impl Crash {
             Self::Enqueued => "enqueued",
         }
     }
+}
 
-    /// Has a function handle a delivery until it has come that far. What it leaves is what a killed execution environment
-    /// leaves: its claim, until the lease ends. Gives what it answered if it did not come that far.
-    pub(super) async fn interrupt(
-        self,
-        provider: &'static Provider,
-        settings: impl Fn(&str) -> Option<String>,
-        invocation: LambdaEvent<Payload>,
-    ) -> Result<Option<Handled>, Box<dyn Error + Send + Sync>> {
-        const SQS: &str = "AWS_ENDPOINT_URL_SQS";
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let (own, sqs) = (format!("http://{}", listener.local_addr()?), settings(SQS).unwrap_or_default());
-        let settings = |name: &str| if name == SQS { Some(own.clone()) } else { settings(name) };
-        let intake = Intake::new(Config::from_settings(provider, settings)?);
-        tokio::select! {
-            biased;
-            Ok(()) = self.reached(listener, sqs.trim_start_matches("http://")) => Ok(None),
-            handled = intake.handle(invocation) => Ok(Some(handled)),
-        }
+/// Has a function handle a delivery until it crashes there. It leaves behind what a killed execution environment does: its
+/// claim, until the lease ends. Gives what it answered if it did not come that far.
+pub(super) async fn handle(
+    crash: Crash,
+    provider: &'static Provider,
+    settings: impl Fn(&str) -> Option<String>,
+    invocation: LambdaEvent<Payload>,
+) -> Result<Option<Handled>, Box<dyn Error + Send + Sync>> {
+    const SQS: &str = "AWS_ENDPOINT_URL_SQS";
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let (own, sqs) = (format!("http://{}", listener.local_addr()?), settings(SQS).unwrap_or_default());
+    let settings = |name: &str| if name == SQS { Some(own.clone()) } else { settings(name) };
+    let intake = Intake::new(Config::from_settings(provider, settings)?);
+    tokio::select! {
+        biased;
+        Ok(()) = reached(crash, listener, sqs.trim_start_matches("http://")) => Ok(None),
+        handled = intake.handle(invocation) => Ok(Some(handled)),
     }
+}
 
-    async fn reached(self, listener: TcpListener, sqs: &str) -> io::Result<()> {
-        // The function connects when it has something to send: once it has claimed the event.
-        let (mut function, _) = listener.accept().await?;
-        if self == Self::Claimed {
-            return Ok(());
-        }
-        let mut sqs = TcpStream::connect(sqs).await?;
-        let (mut requests, _) = function.split();
-        let ((mut answers, mut sqs), mut first) = (sqs.split(), [0]);
-        tokio::select! {
-            sent = copy(&mut requests, &mut sqs) => sent.map(drop),
-            answered = answers.peek(&mut first) => answered.map(drop),
-        }
+/// Waits until the function that has `listener` for its SQS has come as far as it may.
+async fn reached(crash: Crash, listener: TcpListener, sqs: &str) -> io::Result<()> {
+    // It connects when it has something to send: once it has claimed the event.
+    let (mut function, _) = listener.accept().await?;
+    if crash == Crash::Claimed {
+        return Ok(());
+    }
+    let mut sqs = TcpStream::connect(sqs).await?;
+    let (mut requests, _) = function.split();
+    let ((mut answers, mut sqs), mut first) = (sqs.split(), [0]);
+    tokio::select! {
+        sent = copy(&mut requests, &mut sqs) => sent.map(drop),
+        answered = answers.peek(&mut first) => answered.map(drop),
     }
 }

@@ -26,7 +26,7 @@ use hookgate_intake::{
 use hookgate_verify::{Provider, Secrets, providers};
 
 use crate::{
-    local::crash::Crash,
+    local::crash::{self, Crash},
     local::engines::{Engines, Resources},
     local::journal::{Journal, MOST_BODY_BYTES, Taken},
 };
@@ -183,7 +183,7 @@ impl Functions {
         let invocation = LambdaEvent::new(Payload(Some(event)), context);
         let Handled { response, log } = match crash {
             None => intake.handle(invocation).await,
-            Some(crash) => crash.interrupt(provider, settings, invocation).await.ok()??,
+            Some(crash) => crash::handle(crash, provider, settings, invocation).await.ok()??,
         };
         let number = self.journal.keep(Taken {
             number: 0,

@@ -10,35 +10,27 @@ const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// What was sent to all queues, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    entries: VecDeque<Entry>,
+    /// The number, queue, message id and body of each.
+    entries: VecDeque<(u64, String, String, String)>,
     bytes: usize,
     /// How many entries there ever were. They are numbered from 1.
     pub(super) count: u64,
-}
-
-#[derive(Debug)]
-struct Entry {
-    number: u64,
-    queue: String,
-    message_id: String,
-    body: String,
 }
 
 impl Journal {
     pub(super) fn add(&mut self, queue: &str, message_id: &str, body: &str) {
         self.count += 1;
         self.bytes += body.len();
-        let (queue, message_id, body) = (queue.to_owned(), message_id.to_owned(), body.to_owned());
-        self.entries.push_back(Entry { number: self.count, queue, message_id, body });
+        self.entries.push_back((self.count, queue.to_owned(), message_id.to_owned(), body.to_owned()));
         while self.bytes > MAX_BYTES {
-            self.bytes -= self.entries.pop_front().map_or(self.bytes, |oldest| oldest.body.len());
+            self.bytes -= self.entries.pop_front().map_or(self.bytes, |(.., body)| body.len());
         }
     }
 
     /// The next ten entries of a queue after this number, as they are answered.
-    pub(super) fn after(&self, number: u64, queue: &str) -> Vec<Value> {
-        let new = self.entries.iter().filter(|entry| entry.number > number && entry.queue == queue).take(10);
-        new.map(|e| json!({"Number": e.number, "MessageId": e.message_id, "Body": e.body})).collect()
+    pub(super) fn after(&self, after: u64, queue: &str) -> Vec<Value> {
+        let new = self.entries.iter().filter(|(number, of, ..)| *number > after && of == queue).take(10);
+        new.map(|(number, _, id, body)| json!({"Number": number, "MessageId": id, "Body": body})).collect()
     }
 }
 
@@ -53,7 +45,7 @@ mod tests {
         for id in ["1", "2", "3", "4", "5"] {
             journal.add("queue", id, &body);
         }
-        let kept: Vec<_> = journal.entries.iter().map(|entry| (entry.number, &*entry.message_id)).collect();
+        let kept: Vec<_> = journal.entries.iter().map(|(number, _, id, _)| (*number, &**id)).collect();
         assert_eq!(kept, [(2, "2"), (3, "3"), (4, "4"), (5, "5")]);
         assert_eq!(journal.bytes, MAX_BYTES);
     }

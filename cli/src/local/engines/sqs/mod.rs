@@ -21,19 +21,15 @@ use axum::{
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
-use uuid::Uuid;
 
 use self::{
-    protocol::{Message, Refusal, Request, Result, is_asked_for, within},
+    protocol::{Message, Refusal, Request, Result, is_asked_for, require, within},
     queue::Store,
 };
 
 /// The one action that AWS does not have: what was sent to a queue after an entry of the journal, oldest first, whether it
 /// is still there or not, and the number of the last entry of all queues. Changes nothing for consumers.
 pub(crate) const JOURNAL: &str = "HookgateJournal";
-
-/// How often a long poll looks again. Far below what a person or a test would notice.
-const POLL: Duration = Duration::from_millis(20);
 
 const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>UnsupportedOperation</Code><Message>This SDK \
     speaks the older protocol of SQS (query). The local SQS speaks AWS JSON only: use an SDK of November 2023 or later.\
@@ -79,8 +75,7 @@ pub(super) async fn serve(
     queues: Queues,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    // Some SDKs call `/`, others the queue's own URL. A message of 1 MiB can be a good deal longer as JSON; the queue's own
-    // limit decides.
+    // Some SDKs call `/`, others the queue's own URL. The queue's limit decides what is too long, not axum's.
     let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(queues);
     axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
@@ -100,9 +95,9 @@ async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -
     match queues.answer(action, &body).await {
         Ok(body) => (StatusCode::OK, [json], body.to_string()).into_response(),
         Err(refusal) => {
-            let body = json!({"__type": format!("com.amazonaws.sqs#{}", refusal.shape()), "message": refusal.message});
+            let body = json!({"__type": format!("com.amazonaws.sqs#{}", refusal.shape()), "message": refusal.1});
             // SDKs know some errors by the older protocol's code alone.
-            let code = [("x-amzn-query-error", format!("{};Sender", refusal.code))];
+            let code = [("x-amzn-query-error", format!("{};Sender", refusal.0))];
             (StatusCode::BAD_REQUEST, [json], code, body.to_string()).into_response()
         }
     }
@@ -126,11 +121,9 @@ impl Queues {
     }
 
     /// The queue in which a message lies, and the message.
-    #[must_use]
-    pub fn find(&self, message_id: &str) -> Option<(String, Seen)> {
+    pub(crate) fn find(&self, message_id: &str) -> Option<(String, Seen)> {
         self.with(|store, now| {
-            let mut queues = store.queues.iter();
-            queues.find_map(|(name, queue)| {
+            store.queues.iter().find_map(|(name, queue)| {
                 let message = queue.messages.iter().find(|message| message.id == message_id)?;
                 Some((name.clone(), seen(message, now)))
             })
@@ -145,16 +138,15 @@ impl Queues {
     }
 
     async fn answer(&self, action: &str, body: &[u8]) -> Result<Value> {
-        let request: Request = serde_json::from_slice(body)?;
+        let request = serde_json::from_slice(body);
+        let request: Request = request.map_err(|error| Refusal("SerializationException", error.to_string()))?;
         let name = protocol::name(&request.queue_url).to_owned();
         match action.strip_suffix("Batch") {
             _ if action == "ReceiveMessage" => self.receive(&name, &request).await,
             _ if action == JOURNAL => {
-                let entries = self.poll(&request, 0, |store, _| {
-                    store.queue(&name)?;
-                    Ok(store.journal.after(request.after, &name))
-                });
-                Ok(json!({"Messages": entries.await?, "Last": self.with(|store, _| store.journal.count)}))
+                let wait = self.with(|store, _| store.queue(&name).and_then(|_| request.wait(0)))?;
+                let entries = self.poll(wait, |store, _| Ok(store.journal.after(request.after, &name))).await?;
+                Ok(json!({"Messages": entries, "Last": self.with(|store, _| store.journal.count)}))
             }
             Some(single) => self.batch(single, &name, request.entries),
             None => self.perform(action, &name, request),
@@ -164,28 +156,22 @@ impl Queues {
     async fn receive(&self, name: &str, request: &Request) -> Result<Value> {
         let most = within("MaxNumberOfMessages", request.max_number_of_messages, 1, 10)?.unwrap_or(1);
         let hidden = within("VisibilityTimeout", request.visibility_timeout, 0, 43_200)?;
-        let wait =
-            self.with(|store, _| store.queue(name).map(|queue| queue.number("ReceiveMessageWaitTimeSeconds")))?;
-        let messages = self.poll(request, wait, |store, now| store.receive(name, most, hidden, now)).await?;
+        let wait = self.with(|store, _| request.wait(store.queue(name)?.number("ReceiveMessageWaitTimeSeconds")))?;
+        let messages = self.poll(wait, |store, now| store.receive(name, most, hidden, now)).await?;
         let messages: Vec<_> = messages.into_iter().map(|message| request.received(message)).collect();
         Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) })
     }
 
     /// Looks until there is something, or the time is over.
-    async fn poll<T>(
-        &self,
-        request: &Request,
-        default_wait: u64,
-        look: impl Fn(&mut Store, u64) -> Result<Vec<T>>,
-    ) -> Result<Vec<T>> {
-        let wait = within("WaitTimeSeconds", request.wait_time_seconds, 0, 20)?.unwrap_or(default_wait);
+    async fn poll<T>(&self, wait: u64, look: impl Fn(&mut Store, u64) -> Result<Vec<T>>) -> Result<Vec<T>> {
         let until = Instant::now() + Duration::from_secs(wait);
         loop {
             let found = self.with(&look)?;
             if !found.is_empty() || Instant::now() >= until {
                 return Ok(found);
             }
-            tokio::time::sleep(POLL).await;
+            // Far below what a person or a test would notice.
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
@@ -193,20 +179,13 @@ impl Queues {
     fn batch(&self, action: &str, name: &str, entries: Vec<Request>) -> Result<Value> {
         let ids: HashSet<_> = entries.iter().map(|entry| &entry.id).collect();
         let bytes: usize = entries.iter().map(Request::size).sum();
-        let (code, message) = match entries.len() {
-            0 => ("AWS.SimpleQueueService.EmptyBatchRequest", "There should be at least one entry in the request."),
-            11.. => ("AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "A request has at most 10 entries."),
-            count if ids.len() < count => {
-                ("AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Two entries have one Id.")
-            }
-            _ if bytes > 1_048_576 => {
-                ("AWS.SimpleQueueService.BatchRequestTooLong", "A batch has at most 1048576 bytes.")
-            }
-            _ => ("", ""),
-        };
-        if !code.is_empty() {
-            return Err(Refusal::new(code, message));
-        }
+        require(!entries.is_empty(), "AWS.SimpleQueueService.EmptyBatchRequest", "A batch has at least one entry.")?;
+        let most = "A batch has at most 10 entries.";
+        require(entries.len() <= 10, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", most)?;
+        let distinct = ids.len() == entries.len();
+        require(distinct, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Two entries have one Id.")?;
+        let most = "A batch has at most 1048576 bytes.";
+        require(bytes <= 1_048_576, "AWS.SimpleQueueService.BatchRequestTooLong", most)?;
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
         for entry in entries {
             let id = entry.id.clone();
@@ -215,7 +194,7 @@ impl Queues {
                     answer["Id"] = id.into();
                     successful.push(answer);
                 }
-                Err(Refusal { code, message }) => {
+                Err(Refusal(code, message)) => {
                     failed.push(json!({"Id": id, "Code": code, "Message": message, "SenderFault": true}));
                 }
             }
@@ -226,7 +205,7 @@ impl Queues {
     /// Performs every other action.
     fn perform(&self, action: &str, name: &str, request: Request) -> Result<Value> {
         let url = |name: &str| format!("{}/000000000000/{name}", self.url);
-        let new_id = || Uuid::new_v4().to_string();
+        let new_id = || uuid::Uuid::new_v4().to_string();
         let done = |()| json!({});
         self.with(|store, now| match action {
             "CreateQueue" => {
@@ -245,11 +224,7 @@ impl Queues {
             }
             "SetQueueAttributes" => store.configure(name, request.attributes, now).map(done),
             "PurgeQueue" => store.queue(name).map(|queue| queue.messages.clear()).map(done),
-            "DeleteQueue" => {
-                store.queue(name)?;
-                store.queues.remove(name);
-                Ok(json!({}))
-            }
+            "DeleteQueue" => store.queue(name).map(|_| ()).map(|()| drop(store.queues.remove(name))).map(done),
             "SendMessage" => {
                 let delay = within("DelaySeconds", request.delay_seconds, 0, 900)?;
                 let limit = store.queue(name)?.number("MaximumMessageSize");
@@ -270,10 +245,10 @@ impl Queues {
                 let tasks = store.tasks.iter().rev().filter(|task| task["SourceArn"] == request.source_arn);
                 Ok(json!({"Results": tasks.take(request.max_results.unwrap_or(1)).collect::<Vec<_>>()}))
             }
-            _ => Err(Refusal::new(
-                "AWS.SimpleQueueService.UnsupportedOperation",
-                format!("The local SQS does not offer '{action}'."),
-            )),
+            _ => {
+                let message = format!("The local SQS does not offer '{action}'.");
+                Err(Refusal("AWS.SimpleQueueService.UnsupportedOperation", message))
+            }
         })
     }
 }

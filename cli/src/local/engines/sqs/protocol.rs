@@ -8,31 +8,18 @@ use serde_json::{Value, json};
 
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
-/// An error, by the code of the older (query) protocol.
+/// The code of an error, as the older (query) protocol has it, and its message.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) code: &'static str,
-    pub(super) message: String,
-}
+pub(super) struct Refusal(pub(super) &'static str, pub(super) String);
 
 impl Refusal {
-    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Refusal { code, message: message.into() }
-    }
-
     /// The error's name in the JSON protocol.
     pub(super) fn shape(&self) -> &str {
-        match self.code.trim_start_matches("AWS.SimpleQueueService.") {
+        match self.0.trim_start_matches("AWS.SimpleQueueService.") {
             "NonExistentQueue" => "QueueDoesNotExist",
             "QueueAlreadyExists" => "QueueNameExists",
             name => name,
         }
-    }
-}
-
-impl From<serde_json::Error> for Refusal {
-    fn from(error: serde_json::Error) -> Self {
-        Refusal::new("SerializationException", error.to_string())
     }
 }
 
@@ -55,7 +42,7 @@ pub(super) struct Request {
     pub(super) delay_seconds: Option<i64>,
     pub(super) max_number_of_messages: Option<i64>,
     pub(super) visibility_timeout: Option<i64>,
-    pub(super) wait_time_seconds: Option<i64>,
+    wait_time_seconds: Option<i64>,
     pub(super) receipt_handle: String,
     pub(super) source_arn: String,
     pub(super) destination_arn: Option<String>,
@@ -93,21 +80,22 @@ pub(super) struct Message {
     pub(super) earlier_receives: u64,
 }
 
+/// Refuses a request where something that AWS requires does not hold.
+pub(super) fn require(holds: bool, code: &'static str, message: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Refusal(code, message.to_owned())) }
+}
+
 /// A number that may be left out, where AWS allows it.
 pub(super) fn within(name: &str, number: Option<i64>, least: i64, most: i64) -> Result<Option<u64>> {
-    if number.is_none_or(|number| (least..=most).contains(&number)) {
-        return Ok(number.map(i64::unsigned_abs));
-    }
     let message = format!("{name} is invalid. Reason: Must be between {least} and {most}, if provided.");
-    Err(Refusal::new("InvalidParameterValue", message))
+    require(number.is_none_or(|number| (least..=most).contains(&number)), "InvalidParameterValue", &message)?;
+    Ok(number.map(i64::unsigned_abs))
 }
 
 /// Whether a caller that lists `names` gets the attribute `name`. AWS returns none unasked.
 pub(super) fn is_asked_for(names: &[String], name: &str) -> bool {
-    names.iter().any(|asked| {
-        let prefix = asked.strip_suffix(".*");
-        asked == "All" || asked == name || prefix.is_some_and(|prefix| name.starts_with(prefix))
-    })
+    let by_prefix = |asked: &String| asked.strip_suffix(".*").is_some_and(|prefix| name.starts_with(prefix));
+    names.iter().any(|asked| asked == "All" || asked == name || by_prefix(asked))
 }
 
 /// The name of a queue: the last segment of its URL, whatever host that names.
@@ -119,15 +107,20 @@ pub(super) fn name(queue_url: &str) -> &str {
 pub(super) fn read_receipt<'a>(queue: &str, receipt: &'a str) -> Result<(&'a str, u64)> {
     let named = receipt.strip_prefix(queue).and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
     let named = named.and_then(|(id, receives)| Some((id, receives.parse().ok()?)));
-    named.ok_or_else(|| Refusal::new("ReceiptHandleIsInvalid", "This is not a receipt handle of the queue."))
+    named.ok_or_else(|| Refusal("ReceiptHandleIsInvalid", "This is not a receipt handle of the queue.".into()))
 }
 
 impl Request {
     /// How many bytes count for the limits of messages and batches.
     pub(super) fn size(&self) -> usize {
         self.message_attributes.iter().fold(self.message_body.len(), |size, (name, attribute)| {
-            size + name.len() + attribute.data_type.len() + attribute.bytes().len()
+            size + name.len() + attribute.data_type.len() + bytes(attribute).len()
         })
+    }
+
+    /// How long to wait for messages, in seconds.
+    pub(super) fn wait(&self, default: u64) -> Result<u64> {
+        Ok(within("WaitTimeSeconds", self.wait_time_seconds, 0, 20)?.unwrap_or(default))
     }
 
     /// The message to send, if AWS would take it, and what its sender is answered.
@@ -136,24 +129,19 @@ impl Request {
                                  #xE000 to #xFFFD | #x10000 to #x10FFFF";
         // U+D800 to U+DFFF are no `char`.
         let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
-        let mut values = self.message_attributes.values().filter_map(|attribute| attribute.string_value.as_ref());
-        let (code, message) = if self.message_body.is_empty() {
-            ("MissingParameter", "The request must contain the parameter MessageBody.")
-        } else if self.size() as u64 > limit {
-            let reason = format!("Message must be shorter than {limit} bytes.");
-            ("InvalidParameterValue", &*format!("One or more parameters are invalid. Reason: {reason}"))
-        } else if !self.message_body.chars().all(is_allowed) {
-            ("InvalidMessageContents", FORBIDDEN)
-        } else if !values.all(|value| value.chars().all(is_allowed)) {
-            ("InvalidParameterValue", FORBIDDEN)
-        } else if self.message_attributes.len() > 10 {
-            ("InvalidParameterValue", "Number of message attributes exceeds the allowed maximum [10].")
-        } else {
-            ("", "")
-        };
-        if !code.is_empty() {
-            return Err(Refusal::new(code, message));
-        }
+        let is_valid = |text: &str| text.chars().all(is_allowed);
+        let mut values = self.message_attributes.values().map(|attribute| attribute.string_value.as_deref());
+        let too_long =
+            format!("One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes.");
+        require(
+            !self.message_body.is_empty(),
+            "MissingParameter",
+            "The request must contain the parameter MessageBody.",
+        )?;
+        require(self.size() as u64 <= limit, "InvalidParameterValue", &too_long)?;
+        require(is_valid(&self.message_body), "InvalidMessageContents", FORBIDDEN)?;
+        require(values.all(|value| value.is_none_or(is_valid)), "InvalidParameterValue", FORBIDDEN)?;
+        require(self.message_attributes.len() <= 10, "InvalidParameterValue", "A message has at most 10 attributes.")?;
         let mut answer =
             json!({"MessageId": id, "MD5OfMessageBody": format!("{:x}", md5::compute(&self.message_body))});
         if let Some(digest) = digest(&self.message_attributes) {
@@ -191,11 +179,9 @@ impl Request {
     }
 }
 
-impl Attribute {
-    fn bytes(&self) -> Vec<u8> {
-        let text = || self.string_value.clone().unwrap_or_default().into();
-        self.binary_value.as_ref().map_or_else(text, |value| BASE64_STANDARD.decode(value).unwrap_or_default())
-    }
+fn bytes(attribute: &Attribute) -> Vec<u8> {
+    let text = || attribute.string_value.clone().unwrap_or_default().into();
+    attribute.binary_value.as_ref().map_or_else(text, |value| BASE64_STANDARD.decode(value).unwrap_or_default())
 }
 
 /// The digest that SDKs compare with their own: names in order, each part behind its length.
@@ -203,7 +189,7 @@ fn digest(attributes: &BTreeMap<String, Attribute>) -> Option<String> {
     let mut digest = md5::Context::new();
     for (name, attribute) in attributes {
         let transport: &[u8] = if attribute.binary_value.is_some() { &[2] } else { &[1] };
-        let (name, data_type, value) = (name.as_bytes(), attribute.data_type.as_bytes(), attribute.bytes());
+        let (name, data_type, value) = (name.as_bytes(), attribute.data_type.as_bytes(), bytes(attribute));
         for (part, then) in [(name, &[][..]), (data_type, transport), (&value, &[])] {
             // The size check keeps parts far below 4 GiB.
             digest.consume(u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());

@@ -1,12 +1,15 @@
 //! The queues: pure state, without a clock or chance. The time (in Unix milliseconds) and new ids are passed in.
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use serde_json::{Value, json};
 
 use super::{
     journal::Journal,
-    protocol::{Message, Refusal, Result, read_receipt},
+    protocol::{Message, Refusal, Result, read_receipt, require},
 };
 
 type Attributes = BTreeMap<String, String>;
@@ -49,7 +52,7 @@ pub(super) struct Queue {
 impl Store {
     pub(super) fn queue(&mut self, name: &str) -> Result<&mut Queue> {
         const NONE: &str = "The specified queue does not exist.";
-        self.queues.get_mut(name).ok_or_else(|| Refusal::new("AWS.SimpleQueueService.NonExistentQueue", NONE))
+        self.queues.get_mut(name).ok_or_else(|| Refusal("AWS.SimpleQueueService.NonExistentQueue", NONE.into()))
     }
 
     /// The queue, without messages whose time is over.
@@ -62,14 +65,11 @@ impl Store {
 
     pub(super) fn create(&mut self, name: &str, attributes: Attributes, now: u64) -> Result<()> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if name.is_empty() || name.len() > 80 || !name.bytes().all(fits) {
-            let message = "A queue's name has 1 to 80 letters, digits, hyphens and underscores.";
-            return Err(Refusal::new("InvalidParameterValue", message));
-        }
+        let message = "A queue's name has 1 to 80 letters, digits, hyphens and underscores.";
+        require((1..=80).contains(&name.len()) && name.bytes().all(fits), "InvalidParameterValue", message)?;
         if let Some(Queue { attributes: own, .. }) = self.queues.get(name) {
             let same = attributes.iter().all(|(name, value)| own.get(name) == Some(value));
-            let message = "A queue with this name and another value of an attribute exists.";
-            return same.then_some(()).ok_or_else(|| Refusal::new("QueueAlreadyExists", message));
+            return require(same, "QueueAlreadyExists", "A queue with this name has another value of an attribute.");
         }
         let mut own = Attributes::from(NUMBERS.map(|(name, default, _)| (name.into(), default.to_string())));
         own.insert("CreatedTimestamp".into(), (now / 1_000).to_string());
@@ -89,10 +89,7 @@ impl Store {
                 }
                 None => TEXTS.contains(&&**name),
             };
-            if !valid {
-                let message = format!("Invalid value for the parameter {name}.");
-                return Err(Refusal::new("InvalidAttributeValue", message));
-            }
+            require(valid, "InvalidAttributeValue", &format!("Invalid value for the parameter {name}."))?;
         }
         let queue = self.queue(name)?;
         queue.attributes.extend(attributes);
@@ -168,7 +165,7 @@ impl Store {
         const GONE: &str = "Message does not exist or is not available for visibility timeout change.";
         let (id, receives) = read_receipt(name, receipt)?;
         let message = self.queue(name)?.messages.iter_mut().find(|message| message.id == id);
-        let message = message.ok_or_else(|| Refusal::new("InvalidParameterValue", GONE))?;
+        let message = message.ok_or_else(|| Refusal("InvalidParameterValue", GONE.into()))?;
         if message.receives == receives && message.visible_at > now {
             message.visible_at = now + seconds * 1_000;
         }
@@ -185,15 +182,14 @@ impl Store {
         new_id: impl Fn() -> String,
     ) -> Result<()> {
         let named = |arn, parameter| {
-            let message = format!("The resource that you specified for the {parameter} parameter doesn't exist.");
-            self.name(arn).ok_or_else(|| Refusal::new("ResourceNotFoundException", message))
+            let message = || format!("The resource that you specified for the {parameter} parameter doesn't exist.");
+            self.name(arn).ok_or_else(|| Refusal("ResourceNotFoundException", message()))
         };
         let source = named(from, "SourceArn")?;
         let destination = to.map(|arn| named(arn, "DestinationArn")).transpose()?;
-        if !self.queues.values().any(|queue| queue.redrive.as_ref().is_some_and(|(target, _)| *target == source)) {
-            let message = "Source queue must be configured as a Dead Letter Queue.";
-            return Err(Refusal::new("InvalidParameterValue", message));
-        }
+        let leads = |queue: &Queue| queue.redrive.as_ref().is_some_and(|(target, _)| *target == source);
+        let message = "Source queue must be configured as a Dead Letter Queue.";
+        require(self.queues.values().any(leads), "InvalidParameterValue", message)?;
         let letters = std::mem::take(&mut self.live(&source, now)?.messages);
         let (visible, mut rest): (Vec<_>, Vec<_>) = letters.into_iter().partition(|letter| letter.visible_at <= now);
         let (found, mut moved) = (visible.len(), 0);
