@@ -1,19 +1,19 @@
-//! What was sent lately, for those who follow a queue without receiving from it.
+//! The latest messages, for those who follow a queue without receiving from it.
 
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-/// The most that is kept of bodies.
+/// How many bytes of bodies are kept.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// What was sent to all queues, oldest first.
+/// What was sent to any queue, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     /// The number, queue, message id and body of each.
     entries: VecDeque<(u64, String, String, String)>,
     bytes: usize,
-    /// How many entries there ever were. They are numbered from 1.
+    /// The number of the latest entry. They are numbered from 1.
     pub(super) count: u64,
 }
 
@@ -27,7 +27,7 @@ impl Journal {
         }
     }
 
-    /// The next ten entries of a queue after this number, as they are answered.
+    /// The next ten entries of a queue after this number, as the protocol writes them.
     pub(super) fn after(&self, after: u64, queue: &str) -> Vec<Value> {
         let new = self.entries.iter().filter(|(number, of, ..)| *number > after && of == queue).take(10);
         new.map(|(number, _, id, body)| json!({"Number": number, "MessageId": id, "Body": body})).collect()

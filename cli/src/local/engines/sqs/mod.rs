@@ -27,19 +27,18 @@ use self::{
     queue::Store,
 };
 
-/// The one action that AWS does not have: what was sent to a queue after an entry of the journal, oldest first, whether it
-/// is still there or not, and the number of the last entry of all queues. Changes nothing for consumers.
+/// The one action that AWS does not have. Answers what was sent to a queue after a given journal entry, oldest first, even
+/// if it was deleted since, and the number of the latest entry of all queues. Changes nothing for consumers.
 pub(crate) const JOURNAL: &str = "HookgateJournal";
 
-const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>UnsupportedOperation</Code><Message>This SDK \
-    speaks the older protocol of SQS (query). The local SQS speaks AWS JSON only: use an SDK of November 2023 or later.\
-    </Message></Error></ErrorResponse>";
+const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Code>UnsupportedOperation</Code><Message>The local SQS does not speak \
+    the older protocol of SQS (query): use an SDK of November 2023 or later.</Message></Error></ErrorResponse>";
 
-/// The queues. To look at them changes nothing, where a receive would raise receive counts and hide messages for a while.
+/// The queues, read without side effects: unlike a receive, a look neither raises receive counts nor hides messages.
 #[derive(Debug, Clone)]
 pub struct Queues {
     store: Arc<Mutex<Store>>,
-    /// Where the server listens; queue URLs begin with it.
+    /// The server's address, with which queue URLs begin.
     url: String,
 }
 
@@ -50,7 +49,7 @@ pub struct Look {
     pub waiting: usize,
     /// How many were received, and may come back.
     pub in_flight: usize,
-    /// The latest of them, the last one first.
+    /// The latest messages, newest first.
     pub latest: Vec<Seen>,
 }
 
@@ -82,7 +81,7 @@ pub(super) async fn serve(
 
 async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -> Response {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // Another site's name that its DNS has made to lead here: its page in a browser could read every message.
+    // DNS rebinding: a foreign site whose name leads to this machine could read every message from a browser.
     if !crate::local::host::is_local(header("host")) {
         return (StatusCode::FORBIDDEN, "only this machine is answered: use 127.0.0.1 or localhost").into_response();
     }
@@ -96,7 +95,7 @@ async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -
         Ok(body) => (StatusCode::OK, [json], body.to_string()).into_response(),
         Err(refusal) => {
             let body = json!({"__type": format!("com.amazonaws.sqs#{}", refusal.shape()), "message": refusal.1});
-            // SDKs know some errors by the older protocol's code alone.
+            // Some SDKs know an error only by its code in the older protocol.
             let code = [("x-amzn-query-error", format!("{};Sender", refusal.0))];
             (StatusCode::BAD_REQUEST, [json], code, body.to_string()).into_response()
         }
@@ -131,7 +130,7 @@ impl Queues {
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Store, u64) -> T) -> T {
-        // A panicked request must not take every later one with it: at worst its own message is half done.
+        // One request's panic must not fail all later ones.
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         work(&mut store, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
@@ -144,7 +143,8 @@ impl Queues {
         match action.strip_suffix("Batch") {
             _ if action == "ReceiveMessage" => self.receive(&name, &request).await,
             _ if action == JOURNAL => {
-                let wait = self.with(|store, _| store.queue(&name).and_then(|_| request.wait(0)))?;
+                self.with(|store, _| store.queue(&name).map(|_| ()))?;
+                let wait = within("WaitTimeSeconds", request.wait_time_seconds, 0, 20)?.unwrap_or_default();
                 let entries = self.poll(wait, |store, _| Ok(store.journal.after(request.after, &name))).await?;
                 Ok(json!({"Messages": entries, "Last": self.with(|store, _| store.journal.count)}))
             }
@@ -156,13 +156,14 @@ impl Queues {
     async fn receive(&self, name: &str, request: &Request) -> Result<Value> {
         let most = within("MaxNumberOfMessages", request.max_number_of_messages, 1, 10)?.unwrap_or(1);
         let hidden = within("VisibilityTimeout", request.visibility_timeout, 0, 43_200)?;
-        let wait = self.with(|store, _| request.wait(store.queue(name)?.number("ReceiveMessageWaitTimeSeconds")))?;
+        let wait = self.with(|store, _| store.queue(name).map(|own| own.number("ReceiveMessageWaitTimeSeconds")))?;
+        let wait = within("WaitTimeSeconds", request.wait_time_seconds, 0, 20)?.unwrap_or(wait);
         let messages = self.poll(wait, |store, now| store.receive(name, most, hidden, now)).await?;
         let messages: Vec<_> = messages.into_iter().map(|message| request.received(message)).collect();
         Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) })
     }
 
-    /// Looks until there is something, or the time is over.
+    /// Looks again and again until there is something or the wait is over.
     async fn poll<T>(&self, wait: u64, look: impl Fn(&mut Store, u64) -> Result<Vec<T>>) -> Result<Vec<T>> {
         let until = Instant::now() + Duration::from_secs(wait);
         loop {
@@ -170,7 +171,7 @@ impl Queues {
             if !found.is_empty() || Instant::now() >= until {
                 return Ok(found);
             }
-            // Far below what a person or a test would notice.
+            // Short enough that neither a person nor a test notices.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -179,13 +180,15 @@ impl Queues {
     fn batch(&self, action: &str, name: &str, entries: Vec<Request>) -> Result<Value> {
         let ids: HashSet<_> = entries.iter().map(|entry| &entry.id).collect();
         let bytes: usize = entries.iter().map(Request::size).sum();
-        require(!entries.is_empty(), "AWS.SimpleQueueService.EmptyBatchRequest", "A batch has at least one entry.")?;
-        let most = "A batch has at most 10 entries.";
-        require(entries.len() <= 10, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", most)?;
-        let distinct = ids.len() == entries.len();
-        require(distinct, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Two entries have one Id.")?;
-        let most = "A batch has at most 1048576 bytes.";
-        require(bytes <= 1_048_576, "AWS.SimpleQueueService.BatchRequestTooLong", most)?;
+        let (few, distinct, small) = (entries.len() <= 10, ids.len() == entries.len(), bytes <= 1_048_576);
+        for (holds, code, message) in [
+            (!entries.is_empty(), "AWS.SimpleQueueService.EmptyBatchRequest", "A batch needs at least one entry."),
+            (few, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "A batch may have at most 10 entries."),
+            (distinct, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Two entries of the batch have the same Id."),
+            (small, "AWS.SimpleQueueService.BatchRequestTooLong", "A batch may have at most 1048576 bytes."),
+        ] {
+            require(holds, code, message)?;
+        }
         let (mut successful, mut failed) = (Vec::new(), Vec::new());
         for entry in entries {
             let id = entry.id.clone();
@@ -206,13 +209,10 @@ impl Queues {
     fn perform(&self, action: &str, name: &str, request: Request) -> Result<Value> {
         let url = |name: &str| format!("{}/000000000000/{name}", self.url);
         let new_id = || uuid::Uuid::new_v4().to_string();
-        let done = |()| json!({});
+        let (done, created) = (|()| json!({}), json!({"QueueUrl": url(&request.queue_name)}));
         self.with(|store, now| match action {
-            "CreateQueue" => {
-                store.create(&request.queue_name, request.attributes, now)?;
-                Ok(json!({"QueueUrl": url(&request.queue_name)}))
-            }
-            "GetQueueUrl" => store.queue(&request.queue_name).map(|_| json!({"QueueUrl": url(&request.queue_name)})),
+            "CreateQueue" => store.create(&request.queue_name, request.attributes, now).map(|()| created),
+            "GetQueueUrl" => store.queue(&request.queue_name).map(|_| created),
             "ListQueues" => {
                 let names = store.queues.keys().filter(|name| name.starts_with(&request.queue_name_prefix));
                 Ok(json!({"QueueUrls": names.map(|name| url(name)).collect::<Vec<_>>()}))
@@ -224,7 +224,11 @@ impl Queues {
             }
             "SetQueueAttributes" => store.configure(name, request.attributes, now).map(done),
             "PurgeQueue" => store.queue(name).map(|queue| queue.messages.clear()).map(done),
-            "DeleteQueue" => store.queue(name).map(|_| ()).map(|()| drop(store.queues.remove(name))).map(done),
+            "DeleteQueue" => {
+                store.queue(name)?;
+                store.queues.remove(name);
+                Ok(json!({}))
+            }
             "SendMessage" => {
                 let delay = within("DelaySeconds", request.delay_seconds, 0, 900)?;
                 let limit = store.queue(name)?.number("MaximumMessageSize");
@@ -233,7 +237,7 @@ impl Queues {
             }
             "DeleteMessage" => store.delete(name, &request.receipt_handle).map(done),
             "ChangeMessageVisibility" => {
-                // This one may not be left out.
+                // Required here, unlike in a receive.
                 let seconds = within("VisibilityTimeout", request.visibility_timeout.or(Some(-1)), 0, 43_200)?;
                 store.hide(name, &request.receipt_handle, seconds.unwrap_or_default(), now).map(done)
             }
@@ -245,10 +249,7 @@ impl Queues {
                 let tasks = store.tasks.iter().rev().filter(|task| task["SourceArn"] == request.source_arn);
                 Ok(json!({"Results": tasks.take(request.max_results.unwrap_or(1)).collect::<Vec<_>>()}))
             }
-            _ => {
-                let message = format!("The local SQS does not offer '{action}'.");
-                Err(Refusal("AWS.SimpleQueueService.UnsupportedOperation", message))
-            }
+            _ => Err(Refusal("AWS.SimpleQueueService.UnsupportedOperation", format!("The local SQS has no {action}."))),
         })
     }
 }

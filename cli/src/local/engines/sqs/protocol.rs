@@ -23,7 +23,7 @@ impl Refusal {
     }
 }
 
-/// What the requests of all actions can say. A batch holds requests of its own.
+/// The members that requests have, whatever their action. A batch holds one request per entry.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Request {
@@ -31,7 +31,7 @@ pub(super) struct Request {
     pub(super) queue_name: String,
     pub(super) queue_name_prefix: String,
     pub(super) attributes: BTreeMap<String, String>,
-    /// Of a queue; or of messages, as older SDKs call the next.
+    /// Of a queue; of messages where an older SDK means the next member.
     pub(super) attribute_names: Vec<String>,
     message_system_attribute_names: Vec<String>,
     message_attribute_names: Vec<String>,
@@ -42,12 +42,12 @@ pub(super) struct Request {
     pub(super) delay_seconds: Option<i64>,
     pub(super) max_number_of_messages: Option<i64>,
     pub(super) visibility_timeout: Option<i64>,
-    wait_time_seconds: Option<i64>,
+    pub(super) wait_time_seconds: Option<i64>,
     pub(super) receipt_handle: String,
     pub(super) source_arn: String,
     pub(super) destination_arn: Option<String>,
     pub(super) max_results: Option<usize>,
-    /// The last entry of the journal that the caller has.
+    /// The number of the last journal entry that the caller has.
     pub(super) after: u64,
     pub(super) id: String,
     pub(super) entries: Vec<Request>,
@@ -64,31 +64,33 @@ pub(super) struct Attribute {
     binary_value: Option<String>,
 }
 
-/// A message, and what became of it. Times are in Unix milliseconds.
+/// A message and its state in a queue. Times are in Unix milliseconds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Message {
     pub(super) id: String,
     pub(super) body: String,
     pub(super) attributes: BTreeMap<String, Attribute>,
-    /// The attributes from SQS that stay as they are.
+    /// The system attributes that no receive changes.
     pub(super) system: BTreeMap<String, String>,
     pub(super) sent: u64,
     pub(super) visible_at: u64,
     pub(super) first_received: u64,
-    /// How often it was received, and how often of these before it came into this queue.
+    /// In all queues, as `ApproximateReceiveCount` counts.
     pub(super) receives: u64,
+    /// Before it came into this queue.
     pub(super) earlier_receives: u64,
 }
 
-/// Refuses a request where something that AWS requires does not hold.
+/// Refuses the request unless the condition holds.
 pub(super) fn require(holds: bool, code: &'static str, message: &str) -> Result<()> {
     if holds { Ok(()) } else { Err(Refusal(code, message.to_owned())) }
 }
 
-/// A number that may be left out, where AWS allows it.
+/// An optional number, if it is in the range that AWS allows.
 pub(super) fn within(name: &str, number: Option<i64>, least: i64, most: i64) -> Result<Option<u64>> {
-    let message = format!("{name} is invalid. Reason: Must be between {least} and {most}, if provided.");
-    require(number.is_none_or(|number| (least..=most).contains(&number)), "InvalidParameterValue", &message)?;
+    let value = number.unwrap_or(least);
+    let message = format!("Value {value} for parameter {name} is invalid. Reason: Must be between {least} and {most}.");
+    require((least..=most).contains(&value), "InvalidParameterValue", &message)?;
     Ok(number.map(i64::unsigned_abs))
 }
 
@@ -103,31 +105,27 @@ pub(super) fn name(queue_url: &str) -> &str {
     queue_url.rsplit('/').next().unwrap_or_default()
 }
 
-/// The id of the message, and which of its receives a receipt is of.
+/// The message id and the number of the receive that a receipt handle stands for.
 pub(super) fn read_receipt<'a>(queue: &str, receipt: &'a str) -> Result<(&'a str, u64)> {
     let named = receipt.strip_prefix(queue).and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
     let named = named.and_then(|(id, receives)| Some((id, receives.parse().ok()?)));
-    named.ok_or_else(|| Refusal("ReceiptHandleIsInvalid", "This is not a receipt handle of the queue.".into()))
+    let message = || format!("The input receipt handle {receipt:?} is not a valid receipt handle.");
+    named.ok_or_else(|| Refusal("ReceiptHandleIsInvalid", message()))
 }
 
 impl Request {
-    /// How many bytes count for the limits of messages and batches.
+    /// The size that counts against the limits of messages and batches, in bytes.
     pub(super) fn size(&self) -> usize {
         self.message_attributes.iter().fold(self.message_body.len(), |size, (name, attribute)| {
             size + name.len() + attribute.data_type.len() + bytes(attribute).len()
         })
     }
 
-    /// How long to wait for messages, in seconds.
-    pub(super) fn wait(&self, default: u64) -> Result<u64> {
-        Ok(within("WaitTimeSeconds", self.wait_time_seconds, 0, 20)?.unwrap_or(default))
-    }
-
     /// The message to send, if AWS would take it, and what its sender is answered.
     pub(super) fn message(self, limit: u64, id: String, now: u64) -> Result<(Message, Value)> {
         const FORBIDDEN: &str = "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | \
                                  #xE000 to #xFFFD | #x10000 to #x10FFFF";
-        // U+D800 to U+DFFF are no `char`.
+        // A `char` is never U+D800 to U+DFFF.
         let is_allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..);
         let is_valid = |text: &str| text.chars().all(is_allowed);
         let mut values = self.message_attributes.values().map(|attribute| attribute.string_value.as_deref());

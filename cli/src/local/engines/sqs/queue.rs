@@ -1,4 +1,4 @@
-//! The queues: pure state, without a clock or chance. The time (in Unix milliseconds) and new ids are passed in.
+//! The queues: pure state. The time (in Unix milliseconds) and new message ids are passed in.
 
 #[cfg(test)]
 mod tests;
@@ -26,26 +26,26 @@ const NUMBERS: [(&str, u64, RangeInclusive<u64>); 5] = [
     ("VisibilityTimeout", 30, 0..=43_200),
 ];
 
-/// The others, of which only the redrive policy has an effect here. FIFO queues have more.
+/// The other attributes that can be set. Only the redrive policy has an effect here.
 const TEXTS: [&str; 5] = ["KmsMasterKeyId", "Policy", "RedriveAllowPolicy", "RedrivePolicy", "SqsManagedSseEnabled"];
 
-/// The attribute of a message that only a dead letter has.
+/// The system attribute that only messages in a dead-letter queue have.
 const SOURCE: &str = "DeadLetterQueueSourceArn";
 
 #[derive(Debug, Default)]
 pub(super) struct Store {
     pub(super) queues: BTreeMap<String, Queue>,
     pub(super) journal: Journal,
-    /// The redrives, as they are listed.
+    /// The message move tasks, as `ListMessageMoveTasks` answers them.
     pub(super) tasks: Vec<Value>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     attributes: Attributes,
-    /// Where messages go that were received too often, and how often that is.
+    /// The dead-letter queue, and the receives after which a message goes there.
     redrive: Option<(String, u64)>,
-    /// In the order of their arrival.
+    /// Oldest arrival first.
     pub(super) messages: Vec<Message>,
 }
 
@@ -55,7 +55,7 @@ impl Store {
         self.queues.get_mut(name).ok_or_else(|| Refusal("AWS.SimpleQueueService.NonExistentQueue", NONE.into()))
     }
 
-    /// The queue, without messages whose time is over.
+    /// The queue, after dropping what is older than its retention period.
     pub(super) fn live(&mut self, name: &str, now: u64) -> Result<&mut Queue> {
         let queue = self.queue(name)?;
         let retention = queue.number("MessageRetentionPeriod") * 1_000;
@@ -80,8 +80,7 @@ impl Store {
 
     pub(super) fn configure(&mut self, name: &str, attributes: Attributes, now: u64) -> Result<()> {
         for (name, value) in &attributes {
-            let number = NUMBERS.iter().find(|(number, ..)| number == name);
-            let valid = match number {
+            let valid = match NUMBERS.iter().find(|(number, ..)| number == name) {
                 Some((.., range)) => value.parse().is_ok_and(|number| range.contains(&number)),
                 None if name == "RedrivePolicy" && !value.is_empty() => {
                     let (target, most) = redrive(value).unwrap_or_default();
@@ -112,7 +111,7 @@ impl Store {
         Ok(attributes)
     }
 
-    /// Adds a new message, which can be received after so many seconds, or after the queue's own delay.
+    /// Adds a new message with this delay in seconds, or else the queue's.
     pub(super) fn send(&mut self, name: &str, mut message: Message, delay: Option<u64>) -> Result<()> {
         let delay = delay.unwrap_or(self.queue(name)?.number("DelaySeconds"));
         message.visible_at = message.sent + delay * 1_000;
@@ -121,10 +120,10 @@ impl Store {
         Ok(())
     }
 
-    /// Receives at most so many messages, and hides them for so many seconds. As on AWS, it is the attempt to receive a
-    /// message once too often that moves it to the dead-letter queue.
+    /// Receives up to `most` messages and hides them for so many seconds, or else for the queue's visibility timeout. As on
+    /// AWS, a message moves to the dead-letter queue when it would be received once more than the redrive policy allows.
     pub(super) fn receive(&mut self, name: &str, most: u64, hidden: Option<u64>, now: u64) -> Result<Vec<Message>> {
-        // A dead-letter queue that was deleted takes nothing.
+        // Messages stay if the dead-letter queue was deleted.
         let redrive = self.queue(name)?.redrive.clone().filter(|(target, _)| self.queues.contains_key(target));
         let queue = self.live(name, now)?;
         let hidden = hidden.unwrap_or(queue.number("VisibilityTimeout")) * 1_000;
@@ -150,17 +149,14 @@ impl Store {
         Ok(received)
     }
 
-    /// Deletes a message, if this is its latest receipt. AWS accepts earlier ones in silence.
+    /// Deletes a message if the receipt handle is its latest. Like AWS, accepts an older one without an effect.
     pub(super) fn delete(&mut self, name: &str, receipt: &str) -> Result<()> {
         let (id, receives) = read_receipt(name, receipt)?;
-        let messages = &mut self.queue(name)?.messages;
-        if let Some(place) = messages.iter().position(|message| message.id == id && message.receives == receives) {
-            messages.remove(place);
-        }
+        self.queue(name)?.messages.retain(|message| message.id != id || message.receives != receives);
         Ok(())
     }
 
-    /// Hides a message for so many seconds from now. AWS accepts a receipt whose time is over in silence.
+    /// Hides a message for so many seconds from now. Like AWS, accepts an expired receipt handle without an effect.
     pub(super) fn hide(&mut self, name: &str, receipt: &str, seconds: u64, now: u64) -> Result<()> {
         const GONE: &str = "Message does not exist or is not available for visibility timeout change.";
         let (id, receives) = read_receipt(name, receipt)?;
@@ -172,8 +168,8 @@ impl Store {
         Ok(())
     }
 
-    /// Performs a redrive, all of it at once: dead letters become new messages of the named queue, or of the queue that
-    /// each is from. As on AWS, it fails at one that was sent to the dead-letter queue itself, unless a queue is named.
+    /// Runs a message move task to its end: dead letters become new messages in the queue with the ARN `to`, or else each in
+    /// the queue it came from. As on AWS, the task fails if `to` is missing and a message was sent to the DLQ itself.
     pub(super) fn redrive(
         &mut self,
         from: &str,
@@ -200,8 +196,7 @@ impl Store {
                 continue;
             };
             letter.system.remove(SOURCE);
-            let Message { body, attributes, system, .. } = letter;
-            let message = Message { id: new_id(), body, attributes, system, sent: now, ..Message::default() };
+            let message = Message { id: new_id(), sent: now, receives: 0, earlier_receives: 0, ..letter };
             self.send(&destination, message, None)?;
             moved += 1;
         }
@@ -224,12 +219,12 @@ impl Store {
 
 impl Queue {
     pub(super) fn number(&self, name: &str) -> u64 {
-        // Only numbers are let in.
+        // `configure` lets only numbers in.
         self.attributes.get(name).and_then(|number| number.parse().ok()).unwrap_or_default()
     }
 }
 
-/// The dead-letter queue of a redrive policy, and after how many receives messages go there.
+/// The dead-letter queue that a redrive policy names, and the receives after which a message goes there.
 fn redrive(policy: &str) -> Option<(String, u64)> {
     let policy: Value = serde_json::from_str(policy).ok()?;
     let target = policy["deadLetterTargetArn"].as_str()?.strip_prefix(ARN)?.to_owned();

@@ -1,16 +1,16 @@
 //! What AWS's own SDK sees.
 
+mod refusals;
+
 use std::time::{Duration, Instant};
 
 use aws_sdk_sqs::{
     Client,
-    error::ProvideErrorMetadata,
     operation::receive_message::builders::ReceiveMessageFluentBuilder,
     primitives::Blob,
     types::{
-        DeleteMessageBatchRequestEntry, Message, MessageAttributeValue, MessageSystemAttributeName as System,
+        Message, MessageAttributeValue, MessageSystemAttributeName as System,
         MessageSystemAttributeNameForSends as ForSends, MessageSystemAttributeValue, QueueAttributeName,
-        SendMessageBatchRequestEntry,
     },
 };
 
@@ -159,52 +159,6 @@ async fn digests_are_those_of_aws() {
 }
 
 #[tokio::test]
-async fn the_size_limit_counts_body_and_attributes() {
-    let engines = started().await;
-    let limit = [(QueueAttributeName::MaximumMessageSize, "1048576")];
-    let (sqs, url) = queue(&engines, &limit).await;
-    // Quotes: twice as long on the wire, which must not matter. "type", "String" and "1234" take 14 bytes.
-    for (spare, fits) in [(14, true), (13, false)] {
-        let message = sqs.send_message().queue_url(&url).message_body("\"".repeat(1_048_576 - spare));
-        let message = message.message_attributes("type", attribute("1234"));
-        // Neither of these counts.
-        let message = message.message_group_id("group").message_system_attributes(ForSends::AwsTraceHeader, trace());
-        let sent = message.send().await;
-        assert_eq!(sent.is_ok(), fits, "{sent:?}");
-        if let Err(error) = sent {
-            assert_eq!(error.code(), Some("InvalidParameterValue"));
-            let message = "One or more parameters are invalid. Reason: Message must be shorter than 1048576 bytes.";
-            assert_eq!(error.message(), Some(message));
-        }
-    }
-    let [message] = &messages(receive(&sqs, &url)).await[..] else { panic!("one message") };
-    assert_eq!(message.body().unwrap().len(), 1_048_562);
-}
-
-#[tokio::test]
-async fn characters_that_xml_lacks_are_refused() {
-    let engines = started().await;
-    let (sqs, url) = queue(&engines, &[]).await;
-    let attempt = |body: &str, value: &str| {
-        let message = sqs.send_message().queue_url(&url).message_body(body);
-        message.message_attributes("type", attribute(value)).send()
-    };
-    for refused in ['\0', '\u{8}', '\u{B}', '\u{C}', '\u{E}', '\u{1F}', '\u{FFFE}', '\u{FFFF}'] {
-        let error = attempt(&format!("a{refused}"), "fine").await.unwrap_err().into_service_error();
-        assert!(error.is_invalid_message_contents(), "{refused:?}: {error:?}");
-        let error = attempt("fine", &format!("a{refused}")).await.unwrap_err();
-        assert_eq!(error.code(), Some("InvalidParameterValue"), "{refused:?}");
-    }
-    let allowed = "\t\n\r \u{7F}\u{D7FF}\u{E000}\u{FFFD}\u{10000}\u{10FFFF}";
-    attempt(allowed, allowed).await.unwrap();
-    let error = sqs.send_message().queue_url(&url).message_body("").send().await.unwrap_err();
-    assert_eq!(error.code(), Some("MissingParameter"));
-
-    let [message] = &messages(receive(&sqs, &url)).await[..] else { panic!("one message") };
-    assert_eq!(message.body(), Some(allowed));
-}
-
-#[tokio::test]
 async fn a_received_message_hides_counts_and_comes_back() {
     let engines = started().await;
     let (sqs, url) = queue(&engines, &[]).await;
@@ -242,6 +196,18 @@ async fn a_long_poll_ends_with_the_first_message_or_its_time() {
     let (received, ()) = tokio::join!(messages(receive(&sqs, &url).wait_time_seconds(20)), late);
     assert_eq!(received.len(), 1);
     assert!(begun.elapsed() < Duration::from_secs(10));
+
+    sqs.purge_queue().queue_url(&url).send().await.unwrap();
+    // The end of a delay or of a visibility timeout ends a long poll, too.
+    let delayed = sqs.send_message().queue_url(&url).message_body("delayed").delay_seconds(1);
+    delayed.send().await.unwrap();
+    let begun = Instant::now();
+    for _ in 0..2 {
+        let received = messages(receive(&sqs, &url).wait_time_seconds(20).visibility_timeout(1)).await;
+        assert_eq!(received[0].body(), Some("delayed"));
+    }
+    assert!((2..10).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    sqs.purge_queue().queue_url(&url).send().await.unwrap();
 
     let wait = sqs.set_queue_attributes().queue_url(&url);
     wait.attributes(QueueAttributeName::ReceiveMessageWaitTimeSeconds, "1").send().await.unwrap();
@@ -300,6 +266,7 @@ async fn the_dead_letter_queue_takes_what_was_received_too_often() {
     let attributes = message.attributes.as_ref().unwrap();
     assert_eq!(attributes[&System::AwsTraceHeader], TRACE);
     assert_eq!(attributes[&System::MessageGroupId], "platform/default");
+    assert_eq!(attributes[&System::ApproximateReceiveCount], "6");
 }
 
 #[tokio::test]
@@ -324,70 +291,6 @@ async fn a_purge_leaves_nothing() {
     sqs.purge_queue().queue_url(&url).send().await.unwrap();
     assert_eq!(counts(&sqs, &url).await, ("0".into(), "0".into()));
     assert_eq!(messages(receive(&sqs, &url)).await, []);
-}
-
-#[tokio::test]
-async fn the_entries_of_a_batch_fail_alone() {
-    let engines = started().await;
-    let (sqs, url) = queue(&engines, &[]).await;
-    let entry = |id: &str, body: &str| {
-        let entry = SendMessageBatchRequestEntry::builder().id(id).message_body(body);
-        entry.message_system_attributes(ForSends::AwsTraceHeader, trace()).build().unwrap()
-    };
-    let message = sqs.send_message_batch().queue_url(&url).entries(entry("good", "body"));
-    let sent = message.entries(entry("bad", "\u{FFFF}")).send().await.unwrap();
-    let ([good], [bad]) = (sent.successful(), sent.failed()) else { panic!("one of each: {sent:?}") };
-    assert_eq!(good.id(), "good");
-    assert_eq!((bad.id(), bad.code(), bad.sender_fault()), ("bad", "InvalidMessageContents", true));
-
-    let [message] = &messages(receive(&sqs, &url)).await[..] else { panic!("one message") };
-    assert_eq!(message.message_id(), Some(good.message_id()));
-    assert_eq!(message.attributes.as_ref().unwrap()[&System::AwsTraceHeader], TRACE);
-
-    let entry = |id: &str, receipt: &str| {
-        DeleteMessageBatchRequestEntry::builder().id(id).receipt_handle(receipt).build().unwrap()
-    };
-    let delete = sqs.delete_message_batch().queue_url(&url).entries(entry("good", message.receipt_handle().unwrap()));
-    let deleted = delete.entries(entry("bad", "never given")).send().await.unwrap();
-    let ([good], [bad]) = (deleted.successful(), deleted.failed()) else { panic!("one of each: {deleted:?}") };
-    assert_eq!((good.id(), bad.id(), bad.code()), ("good", "bad", "ReceiptHandleIsInvalid"));
-    assert_eq!(counts(&sqs, &url).await, ("0".into(), "0".into()));
-}
-
-/// As the JSON protocol names it, and, for SDKs that go by the older one's code, as that does.
-#[tokio::test]
-async fn a_refusal_is_named_as_both_protocols_name_it() {
-    let engines = started().await;
-    let post = reqwest::Client::new().post(engines.sqs_url()).header("content-type", "application/x-amz-json-1.0");
-    let ask = post.header("x-amz-target", "AmazonSQS.GetQueueUrl").body(r#"{"QueueName":"none"}"#);
-    let answer = ask.send().await.unwrap();
-    assert_eq!(answer.status(), 400);
-    assert_eq!(answer.headers()["x-amzn-query-error"], "AWS.SimpleQueueService.NonExistentQueue;Sender");
-    let body = answer.text().await.unwrap();
-    assert!(body.contains(r#""__type":"com.amazonaws.sqs#QueueDoesNotExist""#), "{body}");
-
-    let older = reqwest::Client::new().post(engines.sqs_url());
-    let older = older.header("content-type", "application/x-www-form-urlencoded; charset=utf-8");
-    let answer = older.body("Action=ListQueues&Version=2012-11-05").send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["content-type"]), (400, &"text/xml".parse().unwrap()));
-    assert!(answer.text().await.unwrap().contains("the older protocol of SQS"));
-}
-
-#[tokio::test]
-async fn a_batch_has_one_to_ten_entries_of_different_ids() {
-    let engines = started().await;
-    let (sqs, url) = queue(&engines, &[]).await;
-    let batch = |ids: Vec<usize>| {
-        let entry = |id: usize| SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body("body");
-        let entries = ids.into_iter().map(|id| entry(id).build().unwrap()).collect();
-        sqs.send_message_batch().queue_url(&url).set_entries(Some(entries)).send()
-    };
-    assert!(batch(vec![]).await.unwrap_err().into_service_error().is_empty_batch_request());
-    assert!(batch(vec![1, 1]).await.unwrap_err().into_service_error().is_batch_entry_ids_not_distinct());
-    let eleven = batch((0..11).collect()).await.unwrap_err().into_service_error();
-    assert!(eleven.is_too_many_entries_in_batch_request(), "{eleven:?}");
-    assert_eq!(counts(&sqs, &url).await.0, "0");
-    assert_eq!(batch((0..10).collect()).await.unwrap().successful().len(), 10);
 }
 
 #[tokio::test]
@@ -418,32 +321,4 @@ async fn a_move_task_fails_at_what_was_sent_to_the_dead_letter_queue_itself() {
     let task = sqs.list_message_move_tasks().source_arn(arn).send().await.unwrap().results.unwrap().remove(0);
     assert_eq!((task.status(), task.failure_reason()), (Some("COMPLETED"), None));
     assert_eq!((counts(&sqs, events).await.0, counts(&sqs, dead).await.0), ("2".into(), "0".into()));
-}
-
-#[tokio::test]
-async fn refusals_carry_the_names_that_sdks_know() {
-    let engines = started().await;
-    let (sqs, url) = queue(&engines, &[]).await;
-    let other = sqs.create_queue().queue_name("queue").attributes(QueueAttributeName::MaximumMessageSize, "2048");
-    let error = other.send().await.unwrap_err().into_service_error();
-    assert!(error.is_queue_name_exists(), "{error:?}");
-
-    for size in ["1023", "1048577", "1 MiB"] {
-        let create = sqs.create_queue().queue_name("sized").attributes(QueueAttributeName::MaximumMessageSize, size);
-        assert_eq!(create.send().await.unwrap_err().code(), Some("InvalidAttributeValue"), "{size}");
-    }
-
-    let eleven = sqs.receive_message().queue_url(&url).max_number_of_messages(11);
-    assert_eq!(eleven.send().await.unwrap_err().code(), Some("InvalidParameterValue"));
-
-    let error = sqs.list_queue_tags().queue_url(&url).send().await.unwrap_err().into_service_error();
-    assert!(error.is_unsupported_operation(), "{error:?}");
-
-    sqs.delete_queue().queue_url(&url).send().await.unwrap();
-    let gone = sqs.send_message().queue_url(&url).message_body("body").send().await;
-    assert!(gone.unwrap_err().into_service_error().is_queue_does_not_exist());
-    let gone = sqs.receive_message().queue_url(&url).send().await;
-    assert!(gone.unwrap_err().into_service_error().is_queue_does_not_exist());
-    let gone = sqs.get_queue_url().queue_name("queue").send().await;
-    assert!(gone.unwrap_err().into_service_error().is_queue_does_not_exist());
 }
