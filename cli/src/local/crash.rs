@@ -1,7 +1,8 @@
 //! Functions that crash on the way, when asked to: `hookgate send --scenario crash`.
 //!
-//! In one process nothing can be killed but the invocation's future. The function is given an SQS of its own, which tells
-//! when: an address that leads to the real one, and from which no answer comes back.
+//! Within one process only the invocation's future can be dropped. To know when, the function gets another address for
+//! SQS: a connection to it means that the event is claimed. What the function sends is passed on to SQS, and the beginning
+//! of SQS's answer means that it has accepted the event. No answer is passed back.
 
 use std::{error::Error, io};
 
@@ -36,8 +37,8 @@ impl Crash {
     }
 }
 
-/// Has a function handle a delivery until it crashes there. It leaves behind what a killed execution environment does: its
-/// claim, until the lease ends. Gives what it answered if it did not come that far.
+/// Lets a function handle a delivery until it crashes. It leaves behind what a killed execution environment does: its claim,
+/// until the lease ends. Returns its answer if it never came that far.
 pub(super) async fn handle(
     crash: Crash,
     provider: &'static Provider,
@@ -56,9 +57,9 @@ pub(super) async fn handle(
     }
 }
 
-/// Waits until the function that has `listener` for its SQS has come as far as it may.
+/// Waits until the function whose SQS is `listener` has to crash.
 async fn reached(crash: Crash, listener: TcpListener, sqs: &str) -> io::Result<()> {
-    // It connects when it has something to send: once it has claimed the event.
+    // It connects when it has something to send, which is after it has claimed the event.
     let (mut function, _) = listener.accept().await?;
     if crash == Crash::Claimed {
         return Ok(());

@@ -155,10 +155,10 @@ impl Queues {
 
     async fn receive(&self, name: &str, request: &Request) -> Result<Value> {
         let most = within("MaxNumberOfMessages", request.max_number_of_messages, 1, 10)?.unwrap_or(1);
-        let hidden = within("VisibilityTimeout", request.visibility_timeout, 0, 43_200)?;
+        let timeout = within("VisibilityTimeout", request.visibility_timeout, 0, 43_200)?;
         let wait = self.with(|store, _| store.queue(name).map(|own| own.number("ReceiveMessageWaitTimeSeconds")))?;
         let wait = within("WaitTimeSeconds", request.wait_time_seconds, 0, 20)?.unwrap_or(wait);
-        let messages = self.poll(wait, |store, now| store.receive(name, most, hidden, now)).await?;
+        let messages = self.poll(wait, |store, now| store.receive(name, most, timeout, now)).await?;
         let messages: Vec<_> = messages.into_iter().map(|message| request.received(message)).collect();
         Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) })
     }
@@ -239,7 +239,7 @@ impl Queues {
             "ChangeMessageVisibility" => {
                 // Required here, unlike in a receive.
                 let seconds = within("VisibilityTimeout", request.visibility_timeout.or(Some(-1)), 0, 43_200)?;
-                store.hide(name, &request.receipt_handle, seconds.unwrap_or_default(), now).map(done)
+                store.change_visibility(name, &request.receipt_handle, seconds.unwrap_or_default(), now).map(done)
             }
             "StartMessageMoveTask" => {
                 store.redrive(&request.source_arn, request.destination_arn.as_deref(), now, new_id)?;

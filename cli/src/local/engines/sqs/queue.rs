@@ -26,8 +26,8 @@ const NUMBERS: [(&str, u64, RangeInclusive<u64>); 5] = [
     ("VisibilityTimeout", 30, 0..=43_200),
 ];
 
-/// The other attributes that can be set. Only the redrive policy has an effect here.
-const TEXTS: [&str; 5] = ["KmsMasterKeyId", "Policy", "RedriveAllowPolicy", "RedrivePolicy", "SqsManagedSseEnabled"];
+/// The other attributes, beside those for KMS. Only the redrive policy has an effect here.
+const TEXTS: [&str; 4] = ["Policy", "RedriveAllowPolicy", "RedrivePolicy", "SqsManagedSseEnabled"];
 
 /// The system attribute that only messages in a dead-letter queue have.
 const SOURCE: &str = "DeadLetterQueueSourceArn";
@@ -86,7 +86,7 @@ impl Store {
                     let (target, most) = redrive(value).unwrap_or_default();
                     self.queues.contains_key(&target) && (1..=1_000).contains(&most)
                 }
-                None => TEXTS.contains(&&**name),
+                None => TEXTS.contains(&&**name) || name.starts_with("Kms"),
             };
             require(valid, "InvalidAttributeValue", &format!("Invalid value for the parameter {name}."))?;
         }
@@ -120,13 +120,13 @@ impl Store {
         Ok(())
     }
 
-    /// Receives up to `most` messages and hides them for so many seconds, or else for the queue's visibility timeout. As on
-    /// AWS, a message moves to the dead-letter queue when it would be received once more than the redrive policy allows.
-    pub(super) fn receive(&mut self, name: &str, most: u64, hidden: Option<u64>, now: u64) -> Result<Vec<Message>> {
+    /// Receives up to `most` messages with this visibility timeout in seconds, or else the queue's. As on AWS, a message
+    /// moves to the dead-letter queue when it would be received once more than the redrive policy allows.
+    pub(super) fn receive(&mut self, name: &str, most: u64, timeout: Option<u64>, now: u64) -> Result<Vec<Message>> {
         // Messages stay if the dead-letter queue was deleted.
         let redrive = self.queue(name)?.redrive.clone().filter(|(target, _)| self.queues.contains_key(target));
         let queue = self.live(name, now)?;
-        let hidden = hidden.unwrap_or(queue.number("VisibilityTimeout")) * 1_000;
+        let timeout = timeout.unwrap_or(queue.number("VisibilityTimeout")) * 1_000;
         let mut received = Vec::new();
         let dead = queue.messages.extract_if(.., |message| {
             if received.len() as u64 == most || message.visible_at > now {
@@ -137,7 +137,7 @@ impl Store {
             }
             message.first_received = if message.receives == 0 { now } else { message.first_received };
             message.receives += 1;
-            message.visible_at = now + hidden;
+            message.visible_at = now + timeout;
             received.push(message.clone());
             false
         });
@@ -157,7 +157,7 @@ impl Store {
     }
 
     /// Hides a message for so many seconds from now. Like AWS, accepts an expired receipt handle without an effect.
-    pub(super) fn hide(&mut self, name: &str, receipt: &str, seconds: u64, now: u64) -> Result<()> {
+    pub(super) fn change_visibility(&mut self, name: &str, receipt: &str, seconds: u64, now: u64) -> Result<()> {
         const GONE: &str = "Message does not exist or is not available for visibility timeout change.";
         let (id, receives) = read_receipt(name, receipt)?;
         let message = self.queue(name)?.messages.iter_mut().find(|message| message.id == id);

@@ -110,16 +110,16 @@ fn only_what_is_in_flight_can_be_hidden() {
     store.send(EVENTS, message("1", 0), None).unwrap();
     let stale = receipt(EVENTS, &receive(&mut store, EVENTS, 1, 0)[0]);
     // Its time is over: accepted, and without effect.
-    store.hide(EVENTS, &stale, 60, 1_000).unwrap();
+    store.change_visibility(EVENTS, &stale, 60, 1_000).unwrap();
     let latest = receipt(EVENTS, &receive(&mut store, EVENTS, 10, 1_000)[0]);
-    store.hide(EVENTS, &stale, 0, 1_000).unwrap();
+    store.change_visibility(EVENTS, &stale, 0, 1_000).unwrap();
     assert_eq!(receive(&mut store, EVENTS, 0, 1_000).len(), 0);
-    store.hide(EVENTS, &latest, 2, 1_000).unwrap();
-    assert_eq!(store.hide(EVENTS, "events/1", 0, 0).unwrap_err().0, "ReceiptHandleIsInvalid");
+    store.change_visibility(EVENTS, &latest, 2, 1_000).unwrap();
+    assert_eq!(store.change_visibility(EVENTS, "events/1", 0, 0).unwrap_err().0, "ReceiptHandleIsInvalid");
     assert_eq!(store.delete(DEAD, &latest).unwrap_err().0, "ReceiptHandleIsInvalid");
     assert_eq!(store.queue(EVENTS).unwrap().messages[0].visible_at, 3_000);
     store.delete(EVENTS, &latest).unwrap();
-    assert_eq!(store.hide(EVENTS, &latest, 0, 1_000).unwrap_err().0, "InvalidParameterValue");
+    assert_eq!(store.change_visibility(EVENTS, &latest, 0, 1_000).unwrap_err().0, "InvalidParameterValue");
 }
 
 #[test]
@@ -143,6 +143,7 @@ fn attributes_are_checked_and_an_invalid_queue_is_not_created() {
     for name in ["", "new.fifo", "a/b", &"x".repeat(81)] {
         assert_eq!(store.create(name, Attributes::new(), 0).unwrap_err().0, "InvalidParameterValue", "{name}");
     }
+    store.configure(EVENTS, attributes(&[("KmsMasterKeyId", "alias/aws/sqs"), ("VisibilityTimeout", "0")]), 0).unwrap();
     // An empty policy removes it.
     store.configure(EVENTS, attributes(&[("RedrivePolicy", "")]), 7_000).unwrap();
     let now = store.attributes(EVENTS, 7_000).unwrap();
@@ -255,7 +256,7 @@ proptest! {
                 }
                 Step::Hide(which, seconds) if !receipts.is_empty() => {
                     let (queue, receipt, id, receives) = which.get(&receipts);
-                    let done = store.hide(queue, receipt, seconds, now);
+                    let done = store.change_visibility(queue, receipt, seconds, now);
                     let known = known.get_mut(id).filter(|known| known.queue == *queue);
                     prop_assert!(done.is_ok() || !known.as_ref().is_some_and(|known| in_time(known)));
                     if let Some(known) = known.filter(|known| known.receives == *receives && known.visible_at > now) {
