@@ -397,7 +397,8 @@ async fn what_is_wrong_with_a_queue_is_named() {
     let mut stack = Stack::new().await;
     let large = || (Attribute::MaximumMessageSize, "1048576".to_owned());
     let redrive = |policy: String| (Attribute::RedrivePolicy, policy);
-    stack.queue("small", &[redrive(stack.redrive("hookgate-DeadLettersQueue-1", 5))]).await;
+    let small = (Attribute::MaximumMessageSize, "262144".to_owned());
+    stack.queue("small", &[small, redrive(stack.redrive("hookgate-DeadLettersQueue-1", 5))]).await;
     stack.queue("no-redrive", &[large()]).await;
     stack.queue("elsewhere", &[large(), redrive(stack.redrive("small", 5))]).await;
     stack.queue("once", &[large(), redrive(stack.redrive("hookgate-DeadLettersQueue-1", 1))]).await;

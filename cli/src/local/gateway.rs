@@ -25,7 +25,8 @@ use hookgate_intake::{
 use hookgate_verify::{Provider, Secrets, providers};
 
 use crate::{
-    local::engines::{Crash, Engines, Queues, Resources},
+    local::crash::{self, Crash},
+    local::engines::{Engines, Resources},
     local::journal::{Journal, MOST_BODY_BYTES, RecordedDelivery},
 };
 
@@ -39,11 +40,12 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone)]
 pub struct SecretsFile(pub(crate) Vec<(&'static Provider, String)>);
 
+type Settings = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// All functions.
 pub(crate) struct Functions {
-    intakes: BTreeMap<&'static str, Intake>,
+    intakes: BTreeMap<&'static str, (&'static Provider, Settings, Intake)>,
     invocations: AtomicU64,
-    queues: Queues,
     /// What they took.
     pub(crate) journal: Journal,
 }
@@ -84,19 +86,23 @@ impl SecretsFile {
 }
 
 /// A function's settings: the local resources, and whatever else the environment sets.
-fn setting(name: &str, engines: &Engines, resources: &Resources, secrets: &str) -> Option<String> {
-    Some(match name {
-        "AWS_ENDPOINT_URL_DYNAMODB" => engines.dynamodb_url(),
-        "AWS_ENDPOINT_URL_SQS" => engines.sqs_url(),
-        "AWS_REGION" => "us-east-1".to_owned(),
-        "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "local".to_owned(),
-        // Neither a role's session, nor a company's certificates, nor real secrets have a business here.
-        "AWS_SESSION_TOKEN" | "AWS_CA_BUNDLE" | "SECRET_ID" => return None,
-        "TABLE_NAME" => resources.table.clone(),
-        "QUEUE_URL" => resources.events_url.clone(),
-        "QUARANTINE_QUEUE_URL" => resources.quarantine_url.clone(),
-        "WEBHOOK_SECRETS" => secrets.to_owned(),
-        other => return std::env::var(other).ok(),
+fn settings(engines: &Engines, resources: &Resources, secrets: &str) -> Settings {
+    let (dynamodb, sqs) = (engines.dynamodb_url(), engines.sqs_url());
+    let (resources, secrets) = (resources.clone(), secrets.to_owned());
+    Box::new(move |name| {
+        Some(match name {
+            "AWS_ENDPOINT_URL_DYNAMODB" => dynamodb.clone(),
+            "AWS_ENDPOINT_URL_SQS" => sqs.clone(),
+            "AWS_REGION" => "us-east-1".to_owned(),
+            "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "local".to_owned(),
+            // Neither a role's session, nor a company's certificates, nor real secrets have a business here.
+            "AWS_SESSION_TOKEN" | "AWS_CA_BUNDLE" | "SECRET_ID" => return None,
+            "TABLE_NAME" => resources.table.clone(),
+            "QUEUE_URL" => resources.events_url.clone(),
+            "QUARANTINE_QUEUE_URL" => resources.quarantine_url.clone(),
+            "WEBHOOK_SECRETS" => secrets.clone(),
+            other => return std::env::var(other).ok(),
+        })
     })
 }
 
@@ -108,11 +114,12 @@ impl Functions {
     pub(crate) fn new(engines: &Engines, resources: &Resources, secrets: &SecretsFile) -> anyhow::Result<Self> {
         let mut intakes = BTreeMap::new();
         for (provider, secrets) in &secrets.0 {
-            let config = Config::from_settings(provider, |name| setting(name, engines, resources, secrets))?;
-            intakes.insert(provider.name, Intake::new(config));
+            let settings = settings(engines, resources, secrets);
+            let config = Config::from_settings(provider, &settings)?;
+            intakes.insert(provider.name, (*provider, settings, Intake::new(config)));
         }
         let (invocations, journal) = (AtomicU64::new(0), Journal::default());
-        Ok(Functions { intakes, invocations, queues: engines.queues(), journal })
+        Ok(Functions { intakes, invocations, journal })
     }
 
     /// What API Gateway and Lambda do: wrap the request into an event, invoke, unwrap the answer. Gives the delivery's
@@ -138,7 +145,7 @@ impl Functions {
         ((StatusCode::INTERNAL_SERVER_ERROR, message).into_response(), None)
     }
 
-    /// None where the function died as it was told to.
+    /// None where the function crashed as it was told to.
     async fn invoke(
         self: Arc<Self>,
         name: &'static str,
@@ -146,7 +153,7 @@ impl Functions {
         body: Bytes,
         crash: Option<Crash>,
     ) -> Option<(Response, u64)> {
-        let intake = &self.intakes[name];
+        let (provider, settings, intake) = &self.intakes[name];
         // A copy: what hyper read may be a small part of a large buffer.
         let kept = body[..body.len().min(MOST_BODY_BYTES)].to_vec();
         let body_bytes = body.len();
@@ -167,23 +174,10 @@ impl Functions {
         context.request_id = format!("local-{}-{number}", now.as_nanos());
         context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
 
-        let word = crash.map(|crash| {
-            let trace = format!("Root=1-{:08x}-{number:024x}", now.as_secs());
-            let word = self.queues.crash(&trace, crash);
-            context.xray_trace_id = Some(trace);
-            word
-        });
-        let dies = async {
-            match word {
-                Some(word) => word.await.is_ok(),
-                None => false,
-            }
-        };
-        // Dropped half-way it leaves behind what a killed sandbox does: its claim, until the lease ends.
-        let Handled { response, log } = tokio::select! {
-            biased;
-            true = dies => return None,
-            handled = intake.handle(LambdaEvent::new(Payload(Some(event)), context)) => handled,
+        let invocation = LambdaEvent::new(Payload(Some(event)), context);
+        let Handled { response, log } = match crash {
+            None => intake.handle(invocation).await,
+            Some(crash) => crash::handle(crash, provider, settings, invocation).await.ok()??,
         };
         let number = self.journal.keep(RecordedDelivery {
             number: 0,

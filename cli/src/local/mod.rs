@@ -1,5 +1,6 @@
 //! The local intake: the functions and the page behind one HTTP address.
 
+pub(crate) mod crash;
 pub mod engines;
 mod gateway;
 pub(crate) mod host;

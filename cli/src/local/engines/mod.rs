@@ -1,9 +1,7 @@
 //! The embedded engines: DynamoDB and SQS on loopback, for `cargo run` and the end-to-end tests.
 
-mod crash;
 mod sqs;
 
-pub use crash::Crash;
 pub(crate) use sqs::JOURNAL;
 pub use sqs::{Look, Queues, Seen};
 
@@ -181,8 +179,7 @@ async fn create_queue(
     name: &'static str,
     redrive: Option<String>,
 ) -> Result<String, EnginesError> {
-    // The most AWS takes. The engine's own default is a quarter of that.
-    let create = client.create_queue().queue_name(name).attributes(QueueAttributeName::MaximumMessageSize, "1048576");
+    let create = client.create_queue().queue_name(name);
     let create = match redrive {
         Some(policy) => create.attributes(QueueAttributeName::RedrivePolicy, policy),
         None => create,

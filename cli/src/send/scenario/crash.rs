@@ -17,7 +17,7 @@ use crate::{
         http::{Poster, at, is_local_intake},
         messages::Journal,
     },
-    local::engines::{self, Crash},
+    local::{crash::Crash, engines},
     send::{
         plan::Plan,
         sending::{Delivered, label, send_one},

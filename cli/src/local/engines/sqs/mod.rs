@@ -1,0 +1,260 @@
+//! The local SQS: standard queues in memory behind the AWS JSON protocol, as strict as AWS where a client could notice.
+
+mod journal;
+mod protocol;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, time::Instant};
+
+use self::{
+    protocol::{Message, Refusal, Request, Result, is_asked_for, require, within},
+    queue::Store,
+};
+
+/// The one action that AWS does not have. Answers what was sent to a queue after a given journal entry, oldest first, even
+/// if it was deleted since, and the number of the latest entry of all queues. Changes nothing for consumers.
+pub(crate) const JOURNAL: &str = "HookgateJournal";
+
+const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Code>UnsupportedOperation</Code><Message>The local SQS does not speak \
+    the older protocol of SQS (query): use an SDK of November 2023 or later.</Message></Error></ErrorResponse>";
+
+/// The queues, read without side effects: unlike a receive, a look neither raises receive counts nor hides messages.
+#[derive(Debug, Clone)]
+pub struct Queues {
+    store: Arc<Mutex<Store>>,
+    /// The server's address, with which queue URLs begin.
+    url: String,
+}
+
+/// What a queue holds.
+#[derive(Debug)]
+pub struct Look {
+    /// How many messages can be received.
+    pub waiting: usize,
+    /// How many were received, and may come back.
+    pub in_flight: usize,
+    /// The latest messages, newest first.
+    pub latest: Vec<Seen>,
+}
+
+/// A message in a queue.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// SQS's id.
+    pub id: String,
+    /// When it was sent, in Unix milliseconds.
+    pub sent: u64,
+    /// How often it was received.
+    pub receives: u64,
+    /// Whether it can be received now.
+    pub waiting: bool,
+    /// Its text.
+    pub body: String,
+}
+
+/// Answers SQS calls on `listener` until `stopped`.
+pub(super) async fn serve(
+    listener: TcpListener,
+    queues: Queues,
+    stopped: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    // Some SDKs call `/`, others the queue's own URL. The queue's limit decides what is too long, not axum's.
+    let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(queues);
+    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+}
+
+async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -> Response {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    // DNS rebinding: a foreign site whose name leads to this machine could read every message from a browser.
+    if !crate::local::host::is_local(header("host")) {
+        return (StatusCode::FORBIDDEN, "only this machine is answered: use 127.0.0.1 or localhost").into_response();
+    }
+    // SDKs before November 2023.
+    if header("content-type").starts_with("application/x-www-form-urlencoded") {
+        return (StatusCode::BAD_REQUEST, [(CONTENT_TYPE, "text/xml")], OLDER_PROTOCOL).into_response();
+    }
+    let action = header("x-amz-target").trim_start_matches("AmazonSQS.");
+    let json = (CONTENT_TYPE, "application/x-amz-json-1.0");
+    match queues.answer(action, &body).await {
+        Ok(body) => (StatusCode::OK, [json], body.to_string()).into_response(),
+        Err(refusal) => {
+            let body = json!({"__type": format!("com.amazonaws.sqs#{}", refusal.shape()), "message": refusal.1});
+            // Some SDKs know an error only by its code in the older protocol.
+            let code = [("x-amzn-query-error", format!("{};Sender", refusal.0))];
+            (StatusCode::BAD_REQUEST, [json], code, body.to_string()).into_response()
+        }
+    }
+}
+
+impl Queues {
+    /// No queues yet, at a server whose address begins with `url`.
+    pub(super) fn new(url: String) -> Self {
+        Queues { store: Arc::default(), url }
+    }
+
+    /// What a queue holds, with at most this many of its messages. None where there is no such queue.
+    #[must_use]
+    pub fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
+        self.with(|store, now| {
+            let messages = &store.live(protocol::name(queue_url), now).ok()?.messages;
+            let waiting = messages.iter().filter(|message| message.visible_at <= now).count();
+            let latest = messages.iter().rev().take(most).map(|message| seen(message, now)).collect();
+            Some(Look { waiting, in_flight: messages.len() - waiting, latest })
+        })
+    }
+
+    /// The queue in which a message lies, and the message.
+    pub(crate) fn find(&self, message_id: &str) -> Option<(String, Seen)> {
+        self.with(|store, now| {
+            store.queues.iter().find_map(|(name, queue)| {
+                let message = queue.messages.iter().find(|message| message.id == message_id)?;
+                Some((name.clone(), seen(message, now)))
+            })
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Store, u64) -> T) -> T {
+        // One request's panic must not fail all later ones.
+        let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        work(&mut store, u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    async fn answer(&self, action: &str, body: &[u8]) -> Result<Value> {
+        let request = serde_json::from_slice(body);
+        let request: Request = request.map_err(|error| Refusal("SerializationException", error.to_string()))?;
+        let name = protocol::name(&request.queue_url).to_owned();
+        match action.strip_suffix("Batch") {
+            _ if action == "ReceiveMessage" => self.receive(&name, &request).await,
+            _ if action == JOURNAL => {
+                self.with(|store, _| store.queue(&name).map(|_| ()))?;
+                let wait = within("WaitTimeSeconds", request.wait_time_seconds, 0, 20)?.unwrap_or_default();
+                let entries = self.poll(wait, |store, _| Ok(store.journal.after(request.after, &name))).await?;
+                Ok(json!({"Messages": entries, "Last": self.with(|store, _| store.journal.count)}))
+            }
+            Some(single) => self.batch(single, &name, request.entries),
+            None => self.perform(action, &name, request),
+        }
+    }
+
+    async fn receive(&self, name: &str, request: &Request) -> Result<Value> {
+        let most = within("MaxNumberOfMessages", request.max_number_of_messages, 1, 10)?.unwrap_or(1);
+        let timeout = within("VisibilityTimeout", request.visibility_timeout, 0, 43_200)?;
+        let wait = self.with(|store, _| store.queue(name).map(|own| own.number("ReceiveMessageWaitTimeSeconds")))?;
+        let wait = within("WaitTimeSeconds", request.wait_time_seconds, 0, 20)?.unwrap_or(wait);
+        let messages = self.poll(wait, |store, now| store.receive(name, most, timeout, now)).await?;
+        let messages: Vec<_> = messages.into_iter().map(|message| request.received(message)).collect();
+        Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) })
+    }
+
+    /// Looks again and again until there is something or the wait is over.
+    async fn poll<T>(&self, wait: u64, look: impl Fn(&mut Store, u64) -> Result<Vec<T>>) -> Result<Vec<T>> {
+        let until = Instant::now() + Duration::from_secs(wait);
+        loop {
+            let found = self.with(&look)?;
+            if !found.is_empty() || Instant::now() >= until {
+                return Ok(found);
+            }
+            // Short enough that neither a person nor a test notices.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Performs a batch, entry by entry: each succeeds or fails on its own.
+    fn batch(&self, action: &str, name: &str, entries: Vec<Request>) -> Result<Value> {
+        let ids: HashSet<_> = entries.iter().map(|entry| &entry.id).collect();
+        let bytes: usize = entries.iter().map(Request::size).sum();
+        let (few, distinct, small) = (entries.len() <= 10, ids.len() == entries.len(), bytes <= 1_048_576);
+        for (holds, code, message) in [
+            (!entries.is_empty(), "AWS.SimpleQueueService.EmptyBatchRequest", "A batch needs at least one entry."),
+            (few, "AWS.SimpleQueueService.TooManyEntriesInBatchRequest", "A batch may have at most 10 entries."),
+            (distinct, "AWS.SimpleQueueService.BatchEntryIdsNotDistinct", "Two entries of the batch have the same Id."),
+            (small, "AWS.SimpleQueueService.BatchRequestTooLong", "A batch may have at most 1048576 bytes."),
+        ] {
+            require(holds, code, message)?;
+        }
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let id = entry.id.clone();
+            match self.perform(action, name, entry) {
+                Ok(mut answer) => {
+                    answer["Id"] = id.into();
+                    successful.push(answer);
+                }
+                Err(Refusal(code, message)) => {
+                    failed.push(json!({"Id": id, "Code": code, "Message": message, "SenderFault": true}));
+                }
+            }
+        }
+        Ok(json!({"Successful": successful, "Failed": failed}))
+    }
+
+    /// Performs every other action.
+    fn perform(&self, action: &str, name: &str, request: Request) -> Result<Value> {
+        let url = |name: &str| format!("{}/000000000000/{name}", self.url);
+        let new_id = || uuid::Uuid::new_v4().to_string();
+        let (done, created) = (|()| json!({}), json!({"QueueUrl": url(&request.queue_name)}));
+        self.with(|store, now| match action {
+            "CreateQueue" => store.create(&request.queue_name, request.attributes, now).map(|()| created),
+            "GetQueueUrl" => store.queue(&request.queue_name).map(|_| created),
+            "ListQueues" => {
+                let names = store.queues.keys().filter(|name| name.starts_with(&request.queue_name_prefix));
+                Ok(json!({"QueueUrls": names.map(|name| url(name)).collect::<Vec<_>>()}))
+            }
+            "GetQueueAttributes" => {
+                let mut attributes = store.attributes(name, now)?;
+                attributes.retain(|name, _| is_asked_for(&request.attribute_names, name));
+                Ok(json!({"Attributes": attributes}))
+            }
+            "SetQueueAttributes" => store.configure(name, request.attributes, now).map(done),
+            "PurgeQueue" => store.queue(name).map(|queue| queue.messages.clear()).map(done),
+            "DeleteQueue" => {
+                store.queue(name)?;
+                store.queues.remove(name);
+                Ok(json!({}))
+            }
+            "SendMessage" => {
+                let delay = within("DelaySeconds", request.delay_seconds, 0, 900)?;
+                let limit = store.queue(name)?.number("MaximumMessageSize");
+                let (message, answer) = request.message(limit, new_id(), now)?;
+                store.send(name, message, delay).map(|()| answer)
+            }
+            "DeleteMessage" => store.delete(name, &request.receipt_handle).map(done),
+            "ChangeMessageVisibility" => {
+                // Required here, unlike in a receive.
+                let seconds = within("VisibilityTimeout", request.visibility_timeout.or(Some(-1)), 0, 43_200)?;
+                store.change_visibility(name, &request.receipt_handle, seconds.unwrap_or_default(), now).map(done)
+            }
+            "StartMessageMoveTask" => {
+                store.redrive(&request.source_arn, request.destination_arn.as_deref(), now, new_id)?;
+                Ok(json!({"TaskHandle": new_id()}))
+            }
+            "ListMessageMoveTasks" => {
+                let tasks = store.tasks.iter().rev().filter(|task| task["SourceArn"] == request.source_arn);
+                Ok(json!({"Results": tasks.take(request.max_results.unwrap_or(1)).collect::<Vec<_>>()}))
+            }
+            _ => Err(Refusal("AWS.SimpleQueueService.UnsupportedOperation", format!("The local SQS has no {action}."))),
+        })
+    }
+}
+
+fn seen(message: &Message, now: u64) -> Seen {
+    let Message { id, body, sent, receives, visible_at, .. } = message.clone();
+    Seen { id, sent, receives, waiting: visible_at <= now, body }
+}
