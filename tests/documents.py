@@ -45,11 +45,10 @@ ELSEWHERE = {
     "fuzz/run 20000": ".ci/run",
     "bench/guard": ".ci/run",
     "bench/run table 1 20": ".ci/run",
-    "bench/pgo": ".ci/run",
     "cargo bench --manifest-path bench/Cargo.toml -- --test": ".ci/run",
-    "UPDATE_SAMPLES=1 cargo test -p hookgate samples": "tests/sixth_provider/follow_readme",
+    "UPDATE_SAMPLES=1 cargo test -p hookgate --test command signed": "tests/sixth_provider/follow_readme",
     "UPDATE_CONTRACT=1 cargo test -p hookgate --test contract": "tests/sixth_provider/follow_readme",
-    "UPDATE_SAMPLES=1 cargo test -p hookgate-functions consumers": "tests/sixth_provider/follow_readme",
+    "UPDATE_SAMPLES=1 cargo test -p hookgate-functions --test end_to_end consumers": "tests/sixth_provider/follow_readme",
     "fuzz/run 1000": "tests/sixth_provider/follow_readme",
 }
 

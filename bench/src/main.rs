@@ -48,15 +48,15 @@ const HOOKGATE_WITH_SECRETS_MANAGER: Subject = Subject { environment: &[("SECRET
 const HOOKGATE_GUIDED: Subject = Subject { command: &["target/pgo/{platform}"], remedy: "bench/pgo", ..HOOKGATE };
 const HELLO: Subject = Subject {
     folder: "bench",
-    command: &["target/function/floor-hello"],
+    command: &["target/release/floor-hello"],
     environment: &[],
-    remedy: "cargo build --profile function --package floor-hello",
+    remedy: "cargo build --release --package floor-hello",
 };
 const HAND_SIGNED: Subject = Subject {
     folder: "bench",
-    command: &["target/function/floor-hand-signed"],
+    command: &["target/release/floor-hand-signed"],
     environment: &[],
-    remedy: "cargo build --profile function --package floor-hand-signed",
+    remedy: "cargo build --release --package floor-hand-signed",
 };
 const NODE: Subject = Subject {
     folder: "bench/peers/node",

@@ -297,7 +297,7 @@ fn tempfile(name: &str) -> PathBuf {
 
 /// Every sample is signed as its provider would, with the current secret of its account.
 ///
-/// After a change of a body, `UPDATE_SAMPLES=1 cargo test -p hookgate samples` signs it again.
+/// After a change of a body, `UPDATE_SAMPLES=1 cargo test -p hookgate --test command signed` signs it again.
 #[test]
 fn samples_are_signed() {
     let secrets = std::fs::read_to_string(events().join("secrets.json")).unwrap();
@@ -310,7 +310,11 @@ fn samples_are_signed() {
         if std::env::var_os("UPDATE_SAMPLES").is_some() {
             std::fs::write(&file, &signed).unwrap();
         } else {
-            assert_eq!(text, signed, "{}: sign it with UPDATE_SAMPLES=1 cargo test -p hookgate samples", sample.name);
+            assert_eq!(
+                text, signed,
+                "{}: sign it with UPDATE_SAMPLES=1 cargo test -p hookgate --test command signed",
+                sample.name
+            );
         }
     }
 }

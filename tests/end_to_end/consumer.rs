@@ -288,7 +288,10 @@ async fn consumers_in_other_languages_are_tested_on_real_messages() {
             record["body"] = Event::from_json(record["body"].as_str().unwrap()).unwrap().to_json().into();
         }
     }
-    assert!(kept == batch, "messages.json is out of date: UPDATE_SAMPLES=1 cargo test -p hookgate-functions consumers");
+    assert!(
+        kept == batch,
+        "messages.json is out of date: UPDATE_SAMPLES=1 cargo test -p hookgate-functions --test end_to_end consumers"
+    );
 }
 
 /// Stands before DynamoDB, and, while shut, lets no call through that marks an event as handled.

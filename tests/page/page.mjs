@@ -17,7 +17,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.mi
 async function intake(listen) {
   const free = '127.0.0.1:0';
   const options = ['--no-samples', '--listen', listen ?? free, '--dynamodb', free, '--sqs', free];
-  const child = spawn(join(ROOT, 'target/debug/hookgate'), options, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.env.HOOKGATE ?? join(ROOT, 'target/debug/hookgate'), options, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
   let url;
   for await (const line of createInterface(child.stdout)) {
     url ??= line.match(/^Page\s+(\S+)$/)?.[1];

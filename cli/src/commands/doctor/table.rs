@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 use super::{Check, Checks, Section};
 use crate::client::aws::Clients;
 
-/// The table's name where there is such a table, and what is to be said of it.
+/// The table's name where it is known, and what is to be said of it.
 pub(super) async fn check(clients: &Clients, given: Option<&str>) -> (Option<String>, Vec<Check>) {
     let mut checks = Checks::of(Section::Table);
     let name = match clients.table(given).await {
@@ -27,11 +27,11 @@ pub(super) async fn check(clients: &Clients, given: Option<&str>) -> (Option<Str
                 "deploy the stack, which creates it; or name another with --table"
             };
             checks.problem("table", format!("there is no table {name}"), remedy);
-            return (None, checks.made);
+            return (Some(name), checks.made);
         }
         Err(error) => {
             checks.unknown("table", clients.failed(&format!("cannot look at table {name}"), &error).to_string(), "");
-            return (None, checks.made);
+            return (Some(name), checks.made);
         }
     };
     key(&mut checks, &described);
