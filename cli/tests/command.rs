@@ -9,7 +9,7 @@ use std::{
 };
 
 use hookgate::samples::{Sample, read};
-use hookgate_verify::{Account, Delivery, Inspection, Secrets, Verifier, providers};
+use hookgate_verify::{Account, Delivery, Secrets, Verifier, providers, scheme::Inspection};
 use serde_json::Value;
 
 mod support;

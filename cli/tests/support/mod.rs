@@ -7,8 +7,9 @@ use hookgate::{
     send::outgoing::{Template, sample_secret},
 };
 use hookgate_verify::{
-    Account, Provider, Scheme, Signed,
+    Account, Provider, Scheme,
     providers::{self, Identity, TimeFormat},
+    scheme::Signed,
 };
 
 /// The first platform.
