@@ -96,7 +96,7 @@ start_intake() {
 }
 cargo() {
   case "$*" in
-    "run --manifest-path "*) (cd "$PROJECT" && command cargo "$@") ;;
+    "run --manifest-path "* | "run -q -p "*) (cd "$PROJECT" && command cargo "$@") ;;
     run | "run "*)
       shift
       while [ $# -gt 0 ]; do case "$1" in -q | --quiet) shift ;; --) shift; break ;; *) break ;; esac; done
@@ -216,7 +216,8 @@ def judge(block):
             tomllib.loads(block.text)
         case "python":
             ast.parse(block.text)
-        case "text" | "text output" | "ts":
+        # Rust in a crate's README is a documentation test.
+        case "text" | "text output" | "ts" | "rust":
             pass
         case other:
             raise AssertionError(f"{block.place}: a block tagged {other!r}: tag it sh, or say what else it is")

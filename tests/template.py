@@ -3,6 +3,8 @@
     python3 tests/template.py                      the tests (needs PyYAML)
     python3 tests/template.py --expand FILE        the template with its loop done and its conditions decided, for tools
                                                    that say nothing about what they cannot read
+    python3 tests/template.py --all FILE           the template with every platform in its default, for tools that do no more
+                                                   than the default
     python3 tests/template.py --checked FILE       whether checkov's answer on that holds all its checks
 """
 
@@ -413,6 +415,11 @@ def main():
         expanded = expand(WRITTEN, lists) | {"Transform": "AWS::Serverless-2016-10-31"}
         expanded["Resources"] = decided(expanded["Resources"], ReservedConcurrency=20)
         Path(sys.argv[2]).write_text(json.dumps(expanded, indent=1, default=str))
+        return 0
+    if sys.argv[1:2] == ["--all"]:
+        text, default = (ROOT / "template.yaml").read_text(), PARAMETERS["Providers"]["Default"]
+        assert text.count(f'"{default}"') == 1
+        Path(sys.argv[2]).write_text(text.replace(default, ",".join(sorted(PROVIDERS))))
         return 0
     if sys.argv[1:2] == ["--checked"]:
         summary = json.loads(Path(sys.argv[2]).read_text())["summary"]

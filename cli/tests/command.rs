@@ -12,7 +12,7 @@ use hookgate::{
     client::http::Outgoing,
     send::samples::{self, Sample},
 };
-use hookgate_verify::{Account, Delivery, Inspection, Secrets, Verifier, providers};
+use hookgate_verify::{Account, Delivery, Secrets, Verifier, providers, scheme::Inspection};
 use serde_json::Value;
 
 mod support;

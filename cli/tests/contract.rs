@@ -369,6 +369,36 @@ fn the_index_lists_every_platform() {
     generated("../README.md", &text);
 }
 
+#[test]
+fn the_verifiers_readme_lists_every_platform() {
+    let mut text = "| | signature | expires | name | a rejection is answered |\n|---|---|---|---|---|\n".to_owned();
+    for provider in providers::ALL {
+        let Provider { name, title, documentation, rejected_status, .. } = provider;
+        let each = |say: &dyn Fn(&Scheme) -> String| {
+            let said: Vec<_> = provider.default_schemes().iter().map(say).collect();
+            // Once where it is the same for all.
+            if said.iter().all(|other| *other == said[0]) { said[0].clone() } else { said.join("; ") }
+        };
+        let signature = each(&|scheme| {
+            let place = match scheme.signature_header() {
+                Some(header) => format!("`{header}`"),
+                None => format!("the body's member `{}`", scheme.signature_member().unwrap_or_default()),
+            };
+            format!("{place}, HMAC-{}", scheme.hash.name())
+        });
+        let expires = each(&|scheme| {
+            scheme.time.map_or("never".to_owned(), |time| format!("after {}", duration(time.tolerance)))
+        });
+        let signed = if provider.fields.name.unsigned_header().is_some() { "**not signed**" } else { "signed" };
+        writeln!(
+            text,
+            "| [{title}]({documentation}), `{name}` | {signature} | {expires} | {signed} | {rejected_status} |"
+        )
+        .unwrap();
+    }
+    generated("../../shared/verify/README.md", &text);
+}
+
 /// What the queue's description says, from a message that really went over a queue.
 struct Queued {
     /// The queue's URL, without scheme and address.

@@ -16,8 +16,9 @@ use hookgate::{
 };
 use hookgate_event::{EventType, Unit};
 use hookgate_verify::{
-    Account, Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Provider, Scheme, Secrets, Time, Verifier,
+    Account, Provider, Scheme, Secrets, Verifier,
     providers::{self, Deliveries, Fields, Identity, Name, Payload, Registration, Retries, TimeFormat},
+    scheme::{Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Time},
 };
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -225,7 +226,7 @@ impl Case {
         self.edit(|written| written.replace(&mac, &change(&mac)))
     }
 
-    fn inspect(&self) -> hookgate_verify::Inspection {
+    fn inspect(&self) -> hookgate_verify::scheme::Inspection {
         let request = Request::parse(&self.http()).unwrap().pop().unwrap();
         self.scheme.inspect(&request.delivery(Account::default(), OffsetDateTime::UNIX_EPOCH)).unwrap()
     }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use hookgate_event::Event;
-use hookgate_verify::{Account, Delivery, Encoding, Reading, Scheme, Secrets, Unreadable, providers::Identity};
+use hookgate_verify::{Account, Delivery, Reading, Scheme, Secrets, Unreadable, providers::Identity, scheme::Encoding};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use libfuzzer_sys::fuzz_target;
 use reference::{

@@ -17,6 +17,10 @@ use crate::support::project;
 /// the second opinions, which are written by hand on purpose. `functions/src/bin/NAME.rs` may too.
 const NAMED: &[&str] = &[
     "shared/verify/src/providers",
+    // Its examples speak of the platforms that they verify; there is no code in it.
+    "shared/verify/src/lib.rs",
+    // A server of somebody who uses two platforms.
+    "examples/axum",
     "events",
     "docs/contract",
     "docs/consumers/messages.json",

@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Scheme, Time};
+use crate::scheme::{Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Scheme, Time};
 
 /// Acme.
 pub static PROVIDER: Provider = Provider {

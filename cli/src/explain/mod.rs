@@ -11,7 +11,10 @@ mod search;
 use std::fmt::Write;
 
 use hookgate_event::EventType;
-use hookgate_verify::{Account, Delivery, Inspection, MAX_SIGNATURES, Provider, Rejection, Scheme, Secrets, Verifier};
+use hookgate_verify::{
+    Account, Delivery, Provider, Rejection, Scheme, Secrets, Verifier,
+    scheme::{Inspection, MAX_SIGNATURES},
+};
 use http::HeaderName;
 use time::{Duration, OffsetDateTime};
 

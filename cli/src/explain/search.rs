@@ -1,7 +1,10 @@
 //! Goes through the guesses: by which secret, over which body and which text the signature was made.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use hookgate_verify::{Hash, Inspection, KeyForm, Scheme, providers};
+use hookgate_verify::{
+    Scheme, providers,
+    scheme::{Hash, Inspection, KeyForm},
+};
 
 use super::{
     Case, Diagnosis, certain, guesses,

@@ -13,8 +13,9 @@ use hookgate::{
     },
 };
 use hookgate_verify::{
-    Account, Provider, Scheme, Signed,
+    Account, Provider, Scheme,
     providers::{self, Identity, TimeFormat},
+    scheme::Signed,
 };
 
 /// A sample's file.

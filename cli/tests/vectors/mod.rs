@@ -2,9 +2,9 @@
 
 use hookgate::send::samples::{self, Sample};
 use hookgate_verify::{
-    Account, Authenticated, Delivery, Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Provider, Scheme,
-    Secrets, Signed, Verifier,
+    Account, Authenticated, Delivery, Provider, Scheme, Secrets, Verifier,
     providers::{self, Identity},
+    scheme::{Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Signed},
 };
 use http::{HeaderMap, HeaderName};
 use serde_json::{Value, json};

@@ -1,32 +1,7 @@
-//! The event that Hookgate puts on the queue, whichever platform spoke.
+#![doc = include_str!("../README.md")]
 //!
-//! Every message on the queue `hookgate-events` is one [CloudEvents 1.0](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md)
-//! event in its JSON format. A consumer needs this crate and nothing else of Hookgate:
+//! # Three rules for consumers
 //!
-//! ```
-//! use hookgate_event::{Event, EventType};
-//!
-//! # let message_body = r#"{"specversion":"1.0","id":"evt_1","source":"/webhooks/platform/default",
-//! #   "type":"commerce.order.paid","datacontenttype":"application/json","provider":"platform",
-//! #   "account":"default","providertype":"order.paid","receivedtime":"2026-01-01T00:00:00Z",
-//! #   "data":{"resource":{"kind":"order","id":"8f3e"},"payload":{"id":"8f3e","note":"hi"}}}"#;
-//! // `message_body` is the body of one SQS message.
-//! let event = Event::from_json(message_body)?;
-//! match event.event_type {
-//!     EventType::OrderPaid => {
-//!         // At-least-once: the same event may come again, always with the same source and id.
-//!         let (source, id) = event.deduplication_key();
-//!         println!("order {:?} is paid ({source} {id})", event.data.resource);
-//!         // What the platform itself said, byte for byte:
-//!         let payload: serde_json::Value = event.payload()?;
-//!         println!("{}", payload["note"]);
-//!     }
-//!     _ => {}
-//! }
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-//!
-//! Three rules for consumers:
 //! - **Deduplicate on `source` + `id`.** The queue delivers at least once.
 //! - **Expect types you do not know**: they parse as [`EventType::Unrecognized`], with the platform's own name in
 //!   [`Event::provider_type`].

@@ -27,7 +27,8 @@ pub struct Authenticated<'d> {
     body: [&'d [u8]; 2],
 }
 
-/// Why a delivery is not authentic. For the operator's log: the sender is told nothing.
+/// Why a delivery is not authentic. For your log: the sender is told nothing, and gets the same answer for every reason
+/// ([`Provider::rejected_status`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rejection {
     /// No signature.
@@ -58,7 +59,8 @@ pub struct SettingError {
 }
 
 impl Verifier {
-    /// Applies the provider's setting, if it has one; `setting` looks up an environment variable.
+    /// Applies the provider's setting, if it has one: [`Provider::setting`] names an environment variable, and `setting` looks
+    /// it up. `|name| std::env::var(name).ok()` does; `|_| None` leaves every provider at its default.
     ///
     /// # Errors
     /// [`SettingError`]: the variable is set to a value that the provider does not know.
@@ -246,6 +248,22 @@ impl Rejection {
         }
     }
 }
+
+impl fmt::Debug for Authenticated<'_> {
+    // Who sent it and how that was proved. Nothing of what it says: this may end up in a log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Authenticated { provider, scheme, secret, .. } = self;
+        write!(f, "Authenticated by {provider:?} with scheme {scheme} and secret {secret}")
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for Rejection {}
 
 impl fmt::Display for SettingError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,20 +8,28 @@ use time::OffsetDateTime;
 /// One POST from the internet. Nothing in it can be trusted yet.
 #[derive(Clone)]
 pub struct Delivery {
-    /// The request's headers.
+    /// All of the request's headers, one that was sent twice twice: that is a rejection where it must be there once.
     pub headers: HeaderMap,
     /// The body's exact bytes: what the sender signed, decoded from base64 at most once. Of any length; Lambda hands over
     /// [at most 6 MB](https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
     pub body: Vec<u8>,
-    /// Which shop it is addressed to.
+    /// Which of your shops on the platform it is addressed to: its secrets are tried, and no other's. [`Account::default`] where
+    /// there is one shop.
     pub account: Account,
-    /// When it was received, by our clock: what signed timestamps are compared with.
+    /// When it was received, by your clock: what signed timestamps are compared with. `SystemTime::now().into()`.
     pub received: OffsetDateTime,
 }
 
 /// One of several shops on the same platform, named by the webhook's address: `[a-z0-9-]{1,64}`, 1 to 64 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(String);
+
+impl fmt::Debug for Delivery {
+    // Nothing of what it says: this may end up in a log, and headers and body hold signatures and customers.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Delivery of {} headers and {} bytes to {}", self.headers.len(), self.body.len(), self.account)
+    }
+}
 
 impl Account {
     /// The account's name as text.

@@ -1,6 +1,6 @@
 //! From an authenticated body to the normalised event, its idempotency key and its content hash.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use hookgate_event::{Amount, ContentType, Customer, Data, Event, Resource, SpecVersion};
 use serde_json::value::RawValue;
@@ -66,6 +66,14 @@ impl Unreadable {
         }
     }
 }
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::error::Error for Unreadable {}
 
 /// No platform's names or ids come near it; what is longer would not fit where we must store it.
 const MAX_NAME_BYTES: usize = 256;
@@ -234,6 +242,7 @@ fn rfc3339(time: OffsetDateTime) -> Option<String> {
 }
 
 /// [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC with milliseconds: `2026-01-01T00:00:00.000Z`.
+#[doc(hidden)]
 #[must_use]
 pub fn rfc3339_milliseconds(time: OffsetDateTime) -> String {
     let time = time.to_offset(UtcOffset::UTC);

@@ -1,5 +1,5 @@
-//! How a platform signs: a small grammar, as data, and the one routine that applies it. [`Scheme::find`] and
-//! [`Scheme::matching`] verify; [`Scheme::sign`] is the same data read the other way.
+//! How a platform signs: a small grammar, as data, and the one routine that applies it. `Scheme::find` and `Scheme::matching`
+//! verify, for [`Verifier`](crate::Verifier); [`Scheme::sign`] is the same data read the other way.
 
 mod describe;
 

@@ -86,6 +86,7 @@ impl Secrets {
     ///
     /// # Errors
     /// As above, but for these.
+    #[doc(hidden)]
     pub fn as_given(text: &str) -> Result<Self, SecretsError> {
         if text.starts_with('\u{feff}') {
             return Err(SecretsError::Form);

@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::Scheme;
+use crate::scheme::Scheme;
 
 /// Elective Commerce. The signing secret is used whole, `whsec_` included.
 pub static PROVIDER: Provider = Provider {

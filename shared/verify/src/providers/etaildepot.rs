@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Call, Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::Scheme;
+use crate::scheme::Scheme;
 
 /// Etail Depot. A customer is documented as an object; a bare id costs nothing to understand.
 pub static PROVIDER: Provider = Provider {

@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, Scheme};
+use crate::scheme::{Encoding, Scheme};
 
 /// Lemon Squeezy. An event has no id of its own: its name, the object's id, and when the object last changed stand for it.
 /// The payload is the whole body: `meta.custom_data` is what the shop's own checkout said.

@@ -238,6 +238,7 @@ impl Fields {
     }
 
     /// The path in the envelope of what this path leads to in the object.
+    #[doc(hidden)]
     #[must_use]
     pub fn in_object(&self, path: &str) -> String {
         if self.object.is_empty() { path.to_owned() } else { format!("{}.{path}", self.object) }
@@ -277,7 +278,7 @@ mod tests {
     use http::HeaderName;
 
     use super::*;
-    use crate::{FieldsForm, Form, KeyForm, Piece, Place, Time};
+    use crate::scheme::{FieldsForm, Form, KeyForm, Piece, Place, Time};
 
     #[test]
     fn every_file_of_the_folder_is_sound() {

@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Form, Piece, Place, Scheme};
+use crate::scheme::{Form, Piece, Place, Scheme};
 
 /// Opterius Commerce. Signs the body and puts the signature into that same body, so it can only have signed the body
 /// with the signature left out: the setting says how. One reading is active at a time. Accepting both would let a

@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, FieldsForm, Form, Piece, Scheme, Time};
+use crate::scheme::{Encoding, FieldsForm, Form, Piece, Scheme, Time};
 
 /// Paddle Billing (not Paddle Classic, which signs otherwise). While a secret is rotated, a delivery has several signatures.
 ///

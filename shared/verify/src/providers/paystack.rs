@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, Hash, Scheme};
+use crate::scheme::{Encoding, Hash, Scheme};
 
 /// Paystack. The key is the secret key of the API, whole. An event has no id of its own: its name and the object's id stand
 /// for it, and the content where the object has no id.

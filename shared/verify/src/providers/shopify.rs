@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, Scheme};
+use crate::scheme::{Encoding, Scheme};
 
 /// Shopify. Signs the body and nothing else: topic, event id and shop stand in headers that anybody could change. A refund comes
 /// as an object of its own, which names its order.

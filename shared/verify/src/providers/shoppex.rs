@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{FieldsForm, Form, Hash, Piece, Scheme, Time};
+use crate::scheme::{FieldsForm, Form, Hash, Piece, Scheme, Time};
 
 /// Shoppex. The V2 scheme is documented at <https://docs.shoppex.io/api-reference/webhooks/signature-migration>.
 ///

@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, FieldsForm, Form, KeyForm, Piece, Place, Scheme, Time};
+use crate::scheme::{Encoding, FieldsForm, Form, KeyForm, Piece, Place, Scheme, Time};
 
 /// Any sender that follows Standard Webhooks 1.0, under its own header names or Svix'. The scheme of
 /// <https://docs.svix.com/receiving/verifying-payloads/how-manual> is the same; like Svix' own library this looks for Svix' headers

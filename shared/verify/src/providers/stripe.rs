@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, FieldsForm, Form, Piece, Scheme, Time};
+use crate::scheme::{Encoding, FieldsForm, Form, Piece, Scheme, Time};
 
 /// Stripe. The signing secret is used whole, `whsec_` included. While a secret is rolled, both old and new sign; `v0` is a
 /// signature of test mode that says nothing.

@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, Scheme};
+use crate::scheme::{Encoding, Scheme};
 
 /// W3block. How a signature is encoded is not documented, so both ways are understood. `currencyId` is a UUID of the
 /// platform's own and not an ISO 4217 code: amounts come without a currency.

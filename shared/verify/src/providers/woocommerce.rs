@@ -3,7 +3,7 @@
 use hookgate_event::{EventType, Unit};
 
 use super::{Deliveries, Fields, Identity, Name, Payload, Ping, Provider, Registration, Retries, TimeFormat};
-use crate::{Encoding, Scheme};
+use crate::scheme::{Encoding, Scheme};
 
 /// WooCommerce. Signs the body and nothing else: the topic stands in a header that anybody could change. The ping is that of
 /// `WC_Webhook::deliver_ping`, by which WooCommerce tries an address when a webhook is saved.

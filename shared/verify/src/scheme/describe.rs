@@ -33,6 +33,7 @@ impl Scheme {
     }
 
     /// The same without the delivery's id and the text behind it, which senders forget.
+    #[doc(hidden)]
     #[must_use]
     pub fn signed_text_without_id(&self, time: &str, body: &[u8]) -> Option<Vec<u8>> {
         let header = self.signed.iter().position(|piece| matches!(piece, Piece::Header(_)))?;
@@ -72,6 +73,7 @@ impl Scheme {
     }
 
     /// Whether this is what the scheme puts into the signature's place: the form, and every signature in it.
+    #[doc(hidden)]
     #[must_use]
     pub fn is_spelled(&self, written: &str) -> bool {
         let mut signatures = 0;
@@ -83,12 +85,14 @@ impl Scheme {
     }
 
     /// Whether the signature stands among named fields.
+    #[doc(hidden)]
     #[must_use]
     pub const fn has_fields(&self) -> bool {
         matches!(self.form, Form::Fields(_))
     }
 
     /// What stands right before a signature, like `sha256=`. Empty where nothing does.
+    #[doc(hidden)]
     #[must_use]
     pub fn signature_prefix(&self) -> String {
         match self.form {
@@ -98,6 +102,7 @@ impl Scheme {
     }
 
     /// What stands before the key in a secret, like `whsec_`. Empty where the whole secret is the key.
+    #[doc(hidden)]
     #[must_use]
     pub const fn key_prefix(&self) -> &'static str {
         match self.key {

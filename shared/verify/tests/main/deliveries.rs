@@ -2,8 +2,9 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hookgate_verify::{
-    Encoding, Hash, KeyForm, Rejection, Scheme, Secrets, SettingError, Unreadable, Verifier,
+    Rejection, Scheme, Secrets, SettingError, Unreadable, Verifier,
     providers::{self, Provider},
+    scheme::{Encoding, Hash, KeyForm},
 };
 
 use crate::post::{

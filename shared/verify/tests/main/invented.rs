@@ -2,8 +2,9 @@
 
 use hookgate_event::{EventType, Unit};
 use hookgate_verify::{
-    Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Provider, Scheme, Time,
+    Provider, Scheme,
     providers::{Deliveries, Fields, Identity, Name, Payload, Ping, Registration, Retries, TimeFormat},
+    scheme::{Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Time},
 };
 
 /// How far a signed time may be away, for all of them.

@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fmt, ops::Range};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hmac::{Hmac, KeyInit, Mac};
 use hookgate_verify::{
-    Account, Authenticated, Delivery, Encoding, Hash, Inspection, KeyForm, Reading, Rejection, Scheme, Secrets,
-    Unreadable, Verifier,
+    Account, Authenticated, Delivery, Reading, Rejection, Scheme, Secrets, Unreadable, Verifier,
     providers::{self, Identity, Paths, Provider, TimeFormat},
+    scheme::{Encoding, Hash, Inspection, KeyForm},
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::value::RawValue;

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use hookgate_event::{Amount, Event, EventType, Unit};
 use hookgate_verify::{
-    Encoding, Unreadable,
+    Unreadable,
     providers::{Identity, TimeFormat},
+    scheme::Encoding,
 };
 use sha2::{Digest, Sha256};
 

@@ -1,7 +1,7 @@
 //! Good and spoiled spellings of each form of the grammar, one by one: what the platforms of today do not need, the next
 //! one may.
 
-use hookgate_verify::{MAX_SIGNATURES, Provider, Rejection};
+use hookgate_verify::{Provider, Rejection, scheme::MAX_SIGNATURES};
 
 use crate::{
     invented::{ANY, CUT, EMPTIED, LIST, MARKED, MOVING, PAIR, SUMS, VERSIONS, WIDE},
