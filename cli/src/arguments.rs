@@ -12,7 +12,6 @@ pub(crate) const LOCAL: &str = "http://127.0.0.1:9000";
 
 /// A help text with examples of the first platform: its name for PLATFORM, its first event's for EVENT, a member of the body
 /// for MEMBER.
-#[must_use]
 pub fn examples(text: &str) -> String {
     let Some(provider) = providers::ALL.first() else { return text.to_owned() };
     let event = provider.events.first().map_or("", |(name, _)| name);

@@ -1,5 +1,13 @@
 //! The parts of the `hookgate` command, for the command itself and for the end-to-end tests.
 
+#![allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "parts of one command: nobody else builds on them"
+)]
+
 pub mod arguments;
 pub mod capture;
 pub mod client;

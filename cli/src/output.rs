@@ -20,17 +20,11 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const BOLD: Style = Style::new().bold();
 
 /// Prints a line to standard output. Colours are left out where that is no terminal.
-///
-/// # Errors
-/// It cannot be written, as on a full disk; or nobody reads it any more, which ends the command without a word.
 pub(crate) fn print(line: impl std::fmt::Display) -> anyhow::Result<()> {
     written(writeln!(anstream::stdout(), "{line}"))
 }
 
 /// Prints JSON for a script, indented.
-///
-/// # Errors
-/// As [`print`].
 pub(crate) fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(format_args!("{value:#}"))
 }

@@ -40,7 +40,7 @@ impl Intake {
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut address = |name: &str| {
-            let line = lines.find(|line| line.starts_with(name)).unwrap();
+            let line = lines.find(|line| line.trim_start().starts_with(name)).unwrap();
             let url = line.split_whitespace().nth(1).unwrap();
             url.trim_start_matches("http://").trim_end_matches('/').to_owned()
         };

@@ -98,9 +98,6 @@ struct Forwarded {
 }
 
 /// Forwards until Ctrl-C, or with `--once` until the queue is empty.
-///
-/// # Errors
-/// The queue is not there or must not be received from, or the address cannot be used.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let url = arguments::address("--forward-to", &arguments.forward_to)?;
     let clients = arguments.deployment.clients().await?;

@@ -61,9 +61,6 @@ pub struct Arguments {
 }
 
 /// Whether every sample came out as expected.
-///
-/// # Errors
-/// The intake cannot be started, or its output not be printed.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let secrets = match &arguments.secrets {
         Some(path) => SecretsFile::read(path)?,

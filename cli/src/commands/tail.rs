@@ -67,9 +67,6 @@ enum Source<'c> {
 }
 
 /// Whether there was anything to show.
-///
-/// # Errors
-/// The queue is not there, or must not be followed.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
