@@ -19,9 +19,10 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 /// Of headings.
 pub(crate) const BOLD: Style = Style::new().bold();
 
-/// Prints a line to standard output. Colours are left out where that is no terminal.
+/// Prints a text, and a line break unless it ends with one, to standard output. Colours are left out where that is no terminal.
 pub(crate) fn print(line: impl std::fmt::Display) -> anyhow::Result<()> {
-    written(writeln!(anstream::stdout(), "{line}"))
+    let text = line.to_string();
+    written(writeln!(anstream::stdout(), "{}", text.strip_suffix('\n').unwrap_or(&text)))
 }
 
 /// Prints JSON for a script, indented.
