@@ -267,7 +267,7 @@ fn samples_are_sent_twice_tampered_with_and_again() {
     for (wish, why) in [
         (
             json!({"provider": name, "event": misspelled}),
-            format!("{name} has no event of this name (did you mean {sold}?)"),
+            format!("{name} has no event {misspelled:?} (did you mean {sold}?)"),
         ),
         (json!({"provider": "nobody", "event": sold}), "there are no secrets for this platform".to_owned()),
         (json!({"provider": name, "event": sold, "account": "other"}), "this account has no secret".to_owned()),
