@@ -7,6 +7,8 @@
     clippy::must_use_candidate,
     reason = "parts of one command: nobody else builds on them"
 )]
+#![allow(clippy::doc_markdown, reason = "help is shown as it is written")]
+#![allow(clippy::format_push_string, reason = "what is printed once may be put together in the simplest way")]
 
 pub mod arguments;
 pub mod capture;

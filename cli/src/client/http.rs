@@ -102,6 +102,11 @@ impl Poster {
         Ok(Poster { client: Client::builder(TokioExecutor::new()).build(connector), url })
     }
 
+    /// The address.
+    pub(crate) fn url(&self) -> &Uri {
+        &self.url
+    }
+
     /// Sends a delivery, and waits for at most 30 s.
     pub async fn post(&self, outgoing: Outgoing) -> Result<Answer, String> {
         let answer = self.exchange(outgoing, TIMEOUT).await.map_err(|error| error.to_string())?;

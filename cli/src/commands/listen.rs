@@ -202,7 +202,7 @@ impl Forwarder<'_> {
         let receive = self.clients.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
         let receive = receive
             .visibility_timeout(self.arguments.visibility_timeout)
-            .wait_time_seconds(if self.arguments.once { 0 } else { 1 })
+            .wait_time_seconds(i32::from(!self.arguments.once))
             .message_system_attribute_names(Attribute::All)
             .message_attribute_names("All");
         let received = receive.send().await;

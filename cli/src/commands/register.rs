@@ -251,10 +251,8 @@ struct Registration {
 impl Registration {
     fn new(api: &'static Call, arguments: &Arguments, place: &Place) -> anyhow::Result<Self> {
         let provider = arguments.provider;
-        let place = place
-            .url
-            .as_ref()
-            .with_context(|| format!("say where deliveries are to go: --url https://…, the stack's output"))?;
+        let place =
+            place.url.as_ref().context("say where deliveries are to go: --url https://…, the stack's output")?;
         let known: Vec<_> = provider.events.iter().map(|&(name, _)| name).collect();
         if let Some(event) = arguments.event.iter().find(|event| !known.contains(&event.as_str())) {
             bail!("{} documents no event {event}: it has {}", provider.name, known.join(", "));
