@@ -287,8 +287,13 @@ def consumer(stack):
     equal(delivery.to(stack, stack.outputs[f"{TWO}Url"]), (200, "queued"))
     dead = stack.messages("DeadLetters", 1, seconds=60)
     equal([each["Body"] for each in dead], ["not an event"])
-    left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    equal((left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"]), ("0", "0"))
+
+    def emptied():
+        left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return left["ApproximateNumberOfMessages"] == left["ApproximateNumberOfMessagesNotVisible"] == "0"
+
+    # On a busy machine a message outlasts its visibility timeout, and comes again as a duplicate first.
+    check(until(emptied), "the queue is not empty")
     (table,) = (name for name in stack.aws["dynamodb"].list_tables()["TableNames"] if "ConsumedTable" in name)
     # The two that were delivered, each once.
     equal(stack.aws["dynamodb"].scan(TableName=table)["Count"], 2)
