@@ -110,7 +110,10 @@ fn code(answers: Vec<(u16, String)>) -> (String, Requests) {
                 if name.eq_ignore_ascii_case("content-length") {
                     length = value.parse().unwrap();
                 }
-                head += &if name.is_empty() { line.clone() } else { format!("\n{}: {value}", name.to_lowercase()) };
+                match name {
+                    "" => head += &line,
+                    name => head.extend(["\n", &name.to_lowercase(), ": ", value]),
+                }
             }
             let mut body = vec![0; length];
             stream.read_exact(&mut body).unwrap();
