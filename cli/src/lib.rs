@@ -8,6 +8,7 @@
     reason = "parts of one command: nobody else builds on them"
 )]
 #![allow(clippy::doc_markdown, reason = "help is shown as it is written")]
+#![allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #![allow(clippy::format_push_string, reason = "what is printed once may be put together in the simplest way")]
 
 pub mod arguments;
