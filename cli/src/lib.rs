@@ -5,5 +5,6 @@ pub mod client;
 pub mod commands;
 pub mod error;
 pub mod explain;
+pub mod json;
 pub mod local;
 pub mod send;

@@ -1,4 +1,4 @@
-//! `hookgate explain`: reads a capture and secrets, asks the engine, shows what it says.
+//! `hookgate explain`: reads a capture and secrets, asks [`explain`](crate::explain), prints the answer.
 
 use std::{
     fmt::Write as _,
@@ -7,20 +7,20 @@ use std::{
 };
 
 use anstyle::{AnsiColor, Style};
-use hookgate_verify::{Account, Provider, Secrets, Verifier};
+use hookgate_verify::{Account, Provider, Secrets, Verifier, providers};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    capture::{self as request, Request},
+    capture::{self, Request, Requests},
     error::{self as usage, UsageError},
-    explain::{Explanation, explain},
+    explain::{self, Explanation},
 };
 
 /// Say why a captured request does or does not verify, and what to do about it.
 ///
-/// Takes raw HTTP, a HAR or one of its entries, an API Gateway event, or a curl command; which one, it finds out. Shows
-/// no secret, no whole signature, and nothing of the body unless asked.
+/// Takes raw HTTP, a HAR, an invocation event, a curl command, or an export of webhook.site, ngrok or Beeceptor, and finds out
+/// which. Shows no secret, no whole signature, and nothing of the body unless asked.
 #[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = usage::examples("Examples:
@@ -33,12 +33,10 @@ use crate::{
 A file of secrets has the form {\"PLATFORM\": {\"default\": [\"current\", \"older\"]}}, or is one platform's part of it.
 Exit code: 0 it verifies, 1 it does not, 2 the capture or the command line cannot be read."))]
 pub struct Arguments {
-    /// Whose delivery it should be.
-    #[arg(value_parser = usage::provider())]
-    provider: &'static Provider,
-    /// The captured request [default: standard input].
-    #[arg(value_name = "FILE")]
-    capture: Option<PathBuf>,
+    /// The platform [default: the one that the request's path names], and the file with the captured request [default:
+    /// standard input].
+    #[arg(value_names = ["PLATFORM", "FILE"], num_args = 0..=2)]
+    subject: Vec<String>,
     /// A secret of the account, the current one first. It stays in your shell's history: rather use --secrets, or the
     /// environment variable HOOKGATE_SECRET.
     #[arg(long, value_name = "SECRET", conflicts_with = "secrets")]
@@ -74,55 +72,117 @@ pub struct Arguments {
 /// # Errors
 /// The capture, the secrets or a setting cannot be used.
 pub fn run(arguments: &Arguments) -> Result<bool, UsageError> {
-    let provider = arguments.provider;
-    let capture = match arguments.capture.as_deref().filter(|path| *path != Path::new("-")) {
+    let (provider, file) = arguments.subject()?;
+    let capture = match file.filter(|path| *path != Path::new("-")) {
         Some(path) => usage::read(path)?,
         None => standard_input()?,
     };
-    let requests = Request::parse(&capture).map_err(|error| UsageError(error.to_string()))?;
-    let mut request = request::choose(requests, provider, arguments.entry).map_err(|e| UsageError(e.to_string()))?;
-    if let Some(path) = &arguments.body {
-        request.body = usage::read(path)?;
-        request.notes.clear();
-    }
-    let account = arguments.account.clone().or_else(|| request.account()).unwrap_or_default();
-    let secrets = arguments.secrets(&account)?;
-    let setting = |name: &str| arguments.mode.clone().or_else(|| std::env::var(name).ok());
+    let body = arguments.body.as_deref().map(usage::read).transpose()?;
+    let request = choose(capture::read(&capture, body.as_deref())?, provider, arguments.entry)?;
+    let named = provider.or_else(|| explain::platform(&request.path));
+    let provider = named.ok_or_else(|| {
+        UsageError("the request's path names no platform (/webhooks/…): say which, hookgate explain PLATFORM".into())
+    })?;
+    let in_path = explain::account(&request.path, provider);
+    let account = arguments.account.clone().or(in_path).unwrap_or_default();
+    let secrets = arguments.secrets(provider, &account)?;
     if arguments.mode.is_some() && provider.setting.is_none() {
         return Err(UsageError(format!("{} has no setting: leave --mode out", provider.name)));
     }
+    let setting = |name: &str| arguments.mode.clone().or_else(|| std::env::var(name).ok());
     let verifier = Verifier::new(provider, setting).map_err(|error| UsageError(error.to_string()))?;
     let now = arguments.at.unwrap_or_else(OffsetDateTime::now_utc);
-
-    let explanation = explain(&request, verifier, &secrets, &account, now);
+    let explanation = explain::explain(&request, verifier, &secrets, &account, now);
+    let signed = explanation.signed.as_ref().filter(|_| arguments.show_signed);
+    let text = signed.map(|signed| String::from_utf8_lossy(&signed.text));
     if arguments.json {
-        anstream::println!("{:#}", as_json(&explanation, &request, arguments.show_signed));
+        let mut json = json!(explanation);
+        if let Some(text) = text {
+            json["signed"]["text"] = text.into();
+        }
+        anstream::println!("{json:#}");
     } else {
-        anstream::print!("{}", as_text(&explanation, &request, arguments.show_signed));
+        anstream::print!("{}", as_text(&explanation));
+        if let Some(text) = text {
+            let line = "─".repeat(40);
+            anstream::println!("\n  the signed text, between the lines\n  {line}\n{text}\n  {line}");
+        }
     }
-    Ok(explanation.verdict.is_ok())
+    Ok(explanation.verifies)
 }
 
 impl Arguments {
-    fn secrets(&self, account: &Account) -> Result<Secrets, UsageError> {
-        let of_account = |list: Value| {
-            Secrets::as_given(&json!({ account.as_str(): list }).to_string())
-                .map_err(|error| UsageError(format!("the secret cannot be used: {error}")))
-        };
-        if let Some(path) = &self.secrets {
-            return from_file(path, self.provider);
-        }
-        if !self.secret.is_empty() {
-            return of_account(json!(self.secret));
-        }
-        match std::env::var("HOOKGATE_SECRET") {
-            Ok(secret) => of_account(json!([secret])),
-            Err(_) => Err(UsageError(
-                "no secret: give a file with --secrets, one with --secret, or the environment variable HOOKGATE_SECRET"
-                    .into(),
-            )),
+    /// The platform, where one is named, and the file.
+    fn subject(&self) -> Result<(Option<&'static Provider>, Option<&Path>), UsageError> {
+        match &self.subject[..] {
+            [first, rest @ ..] if Provider::named(first).is_some() => {
+                Ok((Provider::named(first), rest.first().map(Path::new)))
+            }
+            [file] if Path::new(file).exists() || file == "-" => Ok((None, Some(Path::new(file)))),
+            [] => Ok((None, None)),
+            [wrong, ..] => {
+                let names: Vec<_> = providers::ALL.iter().map(|provider| provider.name).collect();
+                let names = names.join(", ");
+                Err(UsageError(format!("{wrong} is neither a platform nor a file (possible values: {names})")))
+            }
         }
     }
+
+    fn secrets(&self, provider: &Provider, account: &Account) -> Result<Secrets, UsageError> {
+        if let Some(path) = &self.secrets {
+            return from_file(path, provider);
+        }
+        let list = match std::env::var("HOOKGATE_SECRET") {
+            _ if !self.secret.is_empty() => json!(self.secret),
+            Ok(secret) => json!([secret]),
+            Err(_) => {
+                let remedy =
+                    "give a file with --secrets, one with --secret, or the environment variable HOOKGATE_SECRET";
+                return Err(UsageError(format!("no secret: {remedy}")));
+            }
+        };
+        Secrets::as_given(&json!({ account.as_str(): list }).to_string())
+            .map_err(|error| UsageError(format!("the secret cannot be used: {error}")))
+    }
+}
+
+/// Of several requests the one to explain: number `entry` from 1; or else the only one, the only one of the platform (of any
+/// platform where none is given), or the only POST among these.
+fn choose(requests: Requests, provider: Option<&Provider>, entry: Option<usize>) -> Result<Request, UsageError> {
+    let count = requests.len();
+    let wanted = |request: &Request| {
+        let named = explain::platform(&request.path);
+        let signs = |name| {
+            explain::platform_of_header(name).is_some_and(|signed| Some(signed.name) == provider.map(|p| p.name))
+        };
+        named.is_some_and(|named| provider.is_none_or(|provider| provider.name == named.name))
+            || request.headers.keys().any(|name| signs(name.as_str()))
+    };
+    let indices = |only_posts: bool| -> Vec<usize> {
+        let fits = |request: &Request| wanted(request) && (!only_posts || request.method == "POST");
+        (0..count).filter(|&index| requests[index].as_ref().is_ok_and(fits)).collect()
+    };
+    let index = match (entry, &indices(false)[..], &indices(true)[..]) {
+        (Some(entry), ..) => entry.checked_sub(1).filter(|&index| index < count),
+        (None, ..) if count == 1 => Some(0),
+        (None, &[index], _) | (None, _, &[index]) => Some(index),
+        (None, [], _) => {
+            let broken = requests.iter().zip(1..).find_map(|(request, number)| Some((number, request.as_ref().err()?)));
+            let why =
+                broken.map_or_else(String::new, |(number, why)| format!("; number {number} cannot be read: {why}"));
+            let text = format!(
+                "none of the capture's {count} requests is known to be the platform's: choose one with --entry{why}"
+            );
+            return Err(UsageError(text));
+        }
+        (None, several, _) => {
+            let numbers: Vec<_> = several.iter().map(|index| (index + 1).to_string()).collect();
+            let text = format!("the capture has several deliveries: choose one with --entry ({})", numbers.join(", "));
+            return Err(UsageError(text));
+        }
+    };
+    let index = index.ok_or_else(|| UsageError(format!("--entry goes from 1 to {count} in this capture")))?;
+    requests.into_iter().nth(index).unwrap_or_else(|| Err(UsageError("the capture has no request".into())))
 }
 
 /// The provider's secrets from a file of all providers', or of this one's alone.
@@ -158,82 +218,36 @@ fn moment(text: &str) -> Result<OffsetDateTime, String> {
         .ok_or_else(|| "write it like 2026-03-14T16:00:01Z, or as Unix seconds".to_owned())
 }
 
-/// What `--json` prints.
-pub(crate) fn as_json(explanation: &Explanation, request: &Request, show_signed: bool) -> Value {
-    let Explanation { provider, account, verdict, signed, diagnoses } = explanation;
-    let diagnoses: Vec<_> = diagnoses
-        .iter()
-        .map(|said| json!({"code": said.code, "certain": said.certain, "finding": said.finding, "remedy": said.remedy}))
-        .collect();
-    let mut answer = json!({
-        "provider": provider,
-        "account": account.as_str(),
-        "capture": request.form.as_str(),
-        "verifies": verdict.is_ok(),
-        "diagnoses": diagnoses,
-    });
-    match verdict {
-        Ok(verified) => {
-            answer["scheme"] = verified.scheme.into();
-            answer["secret"] = verified.secret.into();
-        }
-        Err(rejection) => answer["reason"] = rejection.as_str().into(),
-    }
-    if let Some(signed) = signed {
-        answer["signed"] = json!({"scheme": signed.scheme, "what": signed.what, "bytes": signed.text.len()});
-        answer["signed"]["expected"] = json!(signed.expected);
-        answer["signed"]["received"] = json!(signed.received);
-        if show_signed {
-            answer["signed"]["text"] = String::from_utf8_lossy(&signed.text).into();
-        }
-    }
-    answer
-}
-
-fn as_text(explanation: &Explanation, request: &Request, show_signed: bool) -> String {
-    let Explanation { provider, account, verdict, signed, diagnoses } = explanation;
-    let (bold, dim) = (Style::new().bold(), Style::new().dimmed());
-    let mut text = String::new();
+fn as_text(explanation: &Explanation) -> String {
+    let Explanation { provider, account, capture, verifies, accepted, signed, diagnoses, .. } = explanation;
     let colour = |colour: AnsiColor| colour.on_default().bold();
     let (good, bad, maybe) = (colour(AnsiColor::Green), colour(AnsiColor::Red), colour(AnsiColor::Yellow));
-    let _ = match verdict {
-        Ok(verified) => writeln!(
-            text,
-            "{bold}{provider}, account {account}: {bold:#}{good}verifies{good:#} (scheme {}, secret {})",
-            verified.scheme, verified.secret
-        ),
-        Err(rejection) => writeln!(
-            text,
-            "{bold}{provider}, account {account}: {bold:#}{bad}does not verify{bad:#} ({})",
-            rejection.as_str()
-        ),
+    let (bold, dim) = (Style::new().bold(), Style::new().dimmed());
+    let mut text = format!("{bold}{provider}, account {account}: {bold:#}");
+    let _ = match (explanation.scheme, explanation.secret, explanation.reason) {
+        (Some(scheme), Some(secret), _) => write!(text, "{good}verifies{good:#} (scheme {scheme}, secret {secret})"),
+        (.., reason) => write!(text, "{bad}does not verify{bad:#} ({})", reason.unwrap_or_default()),
     };
-    let _ = writeln!(text, "\n  {dim}capture{dim:#}   {}", request.form.as_str());
+    if *verifies && !accepted {
+        let _ = write!(text, ", {bad}but an intake would reject it{bad:#}");
+    }
+    let mut facts = vec![("capture", *capture)];
     if let Some(signed) = signed {
-        let _ = writeln!(text, "  {dim}scheme{dim:#}    {}", signed.scheme);
-        let _ = writeln!(text, "  {dim}signed{dim:#}    {}", signed.what);
-        for (name, digits) in [("expected", &signed.expected), ("received", &signed.received)] {
-            if let Some(digits) = digits {
-                let _ = writeln!(text, "  {dim}{name}{dim:#}  {digits}");
-            }
-        }
+        facts.extend([("scheme", &signed.scheme[..]), ("signed", &signed.what)]);
+        facts.extend(signed.expected.as_deref().map(|digits| ("expected", digits)));
+        facts.extend(signed.received.as_deref().map(|digits| ("received", digits)));
     }
-    let mark = |certain| match (verdict.is_ok(), certain) {
-        (false, true) => (bad, "✗"),
-        (true, true) => (good, "·"),
-        (_, false) => (maybe, "?"),
-    };
+    text.push_str("\n\n");
+    for (name, fact) in facts {
+        let _ = writeln!(text, "  {dim}{name:<9}{dim:#} {fact}");
+    }
     for said in diagnoses {
-        let (colour, mark) = mark(said.certain);
+        let (colour, mark) = match (said.certain, verifies) {
+            (true, true) if *accepted => (good, "·"),
+            (true, _) => (bad, "✗"),
+            (false, _) => (maybe, "?"),
+        };
         let _ = writeln!(text, "\n  {colour}{mark}{colour:#} {}\n    → {}", said.finding, said.remedy);
-    }
-    if let Some(signed) = signed.as_ref().filter(|_| show_signed) {
-        let _ = writeln!(
-            text,
-            "\n  {dim}the signed text, between the lines{dim:#}\n  {0}\n{1}\n  {0}",
-            "─".repeat(40),
-            String::from_utf8_lossy(&signed.text)
-        );
     }
     text
 }

@@ -21,7 +21,7 @@ use self::{
 use crate::{
     client::http::Poster,
     error::{self as usage, LOCAL, UsageError},
-    explain::json::Json,
+    json::Json,
 };
 
 /// Send a realistic, signed sample of any event of any platform.

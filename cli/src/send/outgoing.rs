@@ -18,9 +18,9 @@ use serde_json::Value;
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use crate::{
-    capture::Request,
+    capture,
     client::http::Outgoing,
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
 };
 
 #[allow(missing_docs)]
@@ -317,7 +317,7 @@ pub fn sample_secret(provider: &Provider, account: &Account) -> Option<Vec<u8>> 
 fn samples(provider: &'static Provider) -> Vec<Template> {
     let own = embedded::SAMPLES.iter().filter(|(name, _)| *name == provider.name);
     own.filter_map(|(_, invocation)| {
-        let request = Request::parse(invocation.as_bytes()).ok()?.pop()?;
+        let request = capture::read(invocation.as_bytes(), None).ok()?.pop()?.ok()?;
         let body = Json::parse(&request.body)?;
         let event = match provider.fields.name {
             Name::Member(path) => body.at(path)?.as_text()?,

@@ -9,7 +9,7 @@ use crate::{
     client::http::{Answer, Outgoing},
     error::{self as usage, UsageError},
     explain::distance,
-    explain::json::Json,
+    json::Json,
 };
 
 /// The most that curl can be given on a command line, with room to spare.

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "every test file uses a part")]
 
 use hookgate::{
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
     send::outgoing::{Template, sample_secret},
 };
 use hookgate_verify::{

@@ -23,18 +23,16 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::ValueEnum;
 use futures_util::stream;
 use hookgate_intake::Quarantined;
-use hookgate_verify::{Account, Secrets, Verifier};
+use hookgate_verify::{Account, Delivery, Secrets, Verifier};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use tokio::{sync::broadcast, time::Interval};
 
 use crate::{
-    capture::{self as request, Form},
+    capture,
     client::http::Outgoing,
-    commands::explain::as_json,
-    error as usage,
-    explain::explain,
+    error as usage, explain,
     local::engines::{Crash, Engines, Queues, Resources, Seen},
     local::gateway::{Functions, LocalError, SecretsFile},
     local::host,
@@ -497,21 +495,22 @@ impl Page {
         let platform = self.platforms.get(taken.said("provider"))?;
         let received = i128::from(taken.received()) * 1_000_000;
         let received = OffsetDateTime::from_unix_timestamp_nanos(received).ok()?;
-        let request = request::Request {
-            form: Form::Http,
+        let (headers, body) = (taken.headers.clone(), taken.body.clone());
+        let request = capture::Request {
+            form: "raw HTTP",
             method: taken.method.to_string(),
             path: taken.target.path().to_owned(),
-            headers: taken.headers.clone(),
-            body: taken.body.clone(),
+            headers: headers.clone(),
+            body: body.clone(),
             received: Some(received),
-            notes: Vec::new(),
+            note: None,
         };
-        let account = request.account().unwrap_or_default();
-        let explanation = explain(&request, platform.verifier, &platform.secrets, &account, received);
-        let delivery = request.delivery(account, received);
+        let account = explain::account(&request.path, platform.verifier.provider()).unwrap_or_default();
+        let explanation = explain::explain(&request, platform.verifier, &platform.secrets, &account, received);
+        let delivery = Delivery { headers, body, account, received };
         let proof = platform.verifier.authenticate(&delivery, &platform.secrets).ok();
         let event = proof.and_then(|proof| Some(proof.read().ok()?.event.to_json()));
-        Some((as_json(&explanation, &request, false), event))
+        Some((json!(explanation), event))
     }
 }
 

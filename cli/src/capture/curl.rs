@@ -1,0 +1,137 @@
+//! A curl command: what its options do to the request, as curl documents them: <https://curl.se/docs/manpage.html>.
+
+use super::{Refused, Request, Requests, refuse, shell};
+
+/// The options without a value, each with its short name before the colon.
+const FLAGS: &str = "anyauth basic compressed create-dirs digest q:disable f:fail fail-early fail-with-body G:get g:globoff \
+    I:head http0.9 0:http1.0 http1.1 http2 http2-prior-knowledge http3 ignore-content-length i:include k:insecure 4:ipv4 \
+    6:ipv6 j:junk-session-cookies L:location location-trusted n:netrc no-alpn N:no-buffer no-keepalive no-progress-meter \
+    no-sessionid Z:parallel path-as-is post301 post302 post303 #:progress-bar p:proxytunnel raw J:remote-header-name \
+    O:remote-name R:remote-time retry-all-errors retry-connrefused S:show-error s:silent ssl ssl-no-revoke ssl-reqd \
+    styled-output tcp-fastopen tcp-nodelay 1:tlsv1 tlsv1.0 tlsv1.1 tlsv1.2 tlsv1.3 trace-ids trace-time v:verbose";
+
+/// The options with one.
+const VALUED: &str = "aws-sigv4 cacert capath E:cert cert-type ciphers K:config connect-timeout connect-to C:continue-at \
+    b:cookie c:cookie-jar curves d:data data-ascii data-binary data-raw data-urlencode dns-servers doh-url D:dump-header \
+    etag-compare etag-save expect100-timeout F:form form-string H:header hsts interface json keepalive-time key key-type \
+    limit-rate local-port max-filesize max-redirs m:max-time noproxy oauth2-bearer o:output output-dir pass pinnedpubkey \
+    preproxy proto proto-redir x:proxy proxy-cacert proxy-header U:proxy-user r:range rate e:referer X:request \
+    request-target resolve retry retry-delay retry-max-time socks5 socks5-hostname Y:speed-limit y:speed-time stderr \
+    z:time-cond tls-max trace trace-ascii trace-config unix-socket T:upload-file url url-query u:user A:user-agent \
+    w:write-out";
+
+/// One request for each curl command of the script. None where it does not begin with one.
+pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Refused<Requests>> {
+    let is_curl = |word: &[u8]| matches!(word.rsplit(|&byte| byte == b'/').next(), Some(b"curl" | b"curl.exe"));
+    // A prompt, or what set -x prints.
+    let script = script.strip_prefix(b"$ ").or_else(|| script.strip_prefix(b"+ ")).unwrap_or(script);
+    is_curl(script.split(u8::is_ascii_whitespace).next()?).then(|| {
+        let mut requests = Requests::new();
+        for words in shell::commands(script)? {
+            let words =
+                words.strip_prefix(&[b"$".to_vec()]).or_else(|| words.strip_prefix(&[b"+".to_vec()])).unwrap_or(&words);
+            match words.split_first() {
+                Some((word, words)) if is_curl(word) => {
+                    requests
+                        .extend(words.split(|word| word == b"--next" || word == b"-:").map(|words| one(words, given)));
+                }
+                Some((word, _)) if word.starts_with(b"-") => {
+                    return refuse("a line begins with an option: end the line before it with a backslash");
+                }
+                _ => {}
+            }
+        }
+        Ok(requests)
+    })
+}
+
+fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
+    let mut request = Request::new("curl command", "", "");
+    let (mut method, mut url, mut data) = (None, None, None::<Vec<u8>>);
+    for (name, value) in options(words)? {
+        let text = String::from_utf8_lossy(&value);
+        match name {
+            "url" if url.is_some() => return refuse("the curl command has several URLs: give one command for each"),
+            "url" => url = Some(text.into_owned()),
+            "request" => method = Some(text.into_owned()),
+            "get" | "head" => method = method.or(Some(name.to_uppercase())),
+            "header" if value.starts_with(b"@") => {
+                return refuse("the headers are in a file (-H @…): put each into -H");
+            }
+            "header" => match value.iter().position(|&byte| byte == b':').map(|colon| value.split_at(colon)) {
+                // Without a value it removes a header; behind a semicolon it sends it empty.
+                Some((_, value)) if value[1..].trim_ascii().is_empty() => {}
+                Some((name, value)) => request.header(name, &value[1..])?,
+                None => value.strip_suffix(b";").map_or(Ok(()), |name| request.header(name, b""))?,
+            },
+            "user-agent" | "referer" => request.header(name.as_bytes(), &value)?,
+            "data" | "data-ascii" | "data-binary" | "data-raw" | "json" => {
+                let joined = data.get_or_insert_default();
+                if !joined.is_empty() && name != "json" {
+                    joined.push(b'&');
+                }
+                match given.filter(|_| value.starts_with(b"@") && name != "data-raw") {
+                    Some(file) => {
+                        let cut: &[u8] = if matches!(name, "data" | "data-ascii") { b"\r\n\0" } else { b"" };
+                        joined.extend(file.iter().filter(|byte| !cut.contains(byte)));
+                        given = None;
+                    }
+                    None if value.starts_with(b"@") && name != "data-raw" => {
+                        return refuse("the curl command takes its body from a file (@…): add --body FILE");
+                    }
+                    None => joined.extend(&value),
+                }
+            }
+            "config" | "data-urlencode" | "form" | "form-string" | "upload-file" => {
+                return refuse(format!("--{name} does not show the body's bytes: add them as --data-raw instead"));
+            }
+            _ => {}
+        }
+    }
+    let Some(url) = url else { return refuse("the curl command has no URL: copy it whole") };
+    request.path = Request::new("", "", &url).path;
+    request.method = method.unwrap_or_else(|| if data.is_some() { "POST" } else { "GET" }.to_owned());
+    request.with(given, || Ok(data.unwrap_or_default()))
+}
+
+/// The options with their long names and values, taken apart as curl does it.
+fn options(words: &[Vec<u8>]) -> Refused<Vec<(&'static str, Vec<u8>)>> {
+    let each = |(list, valued): (&'static str, bool)| list.split_whitespace().map(move |option| (option, valued));
+    let known: Vec<_> = [(FLAGS, false), (VALUED, true)].into_iter().flat_map(each).collect();
+    let (mut options, mut words) = (Vec::new(), words.iter());
+    while let Some(word) = words.next() {
+        let Some(mut names) = word.strip_prefix(b"-").filter(|names| !names.is_empty()) else {
+            options.push(("url", word.clone()));
+            continue;
+        };
+        while !names.is_empty() {
+            let (name, rest) = if names.starts_with(b"-") { (names, &b""[..]) } else { names.split_at(1) };
+            let found = known.iter().find_map(|(option, valued)| {
+                let (short, long) = option.split_once(':').unwrap_or(("", option));
+                (name == short.as_bytes() || name.strip_prefix(b"-") == Some(long.as_bytes()))
+                    .then_some((long, *valued))
+            });
+            let Some((long, valued)) = found else {
+                let shown: String = name
+                    .iter()
+                    .take(30)
+                    .map_while(|&byte| byte.is_ascii_graphic().then_some(char::from(byte)))
+                    .collect();
+                return refuse(format!(
+                    "the curl option -{shown} is not known here: remove it if it changes nothing that is sent"
+                ));
+            };
+            let value = match (valued, rest) {
+                (false, _) => Some(Vec::new()),
+                (true, b"") => words.next().cloned(),
+                (true, attached) => Some(attached.to_vec()),
+            };
+            let Some(value) = value else {
+                return refuse("the curl command ends where an option needs a value: copy it whole");
+            };
+            options.push((long, value));
+            names = if valued { b"" } else { rest };
+        }
+    }
+    Ok(options)
+}
