@@ -8,3 +8,4 @@ pub mod explain;
 pub mod json;
 pub mod local;
 pub mod send;
+mod shell;

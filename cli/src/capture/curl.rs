@@ -1,6 +1,7 @@
 //! A curl command: what its options do to the request, as curl documents them: <https://curl.se/docs/manpage.html>.
 
-use super::{Refused, Request, Requests, refuse, shell};
+use super::{Refused, Request, Requests, refuse};
+use crate::shell;
 
 /// The options without a value, each with its short name before the colon.
 const FLAGS: &str = "anyauth basic compressed create-dirs digest q:disable f:fail fail-early fail-with-body G:get g:globoff \

@@ -5,7 +5,6 @@
 mod curl;
 mod http;
 mod json;
-mod shell;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_LENGTH};
 use serde::de::IgnoredAny;
@@ -80,7 +79,7 @@ fn broken(text: &[u8]) -> UsageError {
     ))
 }
 
-fn refuse<T>(text: impl Into<String>) -> Refused<T> {
+pub(crate) fn refuse<T>(text: impl Into<String>) -> Refused<T> {
     Err(UsageError(text.into()))
 }
 

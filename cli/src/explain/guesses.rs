@@ -14,173 +14,87 @@ use crate::json::{Escapes, Json, Space, Style};
 /// What a guess makes of bytes: each with a detail for the sentence, mostly empty.
 type Made = Vec<(String, Vec<u8>)>;
 
-/// A fixed name, what to say where it makes the signature match, what to do then, and what it makes.
+/// A fixed name, with what it verifies then, what to do about it, and what the guess makes.
 pub(super) struct Guess(pub &'static str, pub &'static str, pub &'static str, pub fn(&[u8]) -> Made);
 
-const DECODED: &str = "The sender decodes the secret; the platform uses its characters as they are. If the sender is yours, pass \
-                       the string itself to HMAC.";
-const LINE_ENDS: &str =
-    "Something changed the line ends: git's autocrlf, an editor, a file opened in text mode. Keep the bytes.";
-const COPIED: &str = "It was copied from a web page or chat: copy the text itself, from a field or by a copy button.";
+const STORE: &str =
+    "Store the secret exactly as the sender uses it: printf %s, not echo; check the end of the file or form field.";
+const DECODED: &str =
+    "The sender decodes the secret; the platform does not. If the sender is yours, pass the text itself to HMAC.";
+const REENTER: &str =
+    "The platform has it so: enter the secret there again, of letters and digits, without a line end.";
+const COPIED: &str = "It was copied from a web page or a chat: copy the text itself, from a field or by a copy button.";
+const RAW: &str = "Verify the bytes as they came, before anything reads them as text: an editor, echo, a shell's $(…), trim(), git's \
+                   autocrlf and curl -d all change them; curl --data-binary and printf %s do not.";
+const PARSED: &str = "A framework parsed the body and serialised it again. Verify the raw bytes before any parsing: express.raw(), \
+                      request.get_data(), file_get_contents('php://input').";
+const FORM: &str = "Sign and verify the same bytes: the raw form, or the part in it.";
 
 /// What people do to a secret on its way from the platform's page into a setting.
+#[rustfmt::skip]
 pub(super) const SECRETS: &[Guess] = &[
-    Guess(
-        "secret_trimmed",
-        "It verifies with the secret trimmed: yours has white space or a line feed around it.",
-        "Store the secret without it: printf %s, not echo; check the end of the file or form field.",
-        |secret| one(secret.trim_ascii()),
-    ),
-    Guess(
-        "secret_unquoted",
-        "It verifies with the secret without the quotes around it.",
-        "Store the secret without quotes: some .env readers and JSON pasted into JSON keep them.",
-        |secret| unquoted(secret.trim_ascii()),
-    ),
-    Guess(
-        "secret_without_prefix",
-        "It verifies with the secret without its prefix whsec_.",
-        "Store the secret exactly as this sender uses it: without whsec_.",
-        |secret| some(secret.strip_prefix(b"whsec_")),
-    ),
-    Guess(
-        "secret_with_prefix",
-        "It verifies with whsec_ in front of the secret.",
-        "Store the whole secret, whsec_ included: the prefix is part of the key.",
-        |secret| if secret.starts_with(b"whsec_") { Vec::new() } else { one([b"whsec_", secret].concat()) },
-    ),
-    Guess(
-        "secret_without_version",
-        "It verifies with the secret without the v1, before it.",
-        "Store the secret without its version: what follows the comma.",
-        |secret| some(secret.strip_prefix(b"v1,")),
-    ),
-    Guess("secret_base64_decoded", "It verifies with the secret decoded from base64.", DECODED, |secret| {
-        some(base64(secret.strip_prefix(b"whsec_").unwrap_or(secret).trim_ascii()))
-    }),
-    Guess("secret_hex_decoded", "It verifies with the secret decoded from hex.", DECODED, |secret| {
-        some(hex(secret.trim_ascii()))
-    }),
-    Guess(
-        "secret_with_newline",
-        "It verifies with a line end behind the secret.",
-        "The secret was entered at the platform with a line end: enter it there again without one.",
-        |secret| [b"\n".as_slice(), b"\r\n"].into_iter().flat_map(|end| one([secret, end].concat())).collect(),
-    ),
-    Guess("secret_invisible", "It verifies with the secret without the invisible characters in it.", COPIED, visible),
-    Guess("secret_html", "It verifies with the secret's HTML escapes (like &amp;) undone.", COPIED, unescaped),
-    Guess(
-        "secret_html_escaped",
-        "It verifies with the secret escaped as in HTML (like &amp;).",
-        "The sender keeps the secret as its form escaped it: choose a secret of letters and digits there.",
-        |secret| one(HTML.iter().fold(secret.to_vec(), |text, (escape, plain)| replaced(&text, plain, escape))),
-    ),
+    Guess("secret_trimmed", "the secret trimmed: yours has white space or a line feed around it.", STORE,
+        |secret| one(secret.trim_ascii())),
+    Guess("secret_unquoted", "the secret without the quotes around it.", STORE, |secret| unquoted(secret.trim_ascii())),
+    Guess("secret_without_prefix", "the secret without its prefix whsec_.", STORE, |secret| some(secret.strip_prefix(b"whsec_"))),
+    Guess("secret_with_prefix", "whsec_ in front of the secret.", STORE,
+        |secret| if secret.starts_with(b"whsec_") { Vec::new() } else { one([b"whsec_", secret].concat()) }),
+    Guess("secret_without_version", "the secret without the v1, before it.", STORE, |secret| some(secret.strip_prefix(b"v1,"))),
+    Guess("secret_base64_decoded", "the secret decoded from base64.", DECODED,
+        |secret| some(base64(secret.strip_prefix(b"whsec_").unwrap_or(secret).trim_ascii()))),
+    Guess("secret_hex_decoded", "the secret decoded from hex.", DECODED, |secret| some(hex(secret.trim_ascii()))),
+    Guess("secret_with_newline", "a line feed behind the secret.", REENTER, with_line_end),
+    Guess("secret_invisible", "the secret without the invisible characters in it.", COPIED, visible),
+    Guess("secret_html", "the secret's HTML escapes (like &amp;) undone.", COPIED, unescaped),
+    Guess("secret_html_escaped", "the secret escaped as in HTML (like &amp;).", REENTER,
+        |secret| one(HTML[..5].iter().fold(secret.to_vec(), |text, (escape, plain)| replaced(&text, plain, escape)))),
 ];
 
 /// What happens to a body between the wire and the place where it was captured, or the code that verifies it.
+#[rustfmt::skip]
 pub(super) const BODIES: &[Guess] = &[
-    Guess(
-        "body_newline_added",
-        "It verifies with the line feed at the body's end taken away.",
-        "Something added it: an editor, echo, or a logger. Verify the bytes as they came: curl --data-binary, printf %s.",
-        |body| {
-            let shorter = [body.strip_suffix(b"\r\n"), body.strip_suffix(b"\n"), Some(body.trim_ascii_end())];
-            shorter.into_iter().flat_map(some).collect()
-        },
-    ),
-    Guess(
-        "body_newline_removed",
-        "It verifies with a line feed behind the body.",
-        "Something took it away: a shell's $(…), a trim(), or curl -d. Verify the bytes as they came.",
-        |body| [b"\n".as_slice(), b"\r\n"].into_iter().flat_map(|end| one([body, end].concat())).collect(),
-    ),
-    Guess("body_line_ends_unix", "It verifies with line feeds where the body has CR LF.", LINE_ENDS, |body| {
-        one(replaced(body, b"\r\n", b"\n"))
+    Guess("body_newline_added", "the line feed at the body's end taken away.", RAW, |body| {
+        [body.strip_suffix(b"\r\n"), body.strip_suffix(b"\n"), Some(body.trim_ascii_end())].into_iter().flat_map(some).collect()
     }),
-    Guess("body_line_ends_windows", "It verifies with CR LF where the body has line feeds.", LINE_ENDS, |body| {
-        one(replaced(&replaced(body, b"\r\n", b"\n"), b"\n", b"\r\n"))
+    Guess("body_newline_removed", "a line feed behind the body.", RAW, with_line_end),
+    Guess("body_line_ends_unix", "line feeds where the body has CR LF.", RAW, |body| one(replaced(body, "\r\n", "\n"))),
+    Guess("body_line_ends_windows", "CR LF where the body has line feeds.", RAW,
+        |body| one(replaced(&replaced(body, "\r\n", "\n"), "\n", "\r\n"))),
+    Guess("body_reencoded", "the same JSON written otherwise", PARSED, reencoded),
+    Guess("body_byte_order_mark", "the byte order mark in front of the body taken away.", RAW, |body| some(body.strip_prefix(MARK))),
+    Guess("body_byte_order_mark_removed", "a byte order mark in front of the body.", RAW,
+        |body| if body.starts_with(MARK) { Vec::new() } else { one([MARK, body].concat()) }),
+    Guess("body_encoded_twice", "the characters outside ASCII taken back from a double UTF-8 encoding.", RAW, |body| {
+        let text = std::str::from_utf8(body).unwrap_or_default();
+        some(text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<_>>>())
     }),
-    Guess(
-        "body_reencoded",
-        "It verifies with the same JSON written otherwise",
-        "A framework parsed the body and serialised it again. Verify the raw bytes before any parsing: express.raw(), \
-         request.get_data(), file_get_contents('php://input').",
-        reencoded,
-    ),
-    Guess(
-        "body_byte_order_mark",
-        "It verifies without the byte order mark in front of the body.",
-        "An editor or a file writer added it: keep the bytes as they came.",
-        |body| some(body.strip_prefix(MARK)),
-    ),
-    Guess(
-        "body_byte_order_mark_removed",
-        "It verifies with a byte order mark in front of the body.",
-        "Something read the body as text and dropped the mark: verify the bytes as they came.",
-        |body| if body.starts_with(MARK) { Vec::new() } else { one([MARK, body].concat()) },
-    ),
-    Guess(
-        "body_encoded_twice",
-        "It verifies with the characters outside ASCII taken back from a double UTF-8 encoding.",
-        "Something read the UTF-8 body as Latin-1 and wrote it as UTF-8: read the body as bytes, not as text.",
-        |body| {
-            let text = std::str::from_utf8(body).unwrap_or_default();
-            some(text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<_>>>())
-        },
-    ),
-    Guess(
-        "body_base64",
-        "It verifies with the body decoded from base64.",
-        "API Gateway hands binary bodies over as base64: decode where isBase64Encoded is true, before verifying.",
-        |body| some(base64(body.trim_ascii())),
-    ),
-    Guess(
-        "body_in_quotes",
-        "It verifies with what stands in quotes in the body.",
-        "The body was encoded twice (JSON.stringify of a string), or quoted by a shell: pass it on as it is.",
-        |body| serde_json::from_slice::<String>(body).map_or_else(|_| unquoted(body.trim_ascii()), one),
-    ),
-    Guess("body_invisible", "It verifies without the invisible characters in the body.", COPIED, visible),
-    Guess("body_html", "It verifies with the body's HTML escapes (like &quot;) undone.", COPIED, unescaped),
-    Guess(
-        "body_compressed",
-        "It verifies with the body decompressed",
-        "A proxy compressed it on the way: switch that off for this address, or decompress before verifying.",
-        decompressed,
-    ),
-    Guess(
-        "body_in_form",
-        "It verifies with the form's part payload= alone, decoded.",
-        "The platform sends a form and signs what is in it: verify that part, or choose JSON at the platform.",
-        |body| {
-            let mut parts = form_urlencoded::parse(body);
-            some(parts.find(|(name, _)| name == "payload").map(|(_, value)| value.into_owned()))
-        },
-    ),
-    Guess(
-        "body_from_form",
-        "It verifies with the whole form payload=…, of which the body is the decoded part.",
-        "Verify the raw form, not the JSON that was taken out of it.",
-        |body| {
-            let plus = ["payload=", &form_urlencoded::byte_serialize(body).collect::<String>()].concat();
-            [plus.replace('+', "%20"), plus].into_iter().flat_map(one).collect()
-        },
-    ),
-    Guess(
-        "body_consumed",
-        "It verifies with an empty body in place of this one.",
-        "The sender read its body before signing it: its stream was empty by then. Sign the bytes that you send.",
-        |_| one(""),
-    ),
+    Guess("body_base64", "the body decoded from base64.", "API Gateway hands binary bodies over as base64: decode before verifying.",
+        |body| some(base64(body.trim_ascii()))),
+    Guess("body_in_quotes", "what stands in quotes in the body.", PARSED,
+        |body| serde_json::from_slice::<String>(body).map_or_else(|_| unquoted(body.trim_ascii()), one)),
+    Guess("body_invisible", "the body without the invisible characters in it.", COPIED, visible),
+    Guess("body_html", "the body's HTML escapes (like &quot;) undone.", COPIED, unescaped),
+    Guess("body_compressed", "the body decompressed.", "A proxy compressed it on the way: let it not, or decompress before verifying.",
+        |body| decompressed(flate2::read::MultiGzDecoder::new(body)).or(decompressed(flate2::read::ZlibDecoder::new(body))).map_or_else(Vec::new, one)),
+    Guess("body_in_form", "the form's part payload= alone, decoded.", FORM, |body| {
+        some(form_urlencoded::parse(body).find(|(name, _)| name == "payload").map(|(_, value)| value.into_owned()))
+    }),
+    Guess("body_from_form", "the whole form payload=…, of which the body is the decoded part.", FORM, |body| {
+        let form = form_urlencoded::byte_serialize(body).fold("payload=".to_owned(), |form, part| form + part);
+        [form.replace('+', "%20"), form].into_iter().flat_map(one).collect()
+    }),
+    Guess("body_consumed", "an empty body in place of this one.",
+        "The sender read its body before signing it: its stream was empty by then. Sign the bytes that you send.", |_| one("")),
 ];
 
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The escapes of HTML, & first.
-const HTML: &[(&str, &str)] = &[("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'")];
-
-/// Decompressed bodies are not read any further.
-const MOST_DECOMPRESSED: u64 = 16 * 1024 * 1024;
+/// The escapes of HTML; the first five are those that programs write, & first.
+#[rustfmt::skip]
+const HTML: &[(&str, &str)] = &[
+    ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"),
+    ("&#x27;", "'"), ("&apos;", "'"), ("&#34;", "\""), ("&#x2F;", "/"), ("&nbsp;", " "),
+];
 
 fn one(bytes: impl Into<Vec<u8>>) -> Made {
     vec![(String::new(), bytes.into())]
@@ -205,31 +119,29 @@ fn visible(text: &[u8]) -> Made {
 }
 
 fn unescaped(text: &[u8]) -> Made {
-    let more = [("&#x27;", "'"), ("&apos;", "'"), ("&#34;", "\""), ("&#x2F;", "/"), ("&nbsp;", " ")];
-    let escapes = more.iter().chain(HTML.iter().rev());
-    one(escapes.fold(text.to_vec(), |text, (escape, plain)| replaced(&text, escape, plain)))
+    one(HTML.iter().rev().fold(text.to_vec(), |text, (escape, plain)| replaced(&text, escape, plain)))
 }
 
-fn replaced(text: &[u8], from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> Vec<u8> {
-    let (from, to) = (from.as_ref(), to.as_ref());
+fn with_line_end(text: &[u8]) -> Made {
+    ["\n", "\r\n"].into_iter().flat_map(|end| one([text, end.as_bytes()].concat())).collect()
+}
+
+fn replaced(text: &[u8], from: &str, to: &str) -> Vec<u8> {
     let mut changed = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
-        changed.extend([&rest[..at], to].concat());
+    while let Some(at) = rest.windows(from.len()).position(|window| window == from.as_bytes()) {
+        changed.extend([&rest[..at], to.as_bytes()].concat());
         rest = &rest[at + from.len()..];
     }
     changed.extend(rest);
     changed
 }
 
-fn decompressed(body: &[u8]) -> Made {
-    let read = |name: &str, reader: &mut dyn Read| {
-        let mut plain = Vec::new();
-        reader.take(MOST_DECOMPRESSED).read_to_end(&mut plain).ok()?;
-        (!plain.is_empty()).then(|| (format!(" ({name})."), plain))
-    };
-    let gzip = read("gzip", &mut flate2::read::MultiGzDecoder::new(body));
-    gzip.or_else(|| read("deflate", &mut flate2::read::ZlibDecoder::new(body))).into_iter().collect()
+/// At most 16 MiB of it.
+fn decompressed(reader: impl Read) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    reader.take(16 * 1024 * 1024).read_to_end(&mut plain).ok().filter(|read| *read > 0)?;
+    Some(plain)
 }
 
 /// The bytes that a base64 text of either alphabet stands for, padded or not.
@@ -243,10 +155,7 @@ pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
 /// The bytes that a hex text stands for.
 pub(super) fn hex(text: &[u8]) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let bytes = text.chunks(2).map(|pair| match *pair {
-        [high, low] => Some(digit(high)? << 4 | digit(low)?),
-        _ => None,
-    });
+    let bytes = text.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?));
     bytes.collect::<Option<Vec<_>>>().filter(|bytes| !bytes.is_empty())
 }
 

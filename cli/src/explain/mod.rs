@@ -12,6 +12,7 @@ use std::fmt::Write;
 
 use hookgate_verify::{Account, Delivery, Inspection, MAX_SIGNATURES, Provider, Scheme, Secrets, Verifier, providers};
 use serde::Serialize;
+pub(crate) use strsim::levenshtein as distance;
 use time::OffsetDateTime;
 
 use crate::capture::Request;
@@ -217,21 +218,6 @@ fn start(mac: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     }) + "…"
-}
-
-/// How many letters must be added, removed or changed.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = row[j + 1];
-            row[j + 1] = next;
-        }
-    }
-    row[b.len()]
 }
 
 fn certain(code: &'static str, finding: impl Into<String>, remedy: impl Into<String>) -> Diagnosis {

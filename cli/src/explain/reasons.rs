@@ -3,79 +3,66 @@
 use hookgate_event::EventType;
 use hookgate_verify::{Account, Authenticated, Inspection, Rejection, Scheme, Verifier};
 use http::{HeaderMap, HeaderName};
-use time::{Duration, OffsetDateTime, format_description::well_known::Rfc3339};
+use strsim::levenshtein;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    Case, Diagnosis, account, certain, describe, distance, guesses, hint, is_broken, platform, platform_of_header,
+    Case, Diagnosis, account, certain, describe, guesses, hint, is_broken, platform, platform_of_header,
     search::{self, Search},
 };
 use crate::json::Json;
 
+const UNCHANGED: &str = "Pass the signature's headers on unchanged: whatever rewrites one of them has to leave it.";
+
 impl Case<'_> {
     /// What an intake rejects before it looks at signatures.
     pub(super) fn outside(&self, verifies: bool) -> Vec<Diagnosis> {
-        let (mut said, name) = (Vec::new(), self.provider().name);
+        let (mut said, name, path) = (Vec::new(), self.provider().name, &self.request.path);
         if !matches!(&self.request.method[..], "" | "POST") {
-            said.push(certain(
-                "method",
-                "The request is not a POST: the intake answers 405.",
-                "Deliveries are POSTs; a redirect turns a POST into a GET: use the address that needs none.",
-            ));
+            let remedy = "Deliveries are POSTs; a redirect turns a POST into a GET: use the address that needs none.";
+            said.push(certain("method", "The request is not a POST: the intake answers 405.", remedy));
         }
-        let path = &self.request.path;
         // Another platform's address is a reason of its own where the signature is wrong.
         if account(path, self.provider()).is_none() && (verifies || platform(path).is_none()) {
-            said.push(certain(
-                "address",
-                match (platform(path), hookgate_intake::address(path, name)) {
-                    (Some(other), None) => {
-                        format!("The address is {}'s: the intake rejects it for {name}.", other.name)
-                    }
-                    (_, Some(_)) => {
-                        "The account in the address is not 1 to 64 of a-z, 0-9 and -: the intake rejects it.".into()
-                    }
-                    (None, None) => "The address is not one of the platform's: the intake rejects it.".into(),
-                },
-                format!("Register /webhooks/{name} or /webhooks/{name}/ACCOUNT at the platform, in lower case."),
-            ));
+            let why = match (platform(path), hookgate_intake::address(path, name)) {
+                (Some(other), None) => format!("is {}'s, not {name}'s", other.name),
+                (_, Some(_)) => "names an account that is not 1 to 64 of a-z, 0-9 and -".to_owned(),
+                (None, None) => format!("is not one of {name}'s"),
+            };
+            let remedy =
+                format!("Register /webhooks/{name} or /webhooks/{name}/ACCOUNT at the platform, in lower case.");
+            said.push(certain("address", format!("The address {why}: the intake rejects it."), remedy));
         }
         said
     }
 
     /// What is worth knowing about a request that verifies.
     pub(super) fn worth_knowing(&self, proof: &Authenticated<'_>) -> Vec<Diagnosis> {
-        let (mut said, secret) = (Vec::new(), proof.secret());
-        if secret > 0 {
-            said.push(certain(
-                "older_secret",
-                format!("It verifies with an older secret of the account (position {secret}), not with the current one."),
-                "During a rotation that is as it should be. Remove the older secret once deliveries use the current one.",
-            ));
+        let mut said = Vec::new();
+        if proof.secret() > 0 {
+            let finding = "It verifies with an older secret of the account, not with the current one.";
+            let remedy =
+                "During a rotation that is right. Remove the older secret once deliveries use the current one.";
+            said.push(certain("older_secret", finding, remedy));
         }
-        let upper = |signature: &String| {
+        let is_upper = |signature: &String| {
             guesses::hex(signature.as_bytes()).is_some() && signature.bytes().any(|byte| byte.is_ascii_uppercase())
         };
-        if self.scheme().is_some_and(|(_, there)| there.signatures.iter().any(upper)) {
-            said.push(hint(
-                "upper_case_hex",
-                "The signature is in upper-case hex. Hookgate takes it; code that compares text does not.",
-                "Compare bytes, not text.",
-            ));
+        if self.scheme().is_some_and(|(_, there)| there.signatures.iter().any(is_upper)) {
+            let finding = "The signature is in upper-case hex. Hookgate takes it; code that compares text does not.";
+            said.push(hint("upper_case_hex", finding, "Compare bytes, not text."));
         }
         match proof.read().map(|reading| reading.event.event_type) {
-            Err(unreadable) => said.push(certain(
-                "unreadable",
-                format!(
-                    "It is authentic, but cannot be read as an event ({}): it goes to quarantine.",
-                    unreadable.as_str()
-                ),
-                "Compare the body with the platform's documentation; docs of the quarantine say how to send it on.",
-            )),
-            Ok(EventType::Unrecognized) => said.push(hint(
-                "unrecognized",
-                "Its event name is not in the platform's table: it is queued as commerce.unrecognized.",
-                "Consumers see the platform's own name in providertype.",
-            )),
+            Err(unreadable) => {
+                let why = unreadable.as_str();
+                let finding =
+                    format!("It is authentic, but cannot be read as an event ({why}): it goes to quarantine.");
+                said.push(certain("unreadable", finding, "Compare the body with the platform's documentation."));
+            }
+            Ok(EventType::Unrecognized) => {
+                let finding = "Its event name is not in the platform's table: it is queued as commerce.unrecognized.";
+                said.push(hint("unrecognized", finding, "Consumers see the platform's own name in providertype."));
+            }
             Ok(_) => {}
         }
         said
@@ -84,11 +71,9 @@ impl Case<'_> {
     /// Why it does not verify.
     pub(super) fn reasons(&self, rejection: Rejection) -> Vec<Diagnosis> {
         if self.verifier.is_ping(self.delivery) {
-            let finding = format!(
-                "With this {} tries an address: it is answered 200, and nothing comes of it.",
-                self.provider().title
-            );
-            return vec![certain("ping", finding, "Nothing: deliveries come with a signature.")];
+            let title = self.provider().title;
+            let finding = format!("With this {title} tries an address: it is answered 200, and nothing comes of it.");
+            return vec![certain("ping", finding, "Nothing to do: deliveries come with a signature.")];
         }
         let mut said = self.about_the_capture();
         let other_setting = self.other_setting();
@@ -108,89 +93,69 @@ impl Case<'_> {
             said.extend(newest.and_then(|scheme| self.missing_member(scheme)));
             return said;
         };
-        let search = if rejection == Rejection::Expired { Search::default() } else { self.search(scheme, &there) };
+        let right = rejection == Rejection::Expired;
+        let search = if right { Search::default() } else { self.search(scheme, &there) };
         said.extend(self.stamp_troubles(scheme, &there));
-        said.extend(self.age(scheme, &there, rejection == Rejection::Expired, search.matched));
-        if rejection == Rejection::Expired {
-            return said;
-        }
-        said.extend(search.found.iter().cloned());
-        if !search.matched {
+        said.extend(self.age(scheme, &there, right, search.matched));
+        if !right && !search.matched {
             said.extend(signature_form(scheme, &there));
         }
+        said.extend(search.found.iter().cloned());
         if !said.iter().any(|diagnosis| diagnosis.certain) {
-            said.push(self.nothing_matches(&search));
+            said.push(search.nothing_matches(self.secrets.of(self.account).len()));
         }
         said
     }
 
     /// What can be said before looking at signatures.
     fn about_the_capture(&self) -> Vec<Diagnosis> {
+        const AGAIN: &str =
+            "Capture the bytes before anything reads or rewrites them, or give the body with --body FILE.";
         let body = &self.delivery.body;
-        let mut said: Vec<_> = self
-            .request
-            .note
-            .iter()
-            .map(|note| {
-                hint(
-                    "capture",
-                    format!("About the capture: {note}."),
-                    "It was cut off, or rewritten: capture the request again, whole.",
-                )
-            })
-            .collect();
-        if body.is_empty() {
-            let remedy = "Capture the body before anything reads it, or give it with --body FILE.";
-            said.push(hint("body_empty", "The captured body is empty.", remedy));
-        }
-        if String::from_utf8_lossy(body).contains('\u{fffd}') && !body.starts_with(&[0x1f, 0x8b]) {
-            said.push(hint(
-                "body_lost_bytes",
-                "The body has replacement characters or is not UTF-8: bytes were lost when it was read as text.",
-                "Capture bytes, not text: nothing brings the lost ones back.",
-            ));
-        }
-        said
+        let lost = String::from_utf8_lossy(body).contains('\u{fffd}');
+        let note = self.request.note.as_ref().map(|note| format!("About the capture: {note}."));
+        let said = [
+            note.map(|note| hint("capture", note, AGAIN)),
+            body.is_empty().then(|| hint("body_empty", "The captured body is empty.", AGAIN)),
+            match (lost, body.starts_with(&[0x1f, 0x8b])) {
+                (_, true) => Some(hint("body_compressed", "The body is compressed (gzip).", AGAIN)),
+                (true, _) => {
+                    Some(hint("body_lost_bytes", "The body is not UTF-8, or bytes of it were lost (\u{fffd}).", AGAIN))
+                }
+                (false, _) => None,
+            },
+        ];
+        said.into_iter().flatten().collect()
     }
 
     fn not_a_webhook(&self) -> Diagnosis {
-        let provider = self.provider();
-        let named = provider.deliveries.not_a_webhook.iter().filter(|name| self.delivery.headers.contains_key(**name));
-        let named = named.copied().collect::<Vec<_>>().join(", ");
-        certain(
-            "not_a_webhook",
-            format!(
-                "This is not a webhook: by {named} {} asks for something else, and does something with a 2xx.",
-                provider.title
-            ),
-            format!(
-                "Hookgate never answers it 2xx. Point what sends it at a service of your own: {}.",
-                provider.documentation
-            ),
-        )
+        let (title, page) = (self.provider().title, self.provider().documentation);
+        let named = self.provider().deliveries.not_a_webhook.iter();
+        let named: Vec<_> = named.copied().filter(|name| self.delivery.headers.contains_key(*name)).collect();
+        let finding = format!("This is not a webhook: by {} {title} asks for something else.", named.join(", "));
+        let remedy = format!("Hookgate never answers it 2xx. Point what sends it at a service of your own: {page}.");
+        certain("not_a_webhook", finding, remedy)
     }
 
     fn unknown_account(&self) -> Diagnosis {
         let known: Vec<_> = self.secrets.accounts().map(Account::as_str).collect();
-        certain(
-            "unknown_account",
-            format!("There is no secret for the account {} (there is: {}).", self.account, known.join(", ")),
-            "Add the account to the secrets, correct the webhook's address, or choose with --account.",
-        )
+        let known = known.join(", ");
+        let finding = format!("There is no secret for the account {} (there is: {known}).", self.account);
+        let remedy = "Add the account to the secrets, correct the webhook's address, or choose with --account.";
+        certain("unknown_account", finding, remedy)
     }
 
     fn repeated(&self) -> Diagnosis {
-        let (finding, remedy) = match self.verifier.schemes().first().and_then(Scheme::signature_member) {
-            Some(member) => (
-                format!("The body has two top-level members {member}: readers would disagree on which one counts."),
-                "Remove one at the sender.",
-            ),
-            None => (
-                "A header that must be there once (signature, delivery id or timestamp) is there twice.".into(),
-                "Find the proxy or the sender that adds it again, and let it replace instead.",
-            ),
+        let what = match self.verifier.schemes().first().and_then(Scheme::signature_member) {
+            Some(member) => format!("The body's top-level member {member}"),
+            None => "A header that must be there once (signature, delivery id or timestamp)".to_owned(),
         };
-        certain("signature_repeated", finding, remedy)
+        let remedy = "Find the proxy or the sender that adds it again, and let it replace instead.";
+        certain(
+            "signature_repeated",
+            format!("{what} is there twice: readers would disagree on which one counts."),
+            remedy,
+        )
     }
 
     /// Where no signature of the provider is there.
@@ -252,21 +217,17 @@ impl Case<'_> {
         let name = scheme.signature_member()?;
         let payload = self.provider().fields.payload_member().unwrap_or_default();
         let json = Json::parse(&self.delivery.body);
-        let (finding, remedy) = match &json {
-            None => (
-                "The body is not JSON, so it cannot hold the signature.".to_owned(),
-                "Send the body as the platform writes it.".to_owned(),
-            ),
-            Some(json) if json.get(payload).and_then(|payload| payload.get(name)).is_some() => (
-                format!("The signature stands inside {payload}: only the top level counts."),
-                format!("Put the signature beside {payload}, not into it."),
-            ),
-            Some(json) if json.get(name).is_some() => (
-                "The signature member's name is written with escapes, or its value is not a string.".to_owned(),
-                format!("Write the name plainly, and the value as a string: {}.", scheme.describe_form()),
-            ),
+        let finding = match &json {
+            None => "The body is not JSON, so it cannot hold the signature.".to_owned(),
+            Some(json) if json.get(payload).and_then(|payload| payload.get(name)).is_some() => {
+                format!("The signature stands inside {payload}: only the top level counts.")
+            }
+            Some(json) if json.get(name).is_some() => {
+                "The signature member's name is written with escapes, or its value is not a string.".to_owned()
+            }
             Some(_) => return None,
         };
+        let remedy = format!("Send {name} at the top level, plainly written, as a string: {}.", scheme.describe_form());
         // A body that was cut off may have had it.
         Some(Diagnosis { certain: self.request.note.is_none(), ..hint("signature_member", finding, remedy) })
     }
@@ -332,48 +293,31 @@ impl Case<'_> {
         let place = scheme.signature_header().or(scheme.signature_member()).unwrap_or_default();
         let time_header = scheme.time.and_then(|time| time.header);
         let mut said = Vec::new();
-        for (header, value, meant) in
-            [(scheme.id_header(), &there.id, "delivery id"), (time_header, &there.time_in_header, "timestamp")]
-        {
+        let mut say = |code, finding: String| said.push(certain(code, finding, UNCHANGED));
+        for (header, value) in [(scheme.id_header(), &there.id), (time_header, &there.time_in_header)] {
             if let (Some(header), None) = (header, value) {
-                said.push(certain(
-                    "stamp_missing",
-                    format!("The header {header} is missing: the {meant} is part of what is signed."),
-                    format!("Pass {header} on unchanged; it comes together with {place}."),
-                ));
+                say("stamp_missing", format!("The header {header} is missing: it is part of what is signed."));
             }
         }
         let is_number = |time: &String| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
         if is_broken(scheme, there) || there.time.as_ref().is_some_and(|time| !is_number(time)) {
-            said.push(certain(
-                "signature_form",
-                format!("{place} is not of the form {}.", scheme.describe_form()),
-                "Pass it on unchanged: no spaces, nothing cut at its separators.",
-            ));
+            say("signature_form", format!("{place} is not of the form {}.", scheme.describe_form()));
         }
         if there.id.as_ref().is_some_and(|id| !Scheme::is_legal_id(id)) {
-            said.push(certain(
-                "delivery_id_form",
-                format!("{} is not 1 to 128 letters, digits, _ or -.", scheme.id_header().unwrap_or_default()),
-                "Pass the header on unchanged; a dot in it would make the signed text ambiguous.",
-            ));
+            let header = scheme.id_header().unwrap_or_default();
+            say("delivery_id_form", format!("{header} is not 1 to 128 letters, digits, _ or -."));
         }
-        let (Some(name), Some(time)) = (time_header, &there.time_in_header) else { return said };
-        if let Some(inside) = there.time.as_ref().filter(|inside| *inside != time) {
-            let apart = time.parse::<i64>().ok().zip(inside.parse::<i64>().ok()).map_or_else(String::new, |(a, b)| {
-                format!(": they are {} apart", words(Duration::seconds(a.saturating_sub(b).saturating_abs())))
-            });
-            said.push(certain(
-                "timestamps_differ",
-                format!("The timestamp in {name} is not the one in {place}{apart}."),
-                "Both must be the same text: whatever rewrites one of them has to leave it.",
-            ));
-        } else if there.time.is_none() && !is_number(time) {
-            said.push(certain(
-                "timestamp_form",
-                format!("The timestamp in {name} is not a whole number of seconds."),
-                "Pass the header on unchanged.",
-            ));
+        match (time_header, &there.time_in_header, &there.time) {
+            (Some(name), Some(time), Some(inside)) if time != inside => {
+                let apart =
+                    time.parse::<i64>().ok().zip(inside.parse().ok()).map(|(time, inside)| time.abs_diff(inside));
+                let apart = apart.map_or_else(String::new, |apart| format!(": they are {} apart", words(apart)));
+                say("timestamps_differ", format!("The timestamp in {name} is not the one in {place}{apart}."));
+            }
+            (Some(name), Some(time), None) if !is_number(time) => {
+                say("timestamp_form", format!("The timestamp in {name} is not a whole number of seconds."));
+            }
+            _ => {}
         }
         said
     }
@@ -388,38 +332,22 @@ impl Case<'_> {
             return None;
         }
         let whose = if right { "The signature is right, but its" } else { "The" };
-        let allowed = words(Duration::seconds(tolerance.try_into().unwrap_or(i64::MAX)));
-        let away = words(Duration::seconds(age.saturating_abs()));
+        let (away, allowed) = (words(age.unsigned_abs()), words(tolerance));
         let at = self.request.received.and_then(|time| time.replace_nanosecond(0).ok());
         let at = || at.or_else(|| OffsetDateTime::from_unix_timestamp(seconds).ok())?.format(&Rfc3339).ok();
-        let unit = match seconds {
-            100_000_000_000.. => {
-                ["milliseconds", "microseconds", "nanoseconds"][(seconds.ilog10() as usize / 3 - 4).min(2)]
-            }
-            _ => "",
+        let (code, finding, remedy) = if seconds >= 100_000_000_000 {
+            let unit = ["milli", "micro", "nano"][(seconds.ilog10() as usize / 3 - 4).clamp(0, 2)];
+            let remedy = "Send Unix seconds: Math.floor(Date.now() / 1000).".to_owned();
+            ("timestamp_unit", format!("timestamp is in {unit}seconds; it must be in seconds."), remedy)
+        } else if age > 0 {
+            let remedy = "Else it is a replay, a retry with its old signature, a queue in front of the intake, or a clock that is off.";
+            let remedy = format!("For a request captured earlier say when it came: --at {}. {remedy}", at()?);
+            ("timestamp_expired", format!("timestamp is {away} old; {allowed} are allowed."), remedy)
+        } else {
+            let remedy = format!("One of the clocks is off (date -u; NTP), or --at is too early: try --at {}.", at()?);
+            ("timestamp_in_the_future", format!("timestamp is {away} ahead of now; {allowed} are allowed."), remedy)
         };
-        let (code, finding, remedy) = match (unit, age) {
-            ("", 0..) => (
-                "timestamp_expired",
-                format!("{whose} timestamp is {away} old; {allowed} are allowed."),
-                format!(
-                    "For a request captured earlier say when it came: --at {}. Else it is a replay, a retry with its old \
-                     signature, a queue in front of the intake, or a clock that is off (date -u; NTP).",
-                    at()?
-                ),
-            ),
-            ("", _) => (
-                "timestamp_in_the_future",
-                format!("{whose} timestamp is {away} ahead of now; {allowed} are allowed."),
-                format!("One of the clocks is off (date -u; NTP), or --at is too early: try --at {}.", at()?),
-            ),
-            (unit, _) => (
-                "timestamp_unit",
-                format!("{whose} timestamp is in {unit}; it must be in seconds."),
-                "Send Unix seconds: Math.floor(Date.now() / 1000).".to_owned(),
-            ),
-        };
-        Some(Diagnosis { certain: right || known, ..hint(code, finding, remedy) })
+        Some(Diagnosis { certain: right || known, ..hint(code, format!("{whose} {finding}"), remedy) })
     }
 }
 
@@ -430,25 +358,22 @@ fn signature_form(scheme: &Scheme, there: &Inspection) -> Option<Diagnosis> {
         return None;
     }
     if there.written.trim().is_empty() {
+        let remedy = "The sender has no secret, or failed to sign: set the secret at the platform.";
         return Some(certain(
             "signature_empty",
             format!("The signature is there, and empty. Wanted: {wanted}."),
-            "The sender has no secret, or failed to sign: set the secret at the platform.",
+            remedy,
         ));
     }
     if search::is_repeated(scheme, there) {
         return Some(search::repeated());
     }
+    let length = there.signatures.first().map_or(0, |signature| signature.chars().count());
+    let finding = format!("The signature is not of the form {wanted}: it has {length} characters.");
+    let remedy =
+        "It was cut off, or is something else: an API key, a token, another scheme's or another hash's signature.";
     let is_mac = !search::claims(scheme, there).is_empty();
-    let characters = there.signatures.first().map_or(0, |signature| signature.chars().count());
-    Some(Diagnosis {
-        certain: !is_mac,
-        ..hint(
-            "signature_form",
-            format!("The signature is not of the form {wanted}: it has {characters} characters."),
-            "It was cut off, or is something else: an API key, a token, another scheme's or another hash's signature.",
-        )
-    })
+    Some(Diagnosis { certain: !is_mac, ..hint("signature_form", finding, remedy) })
 }
 
 /// Whether a header's name may be meant for another: spelled with underscores, as CGI hands it over, with a letter or
@@ -459,12 +384,11 @@ fn near(name: &str, wanted: &str) -> bool {
         name.strip_prefix("http-").map_or(name.clone(), str::to_owned)
     };
     let name = plain(name);
-    distance(&name, &plain(wanted)) <= 2 || ["signature", "hmac", "hub-sig"].iter().any(|word| name.contains(word))
+    levenshtein(&name, &plain(wanted)) <= 2 || ["signature", "hmac", "hub-sig"].iter().any(|word| name.contains(word))
 }
 
-/// A duration in the two largest of its units.
-fn words(duration: Duration) -> String {
-    let seconds = duration.whole_seconds();
+/// So many seconds, in the two largest of their units.
+fn words(seconds: u64) -> String {
     match (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
         (0, 0, 0, s) => format!("{s} s"),
         (0, 0, m, 0) => format!("{m} min"),

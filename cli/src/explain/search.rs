@@ -47,6 +47,19 @@ struct Text<'t> {
     make: Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 't>,
 }
 
+impl Search {
+    pub(super) fn nothing_matches(&self, secrets: usize) -> Diagnosis {
+        let how = if self.cut_off { "not all pairs: the body is long" } else { "one by one and any two together" };
+        let tried = self.tried;
+        hint(
+            "nothing_matches",
+            format!("No guess makes the signature match ({secrets} secret(s), {tried} combinations: {how})."),
+            "Most likely the secret is another one: copy it again from this very webhook at the platform. Else the body \
+             was changed in a way that cannot be undone, like 49.90 to 49.9: capture the raw bytes (--body FILE).",
+        )
+    }
+}
+
 impl Candidate {
     /// What each guess that was not made yet makes of it.
     fn guessed(&self, table: &'static [Guess]) -> impl Iterator<Item = Candidate> {
@@ -54,7 +67,7 @@ impl Candidate {
         new.flat_map(move |Guess(code, finding, remedy, make)| {
             let made = make(&self.bytes).into_iter().filter(|(_, made)| *made != self.bytes);
             made.map(move |(detail, bytes)| {
-                let guess = certain(code, format!("{finding}{detail}"), *remedy);
+                let guess = certain(code, format!("It verifies with {finding}{detail}"), *remedy);
                 Candidate { bytes, guesses: [&self.guesses[..], &[guess]].concat() }
             })
         })
@@ -224,17 +237,6 @@ impl Case<'_> {
             texts.push(Text { guesses, make: Box::new(make) });
         }
         texts
-    }
-
-    pub(super) fn nothing_matches(&self, search: &Search) -> Diagnosis {
-        let (secrets, tried) = (self.secrets.of(self.account).len(), search.tried);
-        let most = if search.cut_off { "not all pairs, the body is long" } else { "one by one and any two together" };
-        hint(
-            "nothing_matches",
-            format!("No guess makes the signature match ({secrets} secret(s), {tried} combinations: {most})."),
-            "Most likely the secret is another one: copy it again from this very webhook at the platform. Else the body \
-             was changed in a way that cannot be undone, like 49.90 to 49.9: capture the raw bytes (--body FILE).",
-        )
     }
 }
 

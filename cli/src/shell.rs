@@ -1,7 +1,7 @@
 //! The words of a command line, as bytes: in a POSIX shell's syntax with `$'…'`, or as browsers quote for Windows' `cmd`.
 //! (`shlex` and `shell-words` do not read `$'…'`; `brush-parser` does, and brings 85 crates.)
 
-use super::{Refused, refuse};
+use crate::capture::{Refused, refuse};
 
 const OPEN: &str = "the command ends inside quotes: copy it whole";
 const WINDOWS: &str = "the command is quoted for Windows: choose \"Copy as cURL (bash)\" instead";
