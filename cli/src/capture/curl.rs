@@ -14,7 +14,7 @@ const FLAGS: &str = "anyauth basic compressed create-dirs digest q:disable f:fai
 /// The options with one.
 const VALUED: &str = "aws-sigv4 cacert capath E:cert cert-type ciphers K:config connect-timeout connect-to C:continue-at \
     b:cookie c:cookie-jar curves d:data data-ascii data-binary data-raw data-urlencode dns-servers doh-url D:dump-header \
-    etag-compare etag-save expect100-timeout F:form form-string H:header hsts interface json keepalive-time key key-type \
+    F:form form-string H:header hsts interface json keepalive-time key key-type \
     limit-rate local-port max-filesize max-redirs m:max-time noproxy oauth2-bearer o:output output-dir pass pinnedpubkey \
     preproxy proto proto-redir x:proxy proxy-cacert proxy-header U:proxy-user r:range rate e:referer X:request \
     request-target resolve retry retry-delay retry-max-time socks5 socks5-hostname Y:speed-limit y:speed-time stderr \
@@ -29,12 +29,11 @@ pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Refused<Reques
     is_curl(script.split(u8::is_ascii_whitespace).next()?).then(|| {
         let mut requests = Requests::new();
         for words in shell::commands(script)? {
-            let words =
-                words.strip_prefix(&[b"$".to_vec()]).or_else(|| words.strip_prefix(&[b"+".to_vec()])).unwrap_or(&words);
-            match words.split_first() {
+            let prompt = words.first().is_some_and(|word| word == b"$" || word == b"+");
+            match words[usize::from(prompt)..].split_first() {
                 Some((word, words)) if is_curl(word) => {
-                    requests
-                        .extend(words.split(|word| word == b"--next" || word == b"-:").map(|words| one(words, given)));
+                    let each = words.split(|word| word == b"--next" || word == b"-:");
+                    requests.extend(each.map(|words| one(words, given)));
                 }
                 Some((word, _)) if word.starts_with(b"-") => {
                     return refuse("a line begins with an option: end the line before it with a backslash");
@@ -48,17 +47,18 @@ pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Refused<Reques
 
 fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
     let mut request = Request::new("curl command", "", "");
-    let (mut method, mut url, mut data) = (None, None, None::<Vec<u8>>);
+    let (mut method, mut url, mut data, mut in_query) = (None, None, None::<Vec<u8>>, false);
     for (name, value) in options(words)? {
         let text = String::from_utf8_lossy(&value);
         match name {
             "url" if url.is_some() => return refuse("the curl command has several URLs: give one command for each"),
             "url" => url = Some(text.into_owned()),
             "request" => method = Some(text.into_owned()),
-            "get" | "head" => method = method.or(Some(name.to_uppercase())),
-            "header" if value.starts_with(b"@") => {
-                return refuse("the headers are in a file (-H @…): put each into -H");
+            "get" | "head" => {
+                in_query |= name == "get";
+                method = method.or(Some(name.to_uppercase()));
             }
+            "header" if value.starts_with(b"@") => return refuse("headers are in a file (-H @…): put each into -H"),
             "header" => match value.iter().position(|&byte| byte == b':').map(|colon| value.split_at(colon)) {
                 // Without a value it removes a header; behind a semicolon it sends it empty.
                 Some((_, value)) if value[1..].trim_ascii().is_empty() => {}
@@ -71,15 +71,11 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
                 if !joined.is_empty() && name != "json" {
                     joined.push(b'&');
                 }
-                match given.filter(|_| value.starts_with(b"@") && name != "data-raw") {
-                    Some(file) => {
-                        let cut: &[u8] = if matches!(name, "data" | "data-ascii") { b"\r\n\0" } else { b"" };
-                        joined.extend(file.iter().filter(|byte| !cut.contains(byte)));
-                        given = None;
-                    }
-                    None if value.starts_with(b"@") && name != "data-raw" => {
-                        return refuse("the curl command takes its body from a file (@…): add --body FILE");
-                    }
+                let in_file = value.starts_with(b"@") && name != "data-raw";
+                let cut: &[u8] = if matches!(name, "data" | "data-ascii") { b"\r\n\0" } else { b"" };
+                match given.take_if(|_| in_file) {
+                    Some(file) => joined.extend(file.iter().filter(|byte| !cut.contains(byte))),
+                    None if in_file => return refuse("the body is in a file (@…): add --body FILE"),
                     None => joined.extend(&value),
                 }
             }
@@ -92,13 +88,15 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
     let Some(url) = url else { return refuse("the curl command has no URL: copy it whole") };
     request.path = Request::new("", "", &url).path;
     request.method = method.unwrap_or_else(|| if data.is_some() { "POST" } else { "GET" }.to_owned());
-    request.with(given, || Ok(data.unwrap_or_default()))
+    request.with(given, || Ok(data.filter(|_| !in_query).unwrap_or_default()))
 }
 
 /// The options with their long names and values, taken apart as curl does it.
 fn options(words: &[Vec<u8>]) -> Refused<Vec<(&'static str, Vec<u8>)>> {
-    let each = |(list, valued): (&'static str, bool)| list.split_whitespace().map(move |option| (option, valued));
-    let known: Vec<_> = [(FLAGS, false), (VALUED, true)].into_iter().flat_map(each).collect();
+    let named = |option: &'static str| option.split_once(':').unwrap_or(("", option));
+    let flags = FLAGS.split_whitespace().map(named).map(|(short, long)| (short, long, false));
+    let valued = VALUED.split_whitespace().map(named).map(|(short, long)| (short, long, true));
+    let known: Vec<_> = flags.chain(valued).collect();
     let (mut options, mut words) = (Vec::new(), words.iter());
     while let Some(word) = words.next() {
         let Some(mut names) = word.strip_prefix(b"-").filter(|names| !names.is_empty()) else {
@@ -107,30 +105,23 @@ fn options(words: &[Vec<u8>]) -> Refused<Vec<(&'static str, Vec<u8>)>> {
         };
         while !names.is_empty() {
             let (name, rest) = if names.starts_with(b"-") { (names, &b""[..]) } else { names.split_at(1) };
-            let found = known.iter().find_map(|(option, valued)| {
-                let (short, long) = option.split_once(':').unwrap_or(("", option));
-                (name == short.as_bytes() || name.strip_prefix(b"-") == Some(long.as_bytes()))
-                    .then_some((long, *valued))
-            });
-            let Some((long, valued)) = found else {
-                let shown: String = name
-                    .iter()
-                    .take(30)
-                    .map_while(|&byte| byte.is_ascii_graphic().then_some(char::from(byte)))
-                    .collect();
+            let is_named = |(short, long, _): &&(&str, &str, bool)| {
+                name == short.as_bytes() || name.strip_prefix(b"-") == Some(long.as_bytes())
+            };
+            let Some(&(_, long, valued)) = known.iter().find(is_named) else {
+                // What follows an equals sign is no part of the name, and may be a secret.
+                let shown =
+                    name.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-').next().unwrap_or_default();
+                let shown = String::from_utf8_lossy(shown);
                 return refuse(format!(
-                    "the curl option -{shown} is not known here: remove it if it changes nothing that is sent"
+                    "the curl option -{shown} is not known here: remove it if it changes no byte sent"
                 ));
             };
-            let value = match (valued, rest) {
-                (false, _) => Some(Vec::new()),
-                (true, b"") => words.next().cloned(),
-                (true, attached) => Some(attached.to_vec()),
-            };
+            let value = if valued && rest.is_empty() { words.next().map(Vec::as_slice) } else { Some(rest) };
             let Some(value) = value else {
-                return refuse("the curl command ends where an option needs a value: copy it whole");
+                return refuse("the command ends where an option needs a value: copy it whole");
             };
-            options.push((long, value));
+            options.push((long, value.to_vec()));
             names = if valued { b"" } else { rest };
         }
     }

@@ -81,8 +81,8 @@ fn chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn size(rest: &mut &[u8]) -> Option<usize> {
-    let size = line(rest).split(|&byte| byte == b';').next()?.trim_ascii();
-    usize::from_str_radix(std::str::from_utf8(size).ok()?, 16).ok()
+    let size = std::str::from_utf8(line(rest).split(|&byte| byte == b';').next()?.trim_ascii_end()).ok()?;
+    usize::from_str_radix(size, 16).ok().filter(|_| !size.starts_with('+'))
 }
 
 /// Takes a line, whatever ends it.

@@ -25,21 +25,18 @@ pub(super) fn read(json: &Json, given: Option<&[u8]>) -> Refused<Requests> {
 }
 
 fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
-    let inner =
-        ["request", "req"].iter().find_map(|name| entry.at(name)).filter(|inner| matches!(inner, Json::Object(_)));
+    let inner = entry.at("request").or_else(|| entry.at("req")).filter(|inner| matches!(inner, Json::Object(_)));
     let of = |names: &[&str]| {
-        [inner, Some(entry)].into_iter().flatten().find_map(|of| names.iter().find_map(|name| of.at(name)))
+        let inner = inner.and_then(|inner| names.iter().find_map(|name| inner.at(name)));
+        inner.or_else(|| names.iter().find_map(|name| entry.at(name)))
     };
     let text = |names: &[&str]| of(names).and_then(Json::as_text).unwrap_or_default();
-    let number =
-        |names: &[&str]| of(names).and_then(|value| token(value).trim_matches('"').parse().ok()).unwrap_or(0_i128);
+    let number = |names: &[&str]| of(names).and_then(|value| token(value).trim_matches('"').parse::<i64>().ok());
     // Milliseconds; VPC Lattice has microseconds.
-    let epoch = match number(&["requestContext.timeEpoch", "requestContext.requestTimeEpoch"]) {
-        epoch @ 1..100_000_000_000_000 => epoch * 1_000_000,
-        epoch => epoch * 1_000,
-    };
+    let epoch = number(&["requestContext.timeEpoch", "requestContext.requestTimeEpoch"]).map(i128::from);
+    let epoch = epoch.map(|epoch| epoch * if epoch < 100_000_000_000_000 { 1_000_000 } else { 1_000 });
     let time = OffsetDateTime::parse(&text(&["startedDateTime", "start", "date"]), &Rfc3339);
-    let time = time.ok().or_else(|| OffsetDateTime::from_unix_timestamp_nanos(epoch).ok().filter(|_| epoch > 0));
+    let time = time.ok().or_else(|| OffsetDateTime::from_unix_timestamp_nanos(epoch?).ok());
     if let Some(raw) = of(&["raw"]).and_then(Json::as_text) {
         let read = http::read(&decoded(&raw)?, given);
         let read = read.unwrap_or_else(|| refuse("the raw bytes of the request are no whole request: export it again"));
@@ -53,9 +50,9 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         _ if of(&["requestContext", "httpMethod", "rawPath", "raw_path"]).is_some() => "invocation event",
         _ => "request in JSON",
     };
-    let (method, path) =
-        (&["requestContext.http.method", "httpMethod", "method"], &["rawPath", "raw_path", "path", "url"]);
-    let mut found = Request { received: time, ..Request::new(form, &text(method), &text(path)) };
+    let method = text(&["requestContext.http.method", "httpMethod", "method"]);
+    let mut found = Request::new(form, &method, &text(&["rawPath", "raw_path", "path", "url"]));
+    found.received = time;
     if form.ends_with("export") && !found.path.contains("/webhooks/") {
         // The inspector's own address.
         found.path.clear();
@@ -77,7 +74,7 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         }
         (_, Some(text)) => Ok(text.into_bytes()),
         (Some(body), None) => buffer(body).map_or_else(|| refuse(PARSED), Ok),
-        (None, None) if number(&["bodySize", "size"]) > 0 || of(&["postData"]).is_some() => {
+        (None, None) if number(&["bodySize", "size"]) > Some(0) || of(&["postData"]).is_some() => {
             refuse("the capture lacks the body: export it with content, or add --body FILE")
         }
         (None, None) => Ok(Vec::new()),

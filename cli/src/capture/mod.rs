@@ -36,6 +36,8 @@ pub type Refused<T> = Result<T, UsageError>;
 /// The requests of a capture. One that cannot be read does not spoil the others.
 pub type Requests = Vec<Refused<Request>>;
 
+const FORMS: &str = "not a captured request; expected raw HTTP (POST /path HTTP/1.1, headers, an empty line, the body), a \
+    HAR, an invocation event, an export of webhook.site, ngrok or Beeceptor, or a curl command";
 /// Words by which code is known that sends a request.
 const CODE: &[&str] = &["fetch(", "axios", "require(", "import ", "Invoke-WebRequest", "Invoke-RestMethod", "wget "];
 
@@ -64,19 +66,14 @@ pub fn read(capture: &[u8], body: Option<&[u8]>) -> Refused<Requests> {
     if inner.is_some_and(|inner| Json::parse(inner.as_bytes()).is_some()) {
         return refuse("text stands around the JSON: give it alone, from its first { to its last }");
     }
-    refuse(
-        "not a captured request; expected raw HTTP (POST /path HTTP/1.1, headers, an empty line, the body), a HAR, an \
-         invocation event, an export of webhook.site, ngrok or Beeceptor, or a curl command",
-    )
+    refuse(FORMS)
 }
 
 fn broken(text: &[u8]) -> UsageError {
     let place = serde_json::from_slice::<IgnoredAny>(text).err().map(|error| (error.line(), error.column()));
     let (line, column) = place.unwrap_or_default();
-    UsageError(format!(
-        "the JSON ends or is broken at line {line}, column {column}: give one JSON value, whole and alone (of an object log \
-         json.dumps(it) or JSON.stringify(it))"
-    ))
+    let remedy = "give one JSON value, whole and alone; of an object log json.dumps(it) or JSON.stringify(it)";
+    UsageError(format!("the JSON ends or is broken at line {line}, column {column}: {remedy}"))
 }
 
 pub(crate) fn refuse<T>(text: impl Into<String>) -> Refused<T> {

@@ -14,7 +14,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::{
     capture::{self, Request, Requests},
     error::{self as usage, UsageError},
-    explain::{self, Explanation},
+    explain::{self, Explanation, Verdict},
 };
 
 /// Say why a captured request does or does not verify, and what to do about it.
@@ -37,8 +37,7 @@ pub struct Arguments {
     /// standard input].
     #[arg(value_names = ["PLATFORM", "FILE"], num_args = 0..=2)]
     subject: Vec<String>,
-    /// A secret of the account, the current one first. It stays in your shell's history: rather use --secrets, or the
-    /// environment variable HOOKGATE_SECRET.
+    /// A secret of the account. It stays in your shell's history: rather use --secrets, or HOOKGATE_SECRET.
     #[arg(long, value_name = "SECRET", conflicts_with = "secrets")]
     secret: Vec<String>,
     /// A file of secrets.
@@ -95,18 +94,15 @@ pub fn run(arguments: &Arguments) -> Result<bool, UsageError> {
     let explanation = explain::explain(&request, verifier, &secrets, &account, now);
     let signed = explanation.signed.as_ref().filter(|_| arguments.show_signed);
     let text = signed.map(|signed| String::from_utf8_lossy(&signed.text));
-    if arguments.json {
-        let mut json = json!(explanation);
-        if let Some(text) = text {
+    let mut json = json!(explanation);
+    match (arguments.json, text) {
+        (true, None) => anstream::println!("{json:#}"),
+        (true, Some(text)) => {
             json["signed"]["text"] = text.into();
+            anstream::println!("{json:#}");
         }
-        anstream::println!("{json:#}");
-    } else {
-        anstream::print!("{}", as_text(&explanation));
-        if let Some(text) = text {
-            let line = "─".repeat(40);
-            anstream::println!("\n  the signed text, between the lines\n  {line}\n{text}\n  {line}");
-        }
+        (false, None) => anstream::print!("{}", as_text(&explanation)),
+        (false, Some(text)) => anstream::print!("{}\n  the signed text:\n\n{text}\n", as_text(&explanation)),
     }
     Ok(explanation.verifies)
 }
@@ -136,9 +132,8 @@ impl Arguments {
             _ if !self.secret.is_empty() => json!(self.secret),
             Ok(secret) => json!([secret]),
             Err(_) => {
-                let remedy =
-                    "give a file with --secrets, one with --secret, or the environment variable HOOKGATE_SECRET";
-                return Err(UsageError(format!("no secret: {remedy}")));
+                let none = "no secret: give a file with --secrets, one with --secret, or set HOOKGATE_SECRET";
+                return Err(UsageError(none.into()));
             }
         };
         Secrets::as_given(&json!({ account.as_str(): list }).to_string())
@@ -162,43 +157,39 @@ fn choose(requests: Requests, provider: Option<&Provider>, entry: Option<usize>)
         let fits = |request: &Request| wanted(request) && (!only_posts || request.method == "POST");
         (0..count).filter(|&index| requests[index].as_ref().is_ok_and(fits)).collect()
     };
+    let refused = |text: String| Err(UsageError(text));
     let index = match (entry, &indices(false)[..], &indices(true)[..]) {
-        (Some(entry), ..) => entry.checked_sub(1).filter(|&index| index < count),
-        (None, ..) if count == 1 => Some(0),
-        (None, &[index], _) | (None, _, &[index]) => Some(index),
+        (Some(entry), ..) if (1..=count).contains(&entry) => entry - 1,
+        (Some(_), ..) => return refused(format!("--entry goes from 1 to {count} in this capture")),
+        (None, ..) if count == 1 => 0,
+        (None, &[index], _) | (None, _, &[index]) => index,
         (None, [], _) => {
             let broken = requests.iter().zip(1..).find_map(|(request, number)| Some((number, request.as_ref().err()?)));
             let why =
                 broken.map_or_else(String::new, |(number, why)| format!("; number {number} cannot be read: {why}"));
-            let text = format!(
-                "none of the capture's {count} requests is known to be the platform's: choose one with --entry{why}"
-            );
-            return Err(UsageError(text));
+            let none = format!("none of the capture's {count} requests is known to be the platform's");
+            return refused(format!("{none}: choose one with --entry{why}"));
         }
         (None, several, _) => {
             let numbers: Vec<_> = several.iter().map(|index| (index + 1).to_string()).collect();
-            let text = format!("the capture has several deliveries: choose one with --entry ({})", numbers.join(", "));
-            return Err(UsageError(text));
+            let numbers = numbers.join(", ");
+            return refused(format!("the capture has several deliveries: choose one with --entry ({numbers})"));
         }
     };
-    let index = index.ok_or_else(|| UsageError(format!("--entry goes from 1 to {count} in this capture")))?;
-    requests.into_iter().nth(index).unwrap_or_else(|| Err(UsageError("the capture has no request".into())))
+    requests.into_iter().nth(index).unwrap_or_else(|| refused("the capture has no request".into()))
 }
 
-/// The provider's secrets from a file of all providers', or of this one's alone.
+/// The platform's secrets from a file of all platforms', or of this one's alone.
 fn from_file(path: &Path, provider: &Provider) -> Result<Secrets, UsageError> {
-    let shown = path.display();
-    let text = String::from_utf8(usage::read(path)?)
-        .map_err(|_| UsageError(format!("{shown} is not UTF-8: it holds no secrets")))?;
+    let wrong = |what: String| UsageError(format!("{} {what}", path.display()));
+    let text = String::from_utf8(usage::read(path)?).map_err(|_| wrong("is not UTF-8: it holds no secrets".into()))?;
     let all = serde_json::from_str::<serde_json::Map<String, Value>>(&text).unwrap_or_default();
     let part = match all.get(provider.name) {
         Some(part) => part.to_string(),
-        None if all.keys().any(|name| Provider::named(name).is_some()) => {
-            return Err(UsageError(format!("{shown} has no secrets of {}: add them there", provider.name)));
-        }
-        None => text,
+        None if all.keys().all(|name| Provider::named(name).is_none()) => text,
+        None => return Err(wrong(format!("has no secrets of {}: add them there", provider.name))),
     };
-    Secrets::parse(&part).map_err(|error| UsageError(format!("{shown}: {error}")))
+    Secrets::parse(&part).map_err(|error| wrong(format!("cannot be used: {error}")))
 }
 
 fn standard_input() -> Result<Vec<u8>, UsageError> {
@@ -224,22 +215,25 @@ fn as_text(explanation: &Explanation) -> String {
     let (good, bad, maybe) = (colour(AnsiColor::Green), colour(AnsiColor::Red), colour(AnsiColor::Yellow));
     let (bold, dim) = (Style::new().bold(), Style::new().dimmed());
     let mut text = format!("{bold}{provider}, account {account}: {bold:#}");
-    let _ = match (explanation.scheme, explanation.secret, explanation.reason) {
-        (Some(scheme), Some(secret), _) => write!(text, "{good}verifies{good:#} (scheme {scheme}, secret {secret})"),
-        (.., reason) => write!(text, "{bad}does not verify{bad:#} ({})", reason.unwrap_or_default()),
+    let _ = match explanation.verdict {
+        Verdict::Verified { scheme, secret } => {
+            write!(text, "{good}verifies{good:#} (scheme {scheme}, secret {secret})")
+        }
+        Verdict::Rejected { reason } => write!(text, "{bad}does not verify{bad:#} ({reason})"),
     };
     if *verifies && !accepted {
         let _ = write!(text, ", {bad}but an intake would reject it{bad:#}");
     }
-    let mut facts = vec![("capture", *capture)];
-    if let Some(signed) = signed {
-        facts.extend([("scheme", &signed.scheme[..]), ("signed", &signed.what)]);
-        facts.extend(signed.expected.as_deref().map(|digits| ("expected", digits)));
-        facts.extend(signed.received.as_deref().map(|digits| ("received", digits)));
-    }
+    let signed = signed.as_ref();
     text.push_str("\n\n");
-    for (name, fact) in facts {
-        let _ = writeln!(text, "  {dim}{name:<9}{dim:#} {fact}");
+    for (name, fact) in [
+        ("capture", Some(*capture)),
+        ("scheme", signed.map(|signed| &signed.scheme[..])),
+        ("signed", signed.map(|signed| &signed.what[..])),
+        ("expected", signed.and_then(|signed| signed.expected.as_deref())),
+        ("received", signed.and_then(|signed| signed.received.as_deref())),
+    ] {
+        let _ = fact.map(|fact| writeln!(text, "  {dim}{name:<9}{dim:#} {fact}"));
     }
     for said in diagnoses {
         let (colour, mark) = match (said.certain, verifies) {

@@ -112,10 +112,9 @@ fn unquoted(text: &[u8]) -> Made {
 
 /// Without the characters that nobody sees, and with a space for the one that looks like a space.
 fn visible(text: &[u8]) -> Made {
-    let text = String::from_utf8_lossy(text).replace('\u{a0}', " ");
-    let seen: String =
-        text.chars().filter(|c| !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')).collect();
-    [seen.trim().to_owned(), seen].into_iter().flat_map(one).collect()
+    let is_hidden = |c: &char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
+    let text: String = String::from_utf8_lossy(text).chars().filter(|c| !is_hidden(c)).collect();
+    one(text.trim_matches('\u{a0}').replace('\u{a0}', " "))
 }
 
 fn unescaped(text: &[u8]) -> Made {

@@ -17,47 +17,46 @@ use time::OffsetDateTime;
 
 use crate::capture::Request;
 
-/// What there is to say about one request. Serialised it is what `--json` prints.
+/// What there is to say about one request: what `--json` prints.
+#[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Serialize)]
 pub struct Explanation {
-    /// Whose delivery it should be.
     pub provider: &'static str,
-    /// For which account.
     pub account: String,
     /// The form in which the request was captured.
     pub capture: &'static str,
-    /// Whether an intake proves that the platform sent it.
+    /// Whether an intake proves that the platform sent it; and whether it also takes its address and its method.
     pub verifies: bool,
-    /// Whether an intake also takes its address and its method.
     pub accepted: bool,
-    /// By which scheme it verifies.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scheme: Option<&'static str>,
-    /// By which secret of the account: 0 is the current one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub secret: Option<usize>,
-    /// Why the intake rejects it, as in its log.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
-    /// What the signature would have to be made over. None where there is no signature.
+    /// By which scheme and by which secret of the account (0 is the current one) it verifies, or why not.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// None where there is no signature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
     /// The reasons, or what is worth knowing about a request that verifies.
     pub diagnoses: Vec<Diagnosis>,
 }
 
+/// What the intake says.
+#[allow(missing_docs, reason = "the names say it")]
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Verdict {
+    Verified { scheme: &'static str, secret: usize },
+    Rejected { reason: &'static str },
+}
+
 /// What the scheme that decides signs of this request.
+#[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Serialize)]
 pub struct Signed {
-    /// The scheme, in words.
     pub scheme: String,
     /// The signed text, described.
     pub what: String,
-    /// Its length.
     pub bytes: usize,
-    /// The first eight hex digits of the MAC that the account's current secret makes.
+    /// The first eight hex digits of the MAC that the account's current secret makes, and of the one that is there.
     pub expected: Option<String>,
-    /// The first eight hex digits of the MAC that the request has.
     pub received: Option<String>,
     /// The signed text. Payloads carry personal data: show it only to whoever asks.
     #[serde(skip)]
@@ -65,15 +64,13 @@ pub struct Signed {
 }
 
 /// One reason, and what to do about it.
+#[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
-    /// Its fixed name.
     pub code: &'static str,
     /// Whether it is proved, by computing or by looking, and explains what happened; else it is a hint.
     pub certain: bool,
-    /// What was found.
     pub finding: String,
-    /// What to do.
     pub remedy: String,
 }
 
@@ -110,35 +107,19 @@ pub fn explain(
     let (headers, body) = (request.headers.clone(), request.body.clone());
     let delivery = Delivery { headers, body, account: account.clone(), received: now };
     let case = Case { request, verifier, secrets, account, delivery: &delivery };
-    let verdict = verifier.authenticate(&delivery, secrets);
-    let outside = case.outside(verdict.is_ok());
-    let accepted = verdict.is_ok() && outside.is_empty();
-    let (mut scheme, mut secret, mut reason) = (None, None, None);
-    let more = match verdict {
-        Ok(proof) => {
-            (scheme, secret) = (Some(proof.scheme()), Some(proof.secret()));
-            case.worth_knowing(&proof)
-        }
-        Err(rejection) => {
-            reason = Some(rejection.as_str());
-            case.reasons(rejection)
-        }
+    let authenticated = verifier.authenticate(&delivery, secrets);
+    let verifies = authenticated.is_ok();
+    let outside = case.outside(verifies);
+    let accepted = verifies && outside.is_empty();
+    let (verdict, more) = match authenticated {
+        Ok(proof) => (Verdict::Verified { scheme: proof.scheme(), secret: proof.secret() }, case.worth_knowing(&proof)),
+        Err(rejection) => (Verdict::Rejected { reason: rejection.as_str() }, case.reasons(rejection)),
     };
     let mut diagnoses = [outside, more].concat();
     // What is proved first: the rest is for where that does not help.
     diagnoses.sort_by_key(|diagnosis| !diagnosis.certain);
-    Explanation {
-        provider: verifier.provider().name,
-        account: account.to_string(),
-        capture: request.form,
-        verifies: reason.is_none(),
-        accepted,
-        scheme,
-        secret,
-        reason,
-        signed: case.signed(),
-        diagnoses,
-    }
+    let (provider, account, capture) = (verifier.provider().name, account.to_string(), request.form);
+    Explanation { provider, account, capture, verifies, accepted, verdict, signed: case.signed(), diagnoses }
 }
 
 /// All that a diagnosis can look at.
@@ -197,19 +178,16 @@ fn describe(scheme: &Scheme) -> String {
 fn shape(text: &[u8]) -> String {
     let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
     let breaks = text.strip_suffix(b"\n").unwrap_or(text).iter().filter(|&&byte| byte == b'\n').count();
-    let mut shape = format!("{} bytes", text.len());
-    if breaks > 0 {
-        let _ = write!(shape, ", {} lines", breaks + 1);
-    }
-    for (is_so, words) in [
+    let lines = format!(", {} lines", breaks + 1);
+    let shape = [
+        (breaks > 0, &lines[..]),
         (has(b"\r\n"), ", CR LF"),
         (text.ends_with(b"\n"), ", ends with a line feed"),
         (!text.is_ascii(), ", characters outside ASCII"),
         (has(b"\\/"), r", \/ escapes"),
-    ] {
-        shape.push_str(if is_so { words } else { "" });
-    }
-    shape
+    ];
+    let shape = shape.into_iter().filter(|(is_so, _)| *is_so).map(|(_, words)| words);
+    format!("{} bytes{}", text.len(), shape.collect::<String>())
 }
 
 /// The first digits of a MAC: enough to compare with one's own, too few to use.

@@ -100,6 +100,7 @@ impl Case<'_> {
         if !right && !search.matched {
             said.extend(signature_form(scheme, &there));
         }
+        said.retain(|hint| search.found.iter().all(|found| found.code != hint.code));
         said.extend(search.found.iter().cloned());
         if !said.iter().any(|diagnosis| diagnosis.certain) {
             said.push(search.nothing_matches(self.secrets.of(self.account).len()));

@@ -61,26 +61,28 @@ impl Search {
 }
 
 impl Candidate {
-    /// What each guess that was not made yet makes of it.
-    fn guessed(&self, table: &'static [Guess]) -> impl Iterator<Item = Candidate> {
-        let new = table.iter().filter(|Guess(code, ..)| self.guesses.iter().all(|made| made.code != *code));
-        new.flat_map(move |Guess(code, finding, remedy, make)| {
-            let made = make(&self.bytes).into_iter().filter(|(_, made)| *made != self.bytes);
-            made.map(move |(detail, bytes)| {
-                let guess = certain(code, format!("It verifies with {finding}{detail}"), *remedy);
-                Candidate { bytes, guesses: [&self.guesses[..], &[guess]].concat() }
-            })
-        })
+    fn with(&self, bytes: Vec<u8>, guess: Diagnosis) -> Self {
+        Candidate { bytes, guesses: [&self.guesses[..], &[guess]].concat() }
     }
 
-    /// The candidate behind this many guesses of a table.
+    /// The candidate behind this many guesses of a table, none of them twice.
     fn behind(self, guesses: usize, table: &'static [Guess]) -> Box<dyn Iterator<Item = Candidate>> {
-        match guesses {
-            0 => Box::new(iter::once(self)),
-            _ => Box::new(
-                self.behind(guesses - 1, table).flat_map(move |before| before.guessed(table).collect::<Vec<_>>()),
-            ),
+        if guesses == 0 {
+            return Box::new(iter::once(self));
         }
+        Box::new(self.behind(guesses - 1, table).flat_map(move |before| {
+            let mut all = Vec::new();
+            for Guess(code, finding, remedy, make) in table {
+                let again = before.guesses.iter().any(|made| made.code == *code);
+                for (detail, bytes) in if again { Vec::new() } else { make(&before.bytes) } {
+                    if bytes != before.bytes {
+                        let finding = format!("It verifies with {finding}{detail}");
+                        all.push(before.with(bytes, certain(code, finding, *remedy)));
+                    }
+                }
+            }
+            all
+        }))
     }
 }
 
@@ -102,15 +104,12 @@ impl Case<'_> {
                             if search.cut_off {
                                 return search;
                             }
-                            let Some((claim, hash)) = matching(&claims, *key, &secret.bytes, &signed) else { continue };
-                            search.found = [&secret.guesses[..], &body.guesses, &text.guesses].concat();
-                            search.found.extend(other_hash(scheme, hash));
-                            // A broken form has a diagnosis of its own.
-                            let spelled =
-                                Scheme { hash, ..*scheme }.is_spelled(&there.written) || is_broken(scheme, there);
-                            search.found.extend((!spelled).then(|| other_spelling(scheme, there, claim)));
-                            search.matched = true;
-                            return search;
+                            if let Some((claim, hash)) = matching(&claims, *key, &secret.bytes, &signed) {
+                                search.found = [&secret.guesses[..], &body.guesses, &text.guesses].concat();
+                                search.found.extend(how_it_is_written(scheme, there, claim, hash));
+                                search.matched = true;
+                                return search;
+                            }
                         }
                     }
                 }
@@ -122,43 +121,29 @@ impl Case<'_> {
     /// The keys behind no, one and two guesses: the account's secrets and other accounts', each with how it becomes a key.
     fn keys(&self, scheme: &Scheme) -> [Vec<(KeyForm, Candidate)>; 3] {
         let mut keys = [const { Vec::new() }; 3];
-        let prefix = scheme.key_prefix();
-        let prefixed = certain(
-            "secret_with_prefix",
-            format!("It verifies with {prefix} in front of the secret."),
-            "Store the secret whole, as the platform shows it.",
-        );
-        let not_decoded = certain(
-            "secret_not_decoded",
-            "It verifies with the secret's characters as the key.",
-            format!("The key is what stands in base64 behind {prefix}: decode it before signing."),
-        );
-        for account in self.secrets.accounts() {
-            let other = certain(
-                "another_account",
-                format!("It verifies with a secret of the account {account}, not of {}.", self.account),
-                format!(
-                    "Its webhook belongs to /webhooks/{}/{account}; or give the account {} this secret.",
-                    self.provider().name,
-                    self.account
-                ),
-            );
-            let guesses = if account == self.account { Vec::new() } else { vec![other] };
-            let starts = self.secrets.of(account).iter().map(|secret| (secret.as_bytes().to_vec(), guesses.clone()));
-            let starts = starts.map(|(bytes, guesses)| Candidate { bytes, guesses });
-            let all = starts
-                .flat_map(|start| (0..=2 - guesses.len()).flat_map(move |more| start.clone().behind(more, SECRETS)));
+        let (prefix, own, name) = (scheme.key_prefix(), self.account, self.provider().name);
+        let finding = format!("It verifies with {prefix} in front of the secret.");
+        let prefixed = certain("secret_with_prefix", finding, "Store the secret whole, as the platform shows it.");
+        let remedy = format!("The key is what stands in base64 behind {prefix}: decode it before signing.");
+        let not_decoded = certain("secret_not_decoded", "It verifies with the secret's characters as the key.", remedy);
+        let secrets =
+            self.secrets.accounts().flat_map(|account| self.secrets.of(account).iter().map(move |s| (account, s)));
+        for (account, secret) in secrets {
+            let finding = format!("It verifies with a secret of the account {account}, not of {own}.");
+            let remedy =
+                format!("Its webhook belongs to /webhooks/{name}/{account}; or give the account {own} this secret.");
+            let other = (account != own).then(|| certain("another_account", finding, remedy));
+            let start = Candidate { bytes: secret.as_bytes().to_vec(), guesses: other.into_iter().collect() };
+            let all = (0..=2 - start.guesses.len()).flat_map(|more| start.clone().behind(more, SECRETS));
             for candidate in all.filter(|candidate| !candidate.bytes.is_empty()) {
-                let level = candidate.guesses.len();
-                let decodes = mac(scheme.hash, scheme.key, &candidate.bytes, b"").is_some();
+                let (level, bytes) = (candidate.guesses.len(), &candidate.bytes);
                 if scheme.key != KeyForm::Text && level < 2 {
-                    let with = |guess: &Diagnosis| [&candidate.guesses[..], std::slice::from_ref(guess)].concat();
-                    let bytes = [prefix.as_bytes(), &candidate.bytes].concat();
-                    keys[level + 1].push((scheme.key, Candidate { bytes, guesses: with(&prefixed) }));
-                    let bytes = candidate.bytes.clone();
-                    keys[level + 1].push((KeyForm::Text, Candidate { bytes, guesses: with(&not_decoded) }));
+                    let whole = candidate.with([prefix.as_bytes(), bytes].concat(), prefixed.clone());
+                    let text = candidate.with(bytes.clone(), not_decoded.clone());
+                    keys[level + 1].extend([(scheme.key, whole), (KeyForm::Text, text)]);
                 }
                 // What a guess has decoded is no longer of the form that the scheme decodes.
+                let decodes = mac(scheme.hash, scheme.key, bytes, b"").is_some();
                 keys[level].push((if decodes { scheme.key } else { KeyForm::Text }, candidate));
             }
         }
@@ -177,11 +162,8 @@ impl Case<'_> {
         let own_time = there.time.clone().or_else(|| there.time_in_header.clone());
         let mut shapes = vec![(None, scheme, own_time.clone(), false)];
         if let (Some(_), Some(time)) = (&there.time, &there.time_in_header) {
-            let guess = over(
-                "signed_header_timestamp",
-                "the timestamp of the timestamp's header, not over the one beside the signature",
-                "Put the same timestamp beside the signature: both must be equal.",
-            );
+            let what = "the timestamp of the timestamp's header, not over the one beside the signature";
+            let guess = over("signed_header_timestamp", what, "Put the same timestamp beside the signature.");
             shapes.push((guess, scheme, Some(time.clone()), false));
         }
         let mut known: Vec<&Scheme> = Vec::new();
@@ -213,6 +195,8 @@ impl Case<'_> {
                 shapes.push((over(code, &other.describe_signed(), remedy), other, time, false));
             }
         }
+        // What another scheme would sign without an id comes last: it may be what a third signs.
+        shapes.sort_by_key(|(_, other, _, without_id)| *without_id && !std::ptr::eq(*other, scheme));
         let mut texts = Vec::new();
         for (guess, scheme, time, without_id) in shapes {
             let id = header(scheme.id_header()).or_else(|| there.id.clone());
@@ -228,13 +212,11 @@ impl Case<'_> {
         }
         // Where the payload is the whole body, that is signed alone already.
         if let Some(payload) = self.provider().fields.payload_member() {
-            let remedy = "No intake may accept that: the event's name would be unsigned, and anybody could exchange it. Sign \
-                          the whole body.";
+            let remedy = "Sign the whole body: the event's name would be unsigned, and anybody could exchange it.";
             let style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
             let make = move |body: &[u8]| Some(Json::parse(body)?.get(payload)?.write(style).into_bytes());
-            let guesses =
-                over("signed_data_alone", &format!("the member {payload} alone"), remedy).into_iter().collect();
-            texts.push(Text { guesses, make: Box::new(make) });
+            let guess = over("signed_data_alone", &format!("the member {payload} alone"), remedy);
+            texts.push(Text { guesses: guess.into_iter().collect(), make: Box::new(make) });
         }
         texts
     }
@@ -245,18 +227,17 @@ fn units(scheme: &Scheme, time: Option<String>) -> Vec<(Option<Diagnosis>, Strin
     let Some(time) = time.filter(|_| scheme.time.is_some()) else {
         return if scheme.time.is_some() { Vec::new() } else { vec![(None, String::new())] };
     };
-    let in_unit = |unit, digits: String| {
+    let others: &[(&str, &str)] = match time.len() {
+        10 if is_time(&time) => &[("milliseconds", "000"), ("microseconds", "000000")],
+        13 | 16 if is_time(&time) => &[("seconds", "")],
+        _ => &[],
+    };
+    let others = others.iter().map(|(unit, zeros)| {
         let finding = format!("The signature is made over the time in {unit}, which is sent in another unit.");
-        (Some(certain("signed_time_unit", finding, "Sign the time as it is sent: the same digits.")), digits)
-    };
-    let others = match time.len() {
-        10 if is_time(&time) => {
-            vec![in_unit("milliseconds", format!("{time}000")), in_unit("microseconds", format!("{time}000000"))]
-        }
-        13 | 16 if is_time(&time) => vec![in_unit("seconds", time[..10].to_owned())],
-        _ => Vec::new(),
-    };
-    iter::once((None, time)).chain(others).collect()
+        let guess = certain("signed_time_unit", finding, "Sign the time as it is sent: the same digits.");
+        (Some(guess), format!("{}{zeros}", &time[..10]))
+    });
+    iter::once((None, time.clone())).chain(others).collect()
 }
 
 fn is_time(text: &str) -> bool {
@@ -290,8 +271,8 @@ fn parts(written: &str) -> impl Iterator<Item = &str> {
     let all = written.split([',', ';', ' ', '\t', '\r', '\n', '"', '\'']).filter(|part| !part.is_empty());
     all.flat_map(|part| {
         // Base64 ends with its equals signs.
-        let named = part.split_once(['=', ':']).filter(|(_, rest)| !rest.trim_start_matches('=').is_empty());
-        [Some(part), named.map(|(_, rest)| rest)].into_iter().flatten()
+        let end = part.trim_end_matches('=').rfind(['=', ':']).map(|at| &part[at + 1..]);
+        [Some(part), end].into_iter().flatten()
     })
 }
 
@@ -309,39 +290,37 @@ pub(super) fn claims(scheme: &Scheme, there: &Inspection) -> Vec<Claim> {
             };
             claims.push(Claim { mac, spelling });
         }
-        if let Some(mac) = guesses::base64(part.as_bytes()) {
-            if let Some(mac) = guesses::hex(&mac) {
-                claims.push(Claim { mac, spelling: "as base64 of hex" });
-            }
-            let standard = part.len() % 4 == 0 && !part.contains(['-', '_']);
-            let spelling = if standard { "in base64" } else { "in base64 without padding or of the URL's alphabet" };
-            claims.push(Claim { mac, spelling });
+        let decoded = guesses::base64(part.as_bytes());
+        if let Some(mac) = decoded.as_ref().and_then(|text| guesses::hex(text)) {
+            claims.push(Claim { mac, spelling: "as base64 of hex" });
         }
+        let standard = part.len() % 4 == 0 && !part.contains(['-', '_']);
+        let spelling = if standard { "in base64" } else { "in base64 without padding or of the URL's alphabet" };
+        claims.extend(decoded.map(|mac| Claim { mac, spelling }));
     }
     claims.retain(|claim| matches!(claim.mac.len(), 32 | 64));
     claims
 }
 
-fn other_hash(scheme: &Scheme, hash: Hash) -> Option<Diagnosis> {
+/// What is not as the scheme has it about a signature that matches.
+fn how_it_is_written(scheme: &Scheme, there: &Inspection, claim: &Claim, hash: Hash) -> Vec<Diagnosis> {
+    let mut said = Vec::new();
     let wanted = scheme.hash.name();
-    (hash != scheme.hash).then(|| {
-        certain(
-            "other_hash",
-            format!("The signature is an HMAC-{}; scheme {} is HMAC-{wanted}.", hash.name(), scheme.name),
-            format!("Sign with HMAC-{wanted}. If the platform signs so, its newer signature may be in another header."),
-        )
-    })
-}
-
-fn other_spelling(scheme: &Scheme, there: &Inspection, claim: &Claim) -> Diagnosis {
-    if is_repeated(scheme, there) {
-        return Diagnosis { certain: true, ..repeated() };
+    if hash != scheme.hash {
+        let finding = format!("The signature is an HMAC-{}; scheme {} is HMAC-{wanted}.", hash.name(), scheme.name);
+        let remedy = "If the platform signs so, its newer signature may be in another header.";
+        said.push(certain("other_hash", finding, format!("Sign with HMAC-{wanted}. {remedy}")));
     }
-    certain(
-        "signature_spelling",
-        format!("The signature is right, but spelled {}; wanted is {}.", claim.spelling, scheme.describe_form()),
-        "Spell it as the platform does, or find what rewrites the header on its way.",
-    )
+    // A broken form has a diagnosis of its own.
+    if is_repeated(scheme, there) {
+        said.push(Diagnosis { certain: true, ..repeated() });
+    } else if !(Scheme { hash, ..*scheme }).is_spelled(&there.written) && !is_broken(scheme, there) {
+        let (spelling, form) = (claim.spelling, scheme.describe_form());
+        let finding = format!("The signature is right, but spelled {spelling}; wanted is {form}.");
+        let remedy = "Spell it as the platform does, or find what rewrites the header on its way.";
+        said.push(certain("signature_spelling", finding, remedy));
+    }
+    said
 }
 
 /// Whether it is several signatures with commas between them.
