@@ -120,7 +120,7 @@ fn forms(body: &str) -> Vec<(&'static str, Vec<u8>)> {
         (
             "webhook.site export",
             json!({"data": [{"uuid": "u", "token_id": "t", "type": "web", "method": "POST", "content": body,
-            "headers": lists, "url": format!("https://webhook.site{path}"), "size": body.len()}], "total": 1}),
+            "headers": lists, "url": format!("https://webhook.site{path}"), "size": body.len()}]}),
         ),
         (
             "ngrok capture",

@@ -60,7 +60,7 @@ pub(super) const BODIES: &[Guess] = &[
     Guess("body_line_ends_unix", "line feeds where the body has CR LF.", RAW, |body| one(replaced(body, "\r\n", "\n"))),
     Guess("body_line_ends_windows", "CR LF where the body has line feeds.", RAW,
         |body| one(replaced(&replaced(body, "\r\n", "\n"), "\n", "\r\n"))),
-    Guess("body_reencoded", "the same JSON written otherwise", PARSED, reencoded),
+    Guess(REENCODED, "the same JSON written otherwise", PARSED, reencoded),
     Guess("body_byte_order_mark", "the byte order mark in front of the body taken away.", RAW, |body| some(body.strip_prefix(MARK))),
     Guess("body_byte_order_mark_removed", "a byte order mark in front of the body.", RAW,
         |body| if body.starts_with(MARK) { Vec::new() } else { one([MARK, body].concat()) }),
@@ -86,6 +86,11 @@ pub(super) const BODIES: &[Guess] = &[
     Guess("body_consumed", "an empty body in place of this one.",
         "The sender read its body before signing it: its stream was empty by then. Sign the bytes that you send.", |_| one("")),
 ];
+
+/// The guess that writes a JSON text again, and those that change nothing in one.
+pub(super) const REENCODED: &str = "body_reencoded";
+pub(super) const AROUND: &[&str] =
+    &["body_newline_added", "body_newline_removed", "body_line_ends_unix", "body_line_ends_windows"];
 
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -177,14 +182,23 @@ fn reencoded(body: &[u8]) -> Made {
         (Escapes::DotNet, r", with \u escapes in upper case (.NET)"),
     ];
     let Some(json) = Json::parse(body).filter(|json| !matches!(json, Json::Token(_))) else { return Vec::new() };
+    let write = |space, escapes, sorted| json.write(Style { space, escapes, sorted }).into_bytes();
+    // Most bodies have nothing that most of these escape: a long one is not written 64 times.
+    let mut escapes = Vec::new();
+    for (escape, words) in ESCAPES {
+        let text = write(Space::None, escape, false);
+        if escapes.iter().all(|(_, _, known)| *known != text) {
+            escapes.push((escape, words, text));
+        }
+    }
+    let is_sorted = write(Space::None, Escapes::Kept, true) == escapes[0].2;
     let mut written = Made::new();
-    for (sorted, order) in [(false, ""), (true, ", members sorted by name")] {
+    for (sorted, order) in
+        [(false, ""), (true, ", members sorted by name")].into_iter().take(if is_sorted { 1 } else { 2 })
+    {
         for (space, spaced) in SPACES {
-            for (escapes, escaped) in ESCAPES {
-                let text = json.write(Style { space, escapes, sorted }).into_bytes();
-                if written.iter().all(|(_, known)| *known != text) {
-                    written.push((format!(": {spaced}{escaped}{order}."), text));
-                }
+            for (escape, escaped, _) in &escapes {
+                written.push((format!(": {spaced}{escaped}{order}."), write(space, *escape, sorted)));
             }
         }
     }

@@ -8,13 +8,13 @@ use hookgate_verify::{Hash, Inspection, KeyForm, Piece, Scheme, providers};
 
 use super::{
     Case, Diagnosis, certain, guesses,
-    guesses::{BODIES, Guess, SECRETS},
+    guesses::{AROUND, BODIES, Guess, REENCODED, SECRETS},
     hint, is_broken,
 };
 use crate::json::{Escapes, Json, Space, Style};
 
-/// So many bytes are hashed for one delivery, which takes about a second. What is left of the pairs then is not tried.
-const MOST_BYTES: usize = 256 * 1024 * 1024;
+/// So many bytes of texts and bodies are gone through for one delivery. What is left of the pairs then is not tried.
+const MOST_BYTES: usize = 64 * 1024 * 1024;
 
 /// What the search came to.
 #[derive(Default)]
@@ -72,8 +72,10 @@ impl Candidate {
         }
         Box::new(self.behind(guesses - 1, table).flat_map(move |before| {
             let mut all = Vec::new();
+            // What only stands around a JSON text makes no other when it is written again.
+            let same = before.guesses.iter().any(|made| AROUND.contains(&made.code));
             for Guess(code, finding, remedy, make) in table {
-                let again = before.guesses.iter().any(|made| made.code == *code);
+                let again = same && *code == REENCODED || before.guesses.iter().any(|made| made.code == *code);
                 for (detail, bytes) in if again { Vec::new() } else { make(&before.bytes) } {
                     if bytes != before.bytes {
                         let finding = format!("It verifies with {finding}{detail}");
@@ -95,6 +97,7 @@ impl Case<'_> {
             for of_body in 0..=total {
                 let body = Candidate { bytes: self.delivery.body.clone(), guesses: Vec::new() };
                 for body in body.behind(of_body, BODIES) {
+                    hashed += body.bytes.len();
                     for text in texts.iter().filter(|text| text.guesses.len() <= total - of_body) {
                         let Some(signed) = (text.make)(&body.bytes) else { continue };
                         for (key, secret) in &secrets[total - of_body - text.guesses.len()] {
