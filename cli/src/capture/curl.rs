@@ -93,22 +93,22 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
 
 /// The options with their long names and values, taken apart as curl does it.
 fn options(words: &[Vec<u8>]) -> Refused<Vec<(&'static str, Vec<u8>)>> {
-    let named = |option: &'static str| option.split_once(':').unwrap_or(("", option));
-    let flags = FLAGS.split_whitespace().map(named).map(|(short, long)| (short, long, false));
-    let valued = VALUED.split_whitespace().map(named).map(|(short, long)| (short, long, true));
+    let split = |option: &'static str| option.split_once(':').unwrap_or(("", option));
+    let flags = FLAGS.split_whitespace().map(split).map(|(short, long)| (short, long, false));
+    let valued = VALUED.split_whitespace().map(split).map(|(short, long)| (short, long, true));
     let known: Vec<_> = flags.chain(valued).collect();
     let (mut options, mut words) = (Vec::new(), words.iter());
     while let Some(word) = words.next() {
-        let Some(mut names) = word.strip_prefix(b"-").filter(|names| !names.is_empty()) else {
+        let Some(mut cluster) = word.strip_prefix(b"-").filter(|cluster| !cluster.is_empty()) else {
             options.push(("url", word.clone()));
             continue;
         };
-        while !names.is_empty() {
-            let (name, rest) = if names.starts_with(b"-") { (names, &b""[..]) } else { names.split_at(1) };
-            let is_named = |(short, long, _): &&(&str, &str, bool)| {
+        while !cluster.is_empty() {
+            let (name, rest) = if cluster.starts_with(b"-") { (cluster, &b""[..]) } else { cluster.split_at(1) };
+            let is_it = |(short, long, _): &&(&str, &str, bool)| {
                 name == short.as_bytes() || name.strip_prefix(b"-") == Some(long.as_bytes())
             };
-            let Some(&(_, long, valued)) = known.iter().find(is_named) else {
+            let Some(&(_, long, valued)) = known.iter().find(is_it) else {
                 // What follows an equals sign is no part of the name, and may be a secret.
                 let shown =
                     name.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-').next().unwrap_or_default();
@@ -122,7 +122,7 @@ fn options(words: &[Vec<u8>]) -> Refused<Vec<(&'static str, Vec<u8>)>> {
                 return refuse("the command ends where an option needs a value: copy it whole");
             };
             options.push((long, value.to_vec()));
-            names = if valued { b"" } else { rest };
+            cluster = if valued { b"" } else { rest };
         }
     }
     Ok(options)

@@ -47,7 +47,7 @@ const CODE: &[&str] = &["fetch(", "axios", "require(", "import ", "Invoke-WebReq
 /// The capture has none of the forms, or its requests cannot be told apart.
 pub fn read(capture: &[u8], body: Option<&[u8]>) -> Refused<Requests> {
     if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [1..=127, 0, ..] | [0, 1..=127, ..] = capture {
-        let order = if matches!(capture, [0xff, ..] | [1..=127, ..]) { "LE" } else { "BE" };
+        let order = if matches!(capture, [0xff | 1..=127, ..]) { "LE" } else { "BE" };
         return refuse(format!("the capture is UTF-16: convert it with iconv -f UTF-16{order} -t UTF-8"));
     }
     let text = capture.strip_prefix("\u{feff}".as_bytes()).unwrap_or(capture).trim_ascii_start();

@@ -108,9 +108,9 @@ pub fn explain(
     let delivery = Delivery { headers, body, account: account.clone(), received: now };
     let case = Case { request, verifier, secrets, account, delivery: &delivery };
     let authenticated = verifier.authenticate(&delivery, secrets);
-    let verifies = authenticated.is_ok();
-    let outside = case.outside(verifies);
-    let accepted = verifies && outside.is_empty();
+    let proved = authenticated.is_ok();
+    let outside = case.outside(proved);
+    let accepted = proved && outside.is_empty();
     let (verdict, more) = match authenticated {
         Ok(proof) => (Verdict::Verified { scheme: proof.scheme(), secret: proof.secret() }, case.worth_knowing(&proof)),
         Err(rejection) => (Verdict::Rejected { reason: rejection.as_str() }, case.reasons(rejection)),
@@ -119,7 +119,7 @@ pub fn explain(
     // What is proved first: the rest is for where that does not help.
     diagnoses.sort_by_key(|diagnosis| !diagnosis.certain);
     let (provider, account, capture) = (verifier.provider().name, account.to_string(), request.form);
-    Explanation { provider, account, capture, verifies, accepted, verdict, signed: case.signed(), diagnoses }
+    Explanation { provider, account, capture, verifies: proved, accepted, verdict, signed: case.signed(), diagnoses }
 }
 
 /// All that a diagnosis can look at.
