@@ -177,7 +177,7 @@ fn describe(scheme: &Scheme) -> String {
 /// A text described so that two can be told apart, without showing either.
 fn shape(text: &[u8]) -> String {
     let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
-    let breaks = text.strip_suffix(b"\n").unwrap_or(text).iter().filter(|&&byte| byte == b'\n').count();
+    let breaks = text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').count() - 1;
     let lines = format!(", {} lines", breaks + 1);
     let shape = [
         (breaks > 0, &lines[..]),

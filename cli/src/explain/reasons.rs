@@ -95,7 +95,7 @@ impl Case<'_> {
         };
         let right = rejection == Rejection::Expired;
         let search = if right { Search::default() } else { self.search(scheme, &there) };
-        said.extend(self.stamp_troubles(scheme, &there));
+        said.extend(Self::stamp_troubles(scheme, &there));
         said.extend(self.age(scheme, &there, right, search.matched));
         if !right && !search.matched {
             said.extend(signature_form(scheme, &there));
@@ -204,9 +204,10 @@ impl Case<'_> {
         let all = self.delivery.headers.iter().filter(|(name, _)| is_near(name.as_str())).map(|(name, value)| {
             let rename = |headers: &mut HeaderMap| drop(headers.insert(HeaderName::from_static(wanted), value.clone()));
             let certain = self.verifies_with(rename).is_some();
-            let finding = match certain {
-                true => format!("The signature is right, but its header is called {name} instead of {wanted}."),
-                false => format!("There is a header {name}, and none called {wanted} (scheme {}).", scheme.name),
+            let finding = if certain {
+                format!("The signature is right, but its header is called {name} instead of {wanted}.")
+            } else {
+                format!("There is a header {name}, and none called {wanted} (scheme {}).", scheme.name)
             };
             let remedy = "Pass the header on under its own name: _ and - differ, upper and lower case do not.";
             Diagnosis { certain, ..hint("header_name", finding, remedy) }
@@ -290,7 +291,7 @@ impl Case<'_> {
     }
 
     /// What is wrong with delivery id, timestamp, or the form around them.
-    fn stamp_troubles(&self, scheme: &Scheme, there: &Inspection) -> Vec<Diagnosis> {
+    fn stamp_troubles(scheme: &Scheme, there: &Inspection) -> Vec<Diagnosis> {
         let place = scheme.signature_header().or(scheme.signature_member()).unwrap_or_default();
         let time_header = scheme.time.and_then(|time| time.header);
         let mut said = Vec::new();

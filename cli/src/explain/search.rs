@@ -41,10 +41,12 @@ struct Candidate {
     guesses: Vec<Diagnosis>,
 }
 
+type Make<'t> = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 't>;
+
 /// A text that may have been signed, made from the body.
 struct Text<'t> {
     guesses: Vec<Diagnosis>,
-    make: Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 't>,
+    make: Make<'t>,
 }
 
 impl Search {
@@ -206,9 +208,12 @@ impl Case<'_> {
             let id = if scheme.id_header().is_some() { id } else { Some(String::new()) };
             for (unit, time) in units(scheme, time) {
                 let (guesses, id) = (guess.clone().into_iter().chain(unit).collect(), id.clone());
-                let make = move |body: &[u8]| match without_id {
-                    true => scheme.signed_text_without_id(&time, body),
-                    false => scheme.signed_text(id.as_deref()?, &time, body),
+                let make = move |body: &[u8]| {
+                    if without_id {
+                        scheme.signed_text_without_id(&time, body)
+                    } else {
+                        scheme.signed_text(id.as_deref()?, &time, body)
+                    }
                 };
                 texts.push(Text { guesses, make: Box::new(make) });
             }
