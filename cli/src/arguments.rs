@@ -97,7 +97,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// `" (did you mean order.paid?)"` where one of the known names is close to what was typed, else nothing.
 pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let distances = known.into_iter().map(|known| (strsim::osa_distance(typed, known), known));
+    let distances = known.into_iter().map(|known| (strsim::levenshtein(typed, known), known));
     let nearest = distances.min().filter(|(distance, known)| *distance <= 3.min(known.len() / 2));
     nearest.map_or_else(String::new, |(_, known)| format!(" (did you mean {known}?)"))
 }

@@ -70,21 +70,6 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     text
 }
 
-/// Until everything is anyhow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageError(pub String);
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl Error for UsageError {}
-impl From<anyhow::Error> for UsageError {
-    fn from(error: anyhow::Error) -> Self {
-        UsageError(with_causes(error.as_ref()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use anyhow::{Context, anyhow};

@@ -17,6 +17,8 @@ pub mod client;
 pub mod commands;
 pub mod error;
 pub mod explain;
+pub mod json;
 pub mod local;
 mod output;
 pub mod send;
+mod shell;

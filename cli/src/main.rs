@@ -85,7 +85,7 @@ async fn run(CommandLine { command, start }: CommandLine) -> anyhow::Result<Exit
     let Some(command) = command else { return start::run(start).await };
     match command {
         Command::Send(arguments) => send::run(*arguments).await,
-        Command::Explain(arguments) => Ok(explain::run(&arguments)?.into()),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Tail(arguments) => tail::run(&arguments).await,
         Command::Listen(arguments) => listen::run(&arguments).await,
         Command::Quarantine(arguments) => quarantine::run(&arguments).await,

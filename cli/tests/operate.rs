@@ -18,7 +18,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
     local::engines::{Engines, Resources, create_table, provision},
     local::{Local, SecretsFile},
 };

@@ -11,7 +11,7 @@ use std::{
 };
 
 use hookgate::{
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
     local::engines,
     send::samples,
     send::template::Template,

@@ -11,7 +11,7 @@ use crate::{
     arguments::{self, LOCAL},
     client::http::Poster,
     error::ExitCode,
-    explain::json::Json,
+    json::Json,
     output::{print, print_json},
     send::{
         plan::{Plan, assignment, event},

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     arguments::did_you_mean,
     client::http::{Answer, Outgoing},
-    explain::json::Json,
+    json::Json,
     output::quoted,
 };
 

@@ -16,7 +16,7 @@ use hookgate_verify::{
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use super::samples::{self, Sample};
-use crate::explain::json::{Escapes, Json, Space, Style};
+use crate::json::{Escapes, Json, Space, Style};
 
 /// What a platform sends for one event, before ids, times and a signature of its own.
 #[derive(Debug, Clone)]

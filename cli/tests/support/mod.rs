@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use aws_sdk_sqs::types::Message;
 use hookgate::{
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
     send::{
         samples::{self, Sample},
         template::Template,
