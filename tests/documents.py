@@ -402,6 +402,8 @@ def main():
     platform = f"http://127.0.0.1:{platforms.server_port}"
     shutil.rmtree(SCRATCH, ignore_errors=True)
     SCRATCH.mkdir(parents=True)
+    # So that the intakes end with this, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with ministack(CLOUD, secure=False) as aws:
         prepare(aws)
         try:
