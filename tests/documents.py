@@ -206,7 +206,7 @@ def script(document):
         for command in commands(block.text):
             if command in ELSEWHERE:
                 written = (ROOT / ELSEWHERE[command]).read_text().split("\n")
-                assert command in [line.split(" > ")[0] for line in written], f"{ELSEWHERE[command]} does not run {command}"
+                assert command in [line.strip().split(" > ")[0] for line in written], f"{ELSEWHERE[command]} does not run {command}"
             else:
                 kept.append(command)
         lines.append(f"printf '\\n@@ {index}\\n'")
