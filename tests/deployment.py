@@ -287,8 +287,13 @@ def consumer(stack):
     equal(delivery.to(stack, stack.outputs[f"{TWO}Url"]), (200, "queued"))
     dead = stack.messages("DeadLetters", 1, seconds=60)
     equal([each["Body"] for each in dead], ["not an event"])
-    left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-    equal((left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"]), ("0", "0"))
+
+    def emptied():
+        left = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        return left["ApproximateNumberOfMessages"] == left["ApproximateNumberOfMessagesNotVisible"] == "0"
+
+    # On a busy machine a message outlasts its visibility timeout, and comes again as a duplicate first.
+    check(until(emptied), "the queue is not empty")
     (table,) = (name for name in stack.aws["dynamodb"].list_tables()["TableNames"] if "ConsumedTable" in name)
     # The two that were delivered, each once.
     equal(stack.aws["dynamodb"].scan(TableName=table)["Count"], 2)
@@ -360,8 +365,6 @@ def beside(stack, other):
 def delete(stack, other):
     """What holds events, claims or secrets stays; the rest goes; the other stack does not notice."""
     kept = {each: stack.outputs[f"{each}QueueUrl"] for each in ("Events", "DeadLetters", "Quarantine")}
-    before = Delivery(TWO, first_event(TWO), "of both")
-    equal(before.to(stack, stack.outputs[f"{TWO}Url"]), (200, "queued"))
     sam(stack.environment, FOLDER, stack.name, "delete", "--no-prompts")
     functions = [each["FunctionName"] for each in stack.aws["lambda"].list_functions()["Functions"]]
     equal([name for name in functions if name.startswith(f"{stack.name}-")], [])
@@ -372,11 +375,10 @@ def delete(stack, other):
     delivery = Delivery(TWO, first_event(TWO), "of both")
     equal(delivery.to(other, other.outputs[f"{TWO}Url"]), (200, "queued"), "the other stack")
 
-    # Once more by the same name, beside what stayed, and with the claims of before.
-    again = Stack(stack.environment, stack.name, f"Providers={TWO}", f"ExistingClaimsTable={stack.outputs['ClaimsTable']}")
+    # Once more by the same name, beside what stayed, and with claims that are none of its own.
+    again = Stack(stack.environment, stack.name, f"Providers={TWO}", f"ExistingClaimsTable={other.outputs['ClaimsTable']}")
     again.put_secret(TWO, ["of both"])
-    equal(before.to(again, again.outputs[f"{TWO}Url"]), (200, "duplicate"))
-    check(again.outputs["EventsQueueUrl"] != stack.outputs["EventsQueueUrl"])
+    equal(delivery.to(again, again.outputs[f"{TWO}Url"]), (200, "duplicate"), "of the other stack's claims")
     looked_into(again, [TWO])
 
 

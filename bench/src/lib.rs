@@ -1,7 +1,11 @@
 //! What the benchmarks send: deliveries of any size, signed as the platforms sign them.
 
 use hookgate_event::{EventType, Unit};
-use hookgate_verify::{Account, Delivery, Provider, Scheme, providers::{self, Identity, TimeFormat}, scheme::Signed};
+use hookgate_verify::{
+    Account, Delivery, Provider, Scheme,
+    providers::{self, Identity, TimeFormat},
+    scheme::Signed,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 use time::OffsetDateTime;

@@ -6,13 +6,13 @@ use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hookgate_verify::{Account, Provider, providers};
 use http::Uri;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Where the local intake listens, unless told otherwise.
 pub(crate) const LOCAL: &str = "http://127.0.0.1:9000";
 
 /// A help text with examples of the first platform: its name for PLATFORM, its first event's for EVENT, a member of the body
 /// for MEMBER.
-#[must_use]
 pub fn examples(text: &str) -> String {
     let Some(provider) = providers::ALL.first() else { return text.to_owned() };
     let event = provider.events.first().map_or("", |(name, _)| name);
@@ -71,6 +71,25 @@ pub(crate) fn address(option: &str, url: &str) -> anyhow::Result<Uri> {
     uri.with_context(|| format!("{option} {url:?} is not a URL: write it like {LOCAL} or https://host/stage"))
 }
 
+/// Reads a time: an age (`10m`, `2h`, `1d`), or RFC 3339.
+pub(crate) fn time(text: &str) -> Result<OffsetDateTime, String> {
+    let wrong = || "write it like 30s, 10m, 2h, 1d or 2026-03-14T16:00:00Z".to_owned();
+    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(time);
+    }
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let ago = time::Duration::seconds(i64::from(number) * seconds);
+    OffsetDateTime::now_utc().checked_sub(ago).ok_or_else(wrong)
+}
+
 /// Reads a file that an argument names.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
@@ -117,6 +136,18 @@ mod tests {
         }
         for typed in ["", "a.example", "ftp://a.example", "http://", "0.0.0.0:80"] {
             assert!(address("--url", typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_an_age_or_a_moment() {
+        let ago = |text: &str| (OffsetDateTime::now_utc() - time(text).unwrap()).whole_seconds();
+        for (text, seconds) in [("0s", 0), ("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
+            assert!((ago(text) - seconds).abs() <= 1, "{text}");
+        }
+        assert_eq!(time("2026-03-14T16:00:00Z").unwrap().unix_timestamp(), 1_773_504_000);
+        for text in ["", "m", "10", "-1m", "1w", "1.5h", "yesterday", "é", "4294967295d"] {
+            assert!(time(text).is_err(), "{text}");
         }
     }
 

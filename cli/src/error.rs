@@ -45,7 +45,6 @@ impl fmt::Display for ReaderGone {
 impl Error for ReaderGone {}
 
 /// The exit code of what a command returned. Prints the error, if it is one, with its causes on one line.
-#[must_use]
 pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
     match ended {
         Ok(code) => code,

@@ -5,7 +5,9 @@ use std::process;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use hookgate::{
     arguments,
-    commands::{claims, completions, doctor, explain, listen, quarantine, redrive, register, send, start, tail},
+    commands::{
+        claims, completions, doctor, explain, listen, quarantine, redrive, register, replay, send, start, tail,
+    },
     error::{ExitCode, report},
 };
 
@@ -45,6 +47,7 @@ enum Command {
     Listen(Box<listen::Arguments>),
     Quarantine(quarantine::Arguments),
     Redrive(redrive::Arguments),
+    Replay(Box<replay::Arguments>),
     Claims(claims::Arguments),
     Register(register::Arguments),
     Doctor(doctor::Arguments),
@@ -87,6 +90,7 @@ async fn run(CommandLine { command, start }: CommandLine) -> anyhow::Result<Exit
         Command::Listen(arguments) => listen::run(&arguments).await,
         Command::Quarantine(arguments) => quarantine::run(&arguments).await,
         Command::Redrive(arguments) => redrive::run(&arguments).await,
+        Command::Replay(arguments) => replay::run(&arguments).await,
         Command::Claims(arguments) => claims::run(&arguments).await,
         Command::Register(arguments) => register::run(arguments).await,
         Command::Doctor(arguments) => doctor::run(arguments).await,

@@ -19,18 +19,13 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 /// Of headings.
 pub(crate) const BOLD: Style = Style::new().bold();
 
-/// Prints a line to standard output. Colours are left out where that is no terminal.
-///
-/// # Errors
-/// It cannot be written, as on a full disk; or nobody reads it any more, which ends the command without a word.
+/// Prints a text, and a line break unless it ends with one, to standard output. Colours are left out where that is no terminal.
 pub(crate) fn print(line: impl std::fmt::Display) -> anyhow::Result<()> {
-    written(writeln!(anstream::stdout(), "{line}"))
+    let text = line.to_string();
+    written(writeln!(anstream::stdout(), "{}", text.strip_suffix('\n').unwrap_or(&text)))
 }
 
 /// Prints JSON for a script, indented.
-///
-/// # Errors
-/// As [`print`].
 pub(crate) fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(format_args!("{value:#}"))
 }

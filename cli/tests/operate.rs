@@ -497,11 +497,11 @@ async fn tail_shows_what_comes_and_disturbs_nobody() {
     assert_eq!(
         lines[0],
         format!(
-            "2025-01-11T16:00:00Z  {}  {}/default  {}  5500 USD{}  evt_1",
+            "2025-01-11T16:00:00Z      {:<30}  {:<20}  {:<24}  {:>16}  evt_1",
             event_type(),
-            PLATFORM.name,
+            format!("{}/default", PLATFORM.name),
             subject(),
-            if PLATFORM.fields.unit == Unit::Minor { " (minor units)" } else { "" }
+            format!("5500 USD{}", if PLATFORM.fields.unit == Unit::Minor { " minor" } else { "" }),
         )
     );
     assert!(lines[1].contains("commerce.unrecognized (order.lost)") && lines[1].ends_with("  evt_2"), "{}", lines[1]);
@@ -535,6 +535,48 @@ async fn tail_shows_what_comes_and_disturbs_nobody() {
     assert_eq!((seen.len(), &**count), (2, "2"));
 }
 
+/// Without --since it starts with what comes now; and on request it shows the deliveries that queued nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_starts_now_and_shows_what_was_turned_away_on_request() {
+    let world = World::new().await;
+    world.deliver(&PLATFORM, ORDER.as_bytes()).await;
+    let url = world.local.url();
+    let mut tail = world.command(&["tail", "--rejected", "--url", &url]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines().map(Result::unwrap);
+    // It has begun once it has shown a first one.
+    let sent = format!("{url}/webhooks/{}", PLATFORM.name);
+    let rejected = |sent: String| async move { reqwest::Client::new().post(sent).body("{}").send().await.unwrap() };
+    let reading = tokio::task::spawn_blocking(move || (lines.next().unwrap(), lines));
+    let first = loop {
+        rejected(sent.clone()).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        if reading.is_finished() {
+            break reading.await.unwrap();
+        }
+    };
+    let (line, mut lines) = first;
+    assert!(line.contains("rejected") && line.contains("signature_missing"), "{line}");
+    world.deliver(&PLATFORM, ORDER.replace("evt_1", "evt_2").as_bytes()).await;
+    world.deliver(&PLATFORM, b"[]").await;
+    let shown = tokio::task::spawn_blocking(move || {
+        let mut shown = lines.by_ref().filter(|line| !line.contains("signature_missing"));
+        [shown.next().unwrap(), shown.next().unwrap()]
+    });
+    let mut shown = shown.await.unwrap();
+    shown.sort_by_key(|line| line.contains("quarantined"));
+    assert!(shown[0].ends_with("evt_2"), "{shown:?}");
+    assert!(shown[1].contains("quarantined") && shown[1].contains("not_an_object"), "{shown:?}");
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+
+    let ran = world.run(&["tail", "--once", "--since", "0s"]).await;
+    assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{}", ran.err);
+    let ran = world.run(&["tail", "--once", "--since", "1h"]).await;
+    assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 2), "{}", ran.err);
+    let ran = world.run(&["tail", "--once", "--since", "soon"]).await;
+    assert!(ran.code == Some(2) && ran.err.contains("write it like 30s, 10m"), "{}", ran.err);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tail_opens_compressed_payloads() {
     let world = World::new().await;
@@ -556,9 +598,10 @@ async fn tail_follows_until_ctrl_c_and_gives_back_what_it_holds() {
     let body = world.visible(events).await[0].body().unwrap().to_owned();
 
     // The local intake's events; then, as of a queue of an account that is for watching only, received ones.
-    for (arguments, url, hidden) in
-        [(&["tail"][..], events, "0"), (&["tail", "--aws", "--queue", "hookgate-quarantine"], quarantine, "2")]
-    {
+    for (arguments, url, hidden) in [
+        (&["tail", "--since", "1m"][..], events, "0"),
+        (&["tail", "--since", "all", "--aws", "--queue", "hookgate-quarantine"], quarantine, "2"),
+    ] {
         world.send(url, &body).await;
         let mut tail = world.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();

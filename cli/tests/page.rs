@@ -40,7 +40,7 @@ impl Intake {
             .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut address = |name: &str| {
-            let line = lines.find(|line| line.starts_with(name)).unwrap();
+            let line = lines.find(|line| line.trim_start().starts_with(name)).unwrap();
             let url = line.split_whitespace().nth(1).unwrap();
             url.trim_start_matches("http://").trim_end_matches('/').to_owned()
         };
@@ -267,7 +267,7 @@ fn samples_are_sent_twice_tampered_with_and_again() {
     for (wish, why) in [
         (
             json!({"provider": name, "event": misspelled}),
-            format!("{name} has no event of this name (did you mean {sold}?)"),
+            format!("{name} has no event {misspelled:?} (did you mean {sold}?)"),
         ),
         (json!({"provider": "nobody", "event": sold}), "there are no secrets for this platform".to_owned()),
         (json!({"provider": name, "event": sold, "account": "other"}), "this account has no secret".to_owned()),

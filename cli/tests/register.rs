@@ -289,7 +289,7 @@ fn what_cannot_be_used_is_said_before_anything_is_sent() {
     for (arguments, expected) in [
         (&[][..], "--url"),
         (&["--url", "http://hooks.example.com"], "platforms deliver to https only"),
-        (&["--url", "hooks.example.com"], "is no address"),
+        (&["--url", "hooks.example.com"], "is not a URL"),
         (&["--url", &other], &elsewhere),
         (&["--url", &upper], &elsewhere),
         (&["--url", &deep], &elsewhere),

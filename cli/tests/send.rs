@@ -442,7 +442,7 @@ fn what_cannot_be_done_is_one_line_with_a_remedy() {
         (vec![name, event, "--secret", " "], "the secret is empty".to_owned()),
         (vec![name, event, "--set", &beyond_text], "there is nothing to hold x".to_owned()),
         (vec![name, event, "--set", "x"], "write it like path.to.member=100".to_owned()),
-        (vec![name, event, "--url", "localhost:9000"], "--url localhost:9000 is no address".to_owned()),
+        (vec![name, event, "--url", "example.com"], "--url \"example.com\" is not a URL".to_owned()),
         (vec![name, event, "--data", "/no/such"], "cannot read /no/such".to_owned()),
         (vec![name, event, "--scenario", "crash", "--repeat", "5"], "leave out --repeat and --concurrency".to_owned()),
         (vec![name, event, "--concurrency", "0"], "0 is not in 1..=256".to_owned()),
@@ -502,7 +502,12 @@ fn no_answer_is_a_failure_with_a_remedy() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let sent = ran(&[first().name, event(first()), "--url", &format!("http://{closed}")]);
     assert_eq!(sent.code, Some(1));
-    assert!(sent.out.contains("Connection refused") && sent.out.contains("correct --url"), "{}", sent.out);
+    assert!(
+        sent.out.contains("Connection refused")
+            && sent.out.contains("start the intake with `hookgate`, or check --url"),
+        "{}",
+        sent.out
+    );
 }
 
 /// With a certificate that the system trusts, and without.

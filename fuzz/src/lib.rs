@@ -1,7 +1,10 @@
 //! The second opinion: what the fuzz targets compare Hookgate with. Written plainly and slowly, and by other means: no
 //! tables of schemes, a recursive JSON parser, ring for every MAC and digest.
 
-use hookgate_verify::{Delivery, Provider, Scheme, Verifier, providers, scheme::{Hash, KeyForm}};
+use hookgate_verify::{
+    Delivery, Provider, Scheme, Verifier, providers,
+    scheme::{Hash, KeyForm},
+};
 
 pub mod json;
 pub mod message;

@@ -20,7 +20,7 @@ async function intake(listen) {
   const child = spawn(process.env.HOOKGATE ?? join(ROOT, 'target/debug/hookgate'), options, { cwd: ROOT, stdio: ['ignore', 'pipe', 'inherit'] });
   let url;
   for await (const line of createInterface(child.stdout)) {
-    url ??= line.match(/^Page\s+(\S+)$/)?.[1];
+    url ??= line.match(/^ *Page +(\S+)$/)?.[1];
     if (line.startsWith('Waiting')) break;
   }
   assert(url, 'the intake did not start');

@@ -87,9 +87,6 @@ const TABLE: (&str, &str) = ("hookgate-claims", "ClaimsTable");
 
 impl Deployment {
     /// Makes the clients. Calls nothing, unless the profile needs it.
-    ///
-    /// # Errors
-    /// No region is known, or `AWS_CA_BUNDLE` cannot be used.
     pub async fn clients(&self) -> anyhow::Result<Clients> {
         let deployment = self.clone();
         if !self.aws {
@@ -138,9 +135,6 @@ impl Deployment {
 
 /// The certificates of `AWS_CA_BUNDLE`, as read and as parsed, which take the place of the system's, as with the AWS CLI. None
 /// where it is not set.
-///
-/// # Errors
-/// It cannot be read, or holds something else than certificates.
 pub(crate) fn ca_bundle() -> anyhow::Result<Option<(Vec<u8>, RootCertStore)>> {
     env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(|path| certificates(Path::new(&path))).transpose()
 }
@@ -162,21 +156,16 @@ fn certificates(path: &Path) -> anyhow::Result<(Vec<u8>, RootCertStore)> {
 
 impl Clients {
     /// Whether this is the local intake.
-    #[must_use]
     pub fn is_local(&self) -> bool {
         self.aws.is_none()
     }
 
     /// Where the local intake's SQS answers.
-    #[must_use]
     pub(crate) fn local_sqs(&self) -> &str {
         &self.deployment.sqs
     }
 
     /// The URL of a queue: of the one that was `given` by name or URL, else of the installation's own.
-    ///
-    /// # Errors
-    /// There is no such queue, or nobody answers.
     pub async fn queue(&self, queue: Queue, given: Option<&str>) -> anyhow::Result<String> {
         let (local, output) = queue.names();
         match given {
@@ -198,9 +187,6 @@ impl Clients {
     }
 
     /// The name of the table of claims: the one that was `given`, else the installation's own.
-    ///
-    /// # Errors
-    /// There is no such table, or nobody answers.
     pub async fn table(&self, given: Option<&str>) -> anyhow::Result<String> {
         let (local, output) = TABLE;
         match given {
@@ -211,9 +197,6 @@ impl Clients {
     }
 
     /// The deployed stack. Asks CloudFormation once.
-    ///
-    /// # Errors
-    /// There is no such stack, or it cannot be asked for; or this is the local intake.
     pub(crate) async fn stack(&self) -> anyhow::Result<&Stack> {
         let aws = self.aws.as_ref().context("the local intake is no stack: add --aws")?;
         self.stack.get_or_try_init(|| stack::describe(self, aws, &self.deployment.stack)).await
@@ -247,7 +230,7 @@ impl Clients {
             _ => {
                 let words = with_causes(error);
                 let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-                if causes.any(|cause| cause.is::<CredentialsError>()) {
+                if causes.any(<dyn Error>::is::<CredentialsError>) {
                     format!("no AWS credentials: {words}: {}", self.log_in())
                 } else {
                     words

@@ -74,17 +74,11 @@ impl fmt::Display for NoAnswer {
 
 impl Poster {
     /// A client for this address.
-    ///
-    /// # Errors
-    /// The system has no usable certificates, and the address wants them.
     pub fn new(url: Uri) -> anyhow::Result<Self> {
         Self::trusting(url, None)
     }
 
     /// The same, with these certificates in place of the system's.
-    ///
-    /// # Errors
-    /// None are given, the system has no usable ones, and the address wants them.
     pub(crate) fn trusting(url: Uri, roots: Option<RootCertStore>) -> anyhow::Result<Self> {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -108,10 +102,12 @@ impl Poster {
         Ok(Poster { client: Client::builder(TokioExecutor::new()).build(connector), url })
     }
 
+    /// The address.
+    pub(crate) fn url(&self) -> &Uri {
+        &self.url
+    }
+
     /// Sends a delivery, and waits for at most 30 s.
-    ///
-    /// # Errors
-    /// No answer came: why, in words.
     pub async fn post(&self, outgoing: Outgoing) -> Result<Answer, String> {
         let answer = self.exchange(outgoing, TIMEOUT).await.map_err(|error| error.to_string())?;
         let (head, body) = answer.into_parts();
@@ -129,9 +125,6 @@ impl Poster {
 
     /// Sends a request and reads its answer, whose body is None where it broke off or is longer than 64 MiB. Follows no
     /// redirect: what a header holds is for this address only.
-    ///
-    /// # Errors
-    /// No answer came, or none within `patience`.
     pub async fn exchange(
         &self,
         outgoing: Outgoing,
@@ -146,9 +139,6 @@ impl Poster {
     }
 
     /// The same for a request of any kind, wherever it goes.
-    ///
-    /// # Errors
-    /// No answer came, or none within `patience`.
     pub async fn send(
         &self,
         request: Request<Full<bytes::Bytes>>,

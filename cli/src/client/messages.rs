@@ -50,7 +50,6 @@ type Received = Result<ReceiveMessageOutput, SdkError<ReceiveMessageError, HttpR
 
 impl<'c> Held<'c> {
     /// Holds nothing yet.
-    #[must_use]
     pub fn new(clients: &'c Clients, url: &'c str) -> Self {
         let (wait, hidden, prolonged) = (Duration::ZERO, HIDDEN, Instant::now());
         Held { clients, url, receipts: HashMap::new(), receiving: None, wait, hidden, prolonged }
@@ -60,9 +59,6 @@ impl<'c> Held<'c> {
     /// seconds, at most SQS' 20. None where the queue has no more to give.
     ///
     /// May be dropped half-way: what SQS hands out all the same is met by the next call, or given back.
-    ///
-    /// # Errors
-    /// The queue does not answer.
     pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Message>>> {
         self.prolong().await?;
         if self.receiving.is_none() {
@@ -99,9 +95,6 @@ impl<'c> Held<'c> {
     }
 
     /// Deletes a message of these.
-    ///
-    /// # Errors
-    /// The queue does not answer.
     pub async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
         let Some(receipt) = self.receipts.remove(message_id) else { return Ok(()) };
         let delete = self.clients.sqs.delete_message().queue_url(self.url).receipt_handle(receipt);
@@ -109,9 +102,6 @@ impl<'c> Held<'c> {
     }
 
     /// Keeps hidden what is held, once half of its time is over. To call wherever time passes between two looks.
-    ///
-    /// # Errors
-    /// The queue does not answer.
     pub async fn prolong(&mut self) -> anyhow::Result<()> {
         if self.prolonged.elapsed() > self.hidden / 2 {
             self.hide_for(self.hidden).await?;
@@ -122,9 +112,6 @@ impl<'c> Held<'c> {
 
     /// Makes every message visible again that was not deleted, those of a receive under way included, once it is over. Does
     /// not wait for ever for an SQS that no longer answers: tokio keeps a second Ctrl-C from ending the process.
-    ///
-    /// # Errors
-    /// The queue does not answer: the messages come back by themselves, later.
     pub async fn give_back(mut self) -> anyhow::Result<()> {
         // What an answer that is lost, or too late, has hidden comes back by itself when its time is over.
         let late = timeout(self.wait + GRACE, self.received()).await;
@@ -155,9 +142,6 @@ impl<'c> Held<'c> {
     }
 
     /// How many messages others hold at the moment, and are not seen here for that.
-    ///
-    /// # Errors
-    /// The queue does not answer.
     pub async fn held_by_others(&self) -> anyhow::Result<usize> {
         let hidden =
             attribute(self.clients, self.url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
@@ -192,17 +176,11 @@ pub struct Journal {
 
 impl Journal {
     /// From the oldest entry that is kept.
-    ///
-    /// # Errors
-    /// The address cannot be used.
     pub fn new(sqs: &str, queue_url: &str) -> anyhow::Result<Self> {
         Ok(Journal { poster: Poster::new(address("--sqs", sqs)?)?, queue_url: queue_url.to_owned(), after: 0 })
     }
 
     /// Passes over everything that is there now.
-    ///
-    /// # Errors
-    /// Nobody answers, or another SQS, which keeps no journal.
     pub async fn skip(&mut self) -> anyhow::Result<()> {
         let answer = self.ask(u64::MAX, Duration::ZERO).await?;
         self.after = answer["Last"].as_u64().unwrap_or(self.after);
@@ -210,9 +188,6 @@ impl Journal {
     }
 
     /// The next entries, oldest first and a few at a time; waits for the first. None where there are none now.
-    ///
-    /// # Errors
-    /// Nobody answers, or another SQS, which keeps no journal.
     pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Entry>>> {
         let answer = self.ask(self.after, wait).await?;
         let entries = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
@@ -238,15 +213,11 @@ impl Journal {
 }
 
 /// A queue's name: the end of its URL, and of its ARN.
-#[must_use]
 pub fn name(url: &str) -> &str {
     url.rsplit(['/', ':']).next().unwrap_or(url)
 }
 
 /// One of the queue's attributes.
-///
-/// # Errors
-/// The queue does not answer.
 pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -> anyhow::Result<Option<String>> {
     let get = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(name.clone()).send().await;
     let got = get.map_err(|error| clients.failed(&format!("cannot look at {}", self::name(url)), &error))?;
@@ -254,15 +225,11 @@ pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -
 }
 
 /// Whether to receive from this queue counts as a failure of its consumers.
-///
-/// # Errors
-/// The queue does not answer.
 pub async fn has_dead_letters(clients: &Clients, url: &str) -> anyhow::Result<bool> {
     Ok(attribute(clients, url, QueueAttributeName::RedrivePolicy).await?.is_some())
 }
 
 /// Such a queue is left alone, unless its consumers may be disturbed. `remedy` says what to do in place of that.
-#[must_use]
 pub fn would_disturb(url: &str, remedy: &str) -> anyhow::Error {
     anyhow!(
         "{} has dead letters: to receive counts as a failure of its consumers, and hides its messages from them. {remedy}, \
@@ -273,7 +240,6 @@ pub fn would_disturb(url: &str, remedy: &str) -> anyhow::Error {
 
 /// How long to wait for messages that are there: SQS on AWS asks all of its servers
 /// [only if it may wait](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html).
-#[must_use]
 pub fn patience(clients: &Clients) -> Duration {
     Duration::from_secs(if clients.is_local() { 0 } else { 2 })
 }

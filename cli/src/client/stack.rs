@@ -49,18 +49,12 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// The value of an output.
-    ///
-    /// # Errors
-    /// There is none of this name: the stack was never completely deployed, or with another template.
     pub(crate) fn output(&self, name: &str) -> anyhow::Result<&str> {
         let value = self.outputs.get(name).map(String::as_str);
         value.ok_or_else(|| self.lacks(name))
     }
 
     /// The platforms that the stack serves, and their addresses.
-    ///
-    /// # Errors
-    /// It serves none, as above.
     pub(crate) fn served(&self) -> anyhow::Result<Vec<(&'static Provider, &str)>> {
         let address = |provider: &&'static Provider| {
             let address = self.outputs.get(&format!("{}Url", provider.name))?;
@@ -88,9 +82,6 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 }
 
 /// Asks CloudFormation for the stack of this name.
-///
-/// # Errors
-/// There is none in this region, or it cannot be asked for.
 pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> anyhow::Result<Stack> {
     let credentials = clients.credentials().await?;
     let which = format!("stack {name} in {}", aws.region().map_or("", |region| region.as_ref()));
@@ -136,9 +127,6 @@ fn read(xml: &[u8]) -> Description {
 }
 
 /// Calls a service: posts a form, or else gets a path. Gives the answer's status and body.
-///
-/// # Errors
-/// No answer came: why, in words.
 pub(crate) async fn call(
     aws: &SdkConfig,
     credentials: &Credentials,
@@ -185,9 +173,6 @@ pub(crate) async fn call(
 
 impl Clients {
     /// What calls are signed with.
-    ///
-    /// # Errors
-    /// There are none.
     pub(crate) async fn credentials(&self) -> anyhow::Result<Credentials> {
         let found = match self.aws.as_ref().and_then(SdkConfig::credentials_provider) {
             Some(provider) => provider.provide_credentials().await.map_err(|error| with_causes(&error)),

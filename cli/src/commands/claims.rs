@@ -133,9 +133,6 @@ enum Meaning {
 }
 
 /// Whether there is a claim, or was one to forget.
-///
-/// # Errors
-/// The table is not there.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (Command::Show(Show { which, .. }) | Command::Forget(Forget { which, .. })) = &arguments.command;
     let clients = which.deployment.clients().await?;
@@ -232,9 +229,6 @@ fn is_hash(text: &str) -> bool {
 }
 
 /// The claim under this partition key.
-///
-/// # Errors
-/// The table is not there.
 pub(crate) async fn find(clients: &Clients, table: &str, key: &str) -> anyhow::Result<Option<Claim>> {
     let get = clients.dynamodb.get_item().table_name(table).key("pk", AttributeValue::S(key.to_owned()));
     let got = get.consistent_read(true).send().await;

@@ -23,9 +23,6 @@ pub struct Arguments {
 }
 
 /// Prints the script for `command`, the whole command line.
-///
-/// # Errors
-/// Standard output cannot be written to.
 pub fn run(arguments: &Arguments, command: clap::Command) -> anyhow::Result<ExitCode> {
     // Any name is taken here, and refused later with the platform's own: a shell is to offer them all.
     let events: BTreeSet<_> =

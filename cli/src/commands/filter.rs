@@ -2,6 +2,7 @@
 
 use hookgate_event::Event;
 use hookgate_verify::{Account, Provider};
+use serde_json::{Value, json};
 
 use crate::arguments;
 
@@ -20,6 +21,20 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
+    /// The options, whatever the order in which they were given.
+    pub(crate) fn as_json(&self) -> Value {
+        let sorted = |mut names: Vec<&str>| {
+            names.sort_unstable();
+            names.dedup();
+            json!(names)
+        };
+        json!({
+            "type": sorted(self.r#type.iter().map(String::as_str).collect()),
+            "provider": sorted(self.provider.iter().map(|provider| provider.name).collect()),
+            "account": sorted(self.account.iter().map(Account::as_str).collect()),
+        })
+    }
+
     /// Whether the event is asked for. What is not an event is asked for where everything is.
     pub(crate) fn admits(&self, event: Option<&Event<'_>>) -> bool {
         let Filter { r#type, provider, account } = self;

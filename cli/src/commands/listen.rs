@@ -1,6 +1,9 @@
 //! `hookgate listen`: hands the events of a queue to code on this machine, as Lambda would.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use aws_sdk_sqs::types::{
@@ -8,6 +11,7 @@ use aws_sdk_sqs::types::{
 };
 use hookgate_event::Event;
 use http::{HeaderMap, StatusCode, Uri};
+use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -90,6 +94,29 @@ struct Forwarder<'a> {
     invokes: bool,
 }
 
+/// A message in the form in which Lambda hands it to a function.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Record<'m> {
+    message_id: Option<&'m str>,
+    receipt_handle: Option<&'m str>,
+    body: Option<&'m str>,
+    attributes: BTreeMap<&'m str, &'m str>,
+    message_attributes: BTreeMap<&'m str, MessageAttribute<'m>>,
+    md5_of_body: Option<&'m str>,
+    event_source: &'static str,
+    #[serde(rename = "eventSourceARN")]
+    event_source_arn: &'m str,
+    aws_region: Option<&'m str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageAttribute<'m> {
+    string_value: Option<&'m str>,
+    data_type: &'m str,
+}
+
 /// What became of a message.
 struct Forwarded {
     accepted: bool,
@@ -98,9 +125,6 @@ struct Forwarded {
 }
 
 /// Forwards until Ctrl-C, or with `--once` until the queue is empty.
-///
-/// # Errors
-/// The queue is not there or must not be received from, or the address cannot be used.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let url = arguments::address("--forward-to", &arguments.forward_to)?;
     let clients = arguments.deployment.clients().await?;
@@ -178,7 +202,7 @@ impl Forwarder<'_> {
         let receive = self.clients.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
         let receive = receive
             .visibility_timeout(self.arguments.visibility_timeout)
-            .wait_time_seconds(if self.arguments.once { 0 } else { 1 })
+            .wait_time_seconds(i32::from(!self.arguments.once))
             .message_system_attribute_names(Attribute::All)
             .message_attribute_names("All");
         let received = receive.send().await;
@@ -259,24 +283,23 @@ impl Forwarder<'_> {
         Ok((head.status, head.headers, body.unwrap_or_default().to_vec()))
     }
 
-    fn record(&self, message: &Message) -> Value {
-        let attributes =
-            message.attributes.iter().flatten().map(|(name, value)| (name.as_str().to_owned(), json!(value)));
-        let messages = message.message_attributes.iter().flatten().map(|(name, value)| {
-            let text = value.string_value();
-            (name.clone(), json!({"stringValue": text, "dataType": value.data_type()}))
+    fn record<'m>(&'m self, message: &'m Message) -> Record<'m> {
+        let attributes = message.attributes.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
+        let sent = message.message_attributes.iter().flatten().map(|(name, value)| {
+            let (string_value, data_type) = (value.string_value(), value.data_type());
+            (name.as_str(), MessageAttribute { string_value, data_type })
         });
-        json!({
-            "messageId": message.message_id(),
-            "receiptHandle": message.receipt_handle(),
-            "body": message.body(),
-            "attributes": attributes.collect::<serde_json::Map<_, _>>(),
-            "messageAttributes": messages.collect::<serde_json::Map<_, _>>(),
-            "md5OfBody": message.md5_of_body(),
-            "eventSource": "aws:sqs",
-            "eventSourceARN": self.queue_arn,
-            "awsRegion": self.queue_arn.split(':').nth(3),
-        })
+        Record {
+            message_id: message.message_id(),
+            receipt_handle: message.receipt_handle(),
+            body: message.body(),
+            attributes: attributes.collect(),
+            message_attributes: sent.collect(),
+            md5_of_body: message.md5_of_body(),
+            event_source: "aws:sqs",
+            event_source_arn: &self.queue_arn,
+            aws_region: self.queue_arn.split(':').nth(3),
+        }
     }
 
     /// A message on one line: time, answer, how long it took, the event, and what becomes of it.

@@ -9,6 +9,7 @@ pub mod listen;
 pub mod quarantine;
 pub mod redrive;
 pub mod register;
+pub mod replay;
 pub mod send;
 pub mod start;
 pub mod tail;

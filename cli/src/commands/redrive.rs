@@ -50,9 +50,6 @@ pub struct Arguments {
 }
 
 /// Whether all were moved.
-///
-/// # Errors
-/// The queue is not there, or is none of dead letters.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::DeadLetters, arguments.queue.as_deref()).await?;

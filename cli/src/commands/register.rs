@@ -98,9 +98,6 @@ say; 2 the command line cannot be used."
 }
 
 /// Whether the endpoint is created and its secret is at hand; or the steps are printed.
-///
-/// # Errors
-/// The command line cannot be used.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let provider = arguments.provider;
     let place = Place::of(&arguments)?;
@@ -188,7 +185,6 @@ fn secret_id(id: &str) -> Result<String, String> {
 }
 
 /// Every step up to where deliveries can be verified, in Markdown. Also the section of the platform's page.
-#[must_use]
 pub fn set_up(provider: &Provider, url: &str, account: &Account, secret_id: Option<&str>) -> String {
     let events: Vec<_> = provider.events.iter().map(|(name, _)| format!("`{name}`")).collect();
     let file = format!("{}.json", provider.name);
@@ -238,7 +234,6 @@ fn steps(provider: &Provider, place: &Place, json: bool) -> anyhow::Result<()> {
 }
 
 /// What stands for the platform's address until it is known.
-#[must_use]
 pub fn example(provider: &Provider) -> String {
     format!("{EXAMPLE}/webhooks/{}", provider.name)
 }
@@ -256,10 +251,8 @@ struct Registration {
 impl Registration {
     fn new(api: &'static Call, arguments: &Arguments, place: &Place) -> anyhow::Result<Self> {
         let provider = arguments.provider;
-        let place = place
-            .url
-            .as_ref()
-            .with_context(|| format!("say where deliveries are to go: --url https://…, the stack's output"))?;
+        let place =
+            place.url.as_ref().context("say where deliveries are to go: --url https://…, the stack's output")?;
         let known: Vec<_> = provider.events.iter().map(|&(name, _)| name).collect();
         if let Some(event) = arguments.event.iter().find(|event| !known.contains(&event.as_str())) {
             bail!("{} documents no event {event}: it has {}", provider.name, known.join(", "));

@@ -104,9 +104,6 @@ enum Print {
 }
 
 /// Whether every answer was as it should be.
-///
-/// # Errors
-/// The command line cannot be used.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let plan = plan(&arguments)?;
     if arguments.print.is_some() {

@@ -61,9 +61,6 @@ pub struct Arguments {
 }
 
 /// Whether every sample came out as expected.
-///
-/// # Errors
-/// The intake cannot be started, or its output not be printed.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let secrets = match &arguments.secrets {
         Some(path) => SecretsFile::read(path)?,
@@ -283,7 +280,7 @@ async fn show_deliveries(local: &Local, first: &str) -> anyhow::Result<()> {
             delivery = deliveries.recv() => delivery,
         };
         match delivery.as_deref().map(serde_json::from_str::<Value>) {
-            Ok(news) => print(line(&news.unwrap_or_default()["delivery"]))?,
+            Ok(news) => print(delivery_line(&news.unwrap_or_default()["delivery"]))?,
             Err(RecvError::Lagged(missed)) => print(format_args!("({missed} deliveries are not shown: too fast)"))?,
             Err(RecvError::Closed) => return Ok(()),
         }
@@ -291,7 +288,7 @@ async fn show_deliveries(local: &Local, first: &str) -> anyhow::Result<()> {
 }
 
 /// A delivery on one line: time, outcome, platform and account, reason or event, duration.
-fn line(delivery: &Value) -> String {
+pub(super) fn delivery_line(delivery: &Value) -> String {
     let text = |name: &str| plain(delivery[name].as_str().unwrap_or_default());
     let received = i128::from(delivery["received"].as_i64().unwrap_or_default()) * 1_000_000;
     let time = OffsetDateTime::from_unix_timestamp_nanos(received).unwrap_or(OffsetDateTime::UNIX_EPOCH).time();

@@ -1,16 +1,21 @@
 //! `hookgate tail`: follows the events of a queue, and leaves them there.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 
 use anstyle::{AnsiColor, Style};
-use hookgate_event::{Amount, Event, Unit};
+use anyhow::Context as _;
+use hookgate_event::{Amount, Event, EventType, Unit};
+use http::{Request, Uri};
+use http_body_util::Full;
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Filter, interrupted};
+use super::{Filter, interrupted, start::delivery_line};
 use crate::{
-    arguments,
+    arguments::{self, LOCAL},
     client::{
         aws::{Clients, Deployment, Queue},
+        http::{Poster, at},
         messages::{self, Held, Journal},
     },
     error::ExitCode,
@@ -23,70 +28,94 @@ const WAIT: Duration = Duration::from_secs(2);
 /// Follow the events on a queue as they come, and leave them there.
 ///
 /// The local intake's events are read from its journal, which changes nothing for a consumer beside it. Any other queue
-/// can only be received from: what is shown stays hidden from others until tail ends, and then goes back. On a queue with
-/// dead letters that counts as a failure of its consumers, so there tail refuses: have the events copied to a queue for
-/// watching, one without dead letters (docs/consume.md, "Several consumers"), or say --disturb-consumers.
+/// can only be received from: what is shown stays hidden from others until tail ends, and then goes back. On a queue with a
+/// redrive policy each receive counts against maxReceiveCount, so tail refuses: have the events copied to a queue for
+/// watching, one without a redrive policy (docs/consume.md, "Several consumers"), or say --disturb-consumers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = arguments::examples("Examples:
   hookgate tail
-  hookgate tail --type 'order.*' --provider PLATFORM
+  hookgate tail --since 10m --type 'order.*' --provider PLATFORM
+  hookgate tail --rejected
   hookgate tail --once --json | jq .data.amount
   hookgate tail --max 1 --type order.paid && echo paid
   hookgate tail --aws --queue watch-events --profile prod
 
---json prints whole events, the platform's payload and the personal data in it included; the other form prints no payload.
-Exit code: 0 events were shown, or Ctrl-C ended it; 1 --once and there were none; 2 it could not be done as asked."))]
+--json prints whole events, with the platform's payload and the personal data in it; the other form prints no payload.
+Exit code: 0 events were shown, or Ctrl-C; 1 --once and there were none; 2 not done."))]
 pub struct Arguments {
-    /// The queue, by name or URL [default: the installation's events].
+    /// The queue, by name or URL [default: the installation's events]
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
     #[command(flatten)]
     only: Filter,
-    /// End after what is there now.
+    /// Start with earlier events: 10m, 2h, 1d, a time, or all [default: now; with --once, all]
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<Since>,
+    /// Exit after what is there now
     #[arg(long)]
     once: bool,
-    /// End after so many events.
+    /// Exit after so many events
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max: Option<u64>,
-    /// Each event on one line, as CloudEvents JSON: the message as it is, but for a compressed payload, which is opened.
+    /// Print each event on one line, as CloudEvents JSON; a compressed payload is opened
     #[arg(long)]
     json: bool,
-    /// Follow a queue with dead letters, too: each event counts as received once more, and its consumers do not get it
-    /// while tail runs.
+    /// Also show the local intake's other deliveries (rejected, quarantined, …), and why
+    #[arg(long, conflicts_with_all = ["json", "aws", "queue"])]
+    rejected: bool,
+    /// Where the local intake is, for --rejected
+    #[arg(long, value_name = "URL", default_value = LOCAL, requires = "rejected")]
+    url: String,
+    /// Follow a queue with a redrive policy, too: its consumers do not get the events while tail runs
     #[arg(long)]
     disturb_consumers: bool,
     #[command(flatten)]
     deployment: Deployment,
 }
 
+/// The time from which events are shown. None for all that there are.
+type Since = Option<OffsetDateTime>;
+
+fn since(text: &str) -> Result<Since, String> {
+    match text {
+        "all" => Ok(None),
+        text => arguments::time(text).map(Some).map_err(|why| why + ", or all"),
+    }
+}
+
 /// Where messages come from.
 enum Source<'c> {
     /// The local intake's.
-    Journal(Journal),
+    Journal(Box<Journal>),
     Received(Held<'c>),
 }
 
 /// Whether there was anything to show.
-///
-/// # Errors
-/// The queue is not there, or must not be followed.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
+    let since = match arguments.since {
+        Some(since) => since,
+        None => (!arguments.once).then(OffsetDateTime::now_utc),
+    };
     let mut source = if clients.is_local() && has_dead_letters {
-        Source::Journal(Journal::new(clients.local_sqs(), &url)?)
+        let mut journal = Journal::new(clients.local_sqs(), &url)?;
+        if arguments.since.is_none() && !arguments.once {
+            journal.skip().await?;
+        }
+        Source::Journal(Box::new(journal))
     } else if has_dead_letters && !arguments.disturb_consumers {
         return Err(messages::would_disturb(
             &url,
-            "Follow a queue for watching with --queue, one without dead letters (docs/consume.md, \"Several consumers\")",
+            "Follow a queue for watching with --queue, one without a redrive policy (docs/consume.md, \"Several consumers\")",
         ));
     } else {
         Source::Received(Held::new(&clients, &url))
     };
 
     let followed = tokio::select! {
-        shown = follow(arguments, &clients, &mut source) => shown,
+        shown = follow(arguments, since, &clients, &mut source) => shown,
         () = interrupted() => Ok(ExitCode::Yes),
     };
     let back = match source {
@@ -96,34 +125,96 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     followed.and_then(|shown| back.map(|()| shown))
 }
 
-async fn follow(arguments: &Arguments, clients: &Clients, source: &mut Source<'_>) -> anyhow::Result<ExitCode> {
+async fn follow(
+    arguments: &Arguments,
+    since: Since,
+    clients: &Clients,
+    source: &mut Source<'_>,
+) -> anyhow::Result<ExitCode> {
     let wait = if arguments.once { messages::patience(clients) } else { WAIT };
+    let mut others = None;
+    if arguments.rejected {
+        others = Some(Others::new(&arguments::address("--url", &arguments.url)?, since)?);
+    }
+    // Other deliveries are asked for between two looks at the queue.
+    let wait = if others.is_some() { wait.min(Duration::from_secs(1)) } else { wait };
     let mut shown = 0;
     loop {
-        let Some(messages) = source.next(wait).await? else {
-            if arguments.once {
-                return Ok((shown > 0).into());
-            }
-            continue;
-        };
-        for (id, body) in messages {
+        let mut lines = VecDeque::new();
+        if let Some(others) = &mut others {
+            lines.extend(others.more().await?);
+        }
+        let messages = source.next(wait).await?;
+        let ended = messages.is_none() && arguments.once;
+        for (id, body) in messages.into_iter().flatten() {
             let event = Event::from_json(&body);
-            if !arguments.only.admits(event.as_ref().ok()) {
+            if !arguments.only.admits(event.as_ref().ok()) || event.as_ref().is_ok_and(|event| is_earlier(event, since))
+            {
                 continue;
             }
-            let line = match (&event, arguments.json) {
+            lines.push_back(match (&event, arguments.json) {
                 (Ok(event), true) => one_line(&body, event),
-                (Ok(event), false) => text(event),
+                (Ok(event), false) => columns(event),
                 // A script is given events, and nothing else.
                 (Err(_), true) => continue,
-                (Err(_), false) => format!("message {id} is no event ({} bytes)", body.len()),
-            };
+                (Err(_), false) => format!("message {id} is not an event ({} bytes)", body.len()),
+            });
+        }
+        for line in lines {
             shown += 1;
             print(line)?;
             if arguments.max == Some(shown) {
                 return Ok(ExitCode::Yes);
             }
         }
+        if ended {
+            return Ok((shown > 0).into());
+        }
+    }
+}
+
+fn is_earlier(event: &Event<'_>, since: Since) -> bool {
+    let received = OffsetDateTime::parse(&event.received_time, &Rfc3339).ok();
+    since.zip(received).is_some_and(|(since, received)| received < since)
+}
+
+/// The local intake's deliveries that put no event on the queue.
+struct Others {
+    poster: Poster,
+    since: Since,
+    /// The run of the intake, and the number of the last delivery that was looked at.
+    seen: (String, u64),
+}
+
+impl Others {
+    fn new(intake: &Uri, since: Since) -> anyhow::Result<Self> {
+        let poster = Poster::new(at(intake, "/api/deliveries")?)?;
+        Ok(Others { poster, since, seen: (String::new(), 0) })
+    }
+
+    /// A line for each that came since the last call.
+    async fn more(&mut self) -> anyhow::Result<Vec<String>> {
+        let request = Request::get(self.poster.url()).body(Full::default())?;
+        let answer = self.poster.send(request, Duration::from_secs(5)).await;
+        let answer = answer.context("no local intake answers: start it with `hookgate`, or check --url")?;
+        let kept: Value = serde_json::from_slice(&answer.into_body().unwrap_or_default()).unwrap_or_default();
+        let run = kept["run"].as_str().context("what answers is not a local intake: check --url")?;
+        if self.seen.0 != run {
+            self.seen = (run.to_owned(), 0);
+        }
+        let mut lines = Vec::new();
+        for delivery in kept["deliveries"].as_array().into_iter().flatten() {
+            let number = delivery["number"].as_u64().unwrap_or_default();
+            let received = i128::from(delivery["received"].as_i64().unwrap_or_default()) * 1_000_000;
+            let received = OffsetDateTime::from_unix_timestamp_nanos(received).ok();
+            let earlier = self.since.zip(received).is_some_and(|(since, received)| received < since);
+            let queued = matches!(delivery["outcome"].as_str(), Some("queued" | "duplicate" | "ping"));
+            if number > self.seen.1 && !queued && !earlier {
+                lines.push(delivery_line(delivery));
+            }
+            self.seen.1 = self.seen.1.max(number);
+        }
+        Ok(lines)
     }
 }
 
@@ -152,23 +243,21 @@ fn one_line(body: &str, event: &Event<'_>) -> String {
     body.replace(['\n', '\r'], " ")
 }
 
-fn text(event: &Event<'_>) -> String {
+/// An event in columns: time, type, platform and account, what it is about, amount, id.
+fn columns(event: &Event<'_>) -> String {
     const TYPE: Style = AnsiColor::Green.on_default();
     let time = event.time.as_ref().unwrap_or(&event.received_time);
-    let mut line = format!("{DIM}{}{DIM:#}  {TYPE}{}{TYPE:#}", plain(time), event.event_type.as_str());
-    if event.event_type == hookgate_event::EventType::Unrecognized {
-        let _ = write!(line, " ({})", plain(&event.provider_type));
+    let mut named = event.event_type.as_str().to_owned();
+    if event.event_type == EventType::Unrecognized {
+        let _ = write!(named, " ({})", plain(&event.provider_type));
     }
-    let _ = write!(line, "  {}/{}", plain(&event.provider), plain(&event.account));
-    if let Some(subject) = &event.subject {
-        let _ = write!(line, "  {}", plain(subject));
-    }
-    if let Some(Amount { value, unit, currency }) = &event.data.amount {
-        let unit = if *unit == Unit::Minor { " (minor units)" } else { "" };
-        let _ = write!(line, "  {}", plain(value));
-        let _ = currency.as_ref().map(|currency| write!(line, " {}", plain(currency)));
-        line.push_str(unit);
-    }
-    let _ = write!(line, "  {}", plain(&event.id));
-    line
+    let place = format!("{}/{}", plain(&event.provider), plain(&event.account));
+    let subject = event.subject.as_deref().map_or_else(|| "-".to_owned(), plain);
+    let amount = event.data.amount.as_ref().map_or_else(String::new, |Amount { value, unit, currency }| {
+        let currency = currency.as_ref().map_or_else(String::new, |currency| format!(" {}", plain(currency)));
+        let unit = if *unit == Unit::Minor { " minor" } else { "" };
+        format!("{}{currency}{unit}", plain(value))
+    });
+    let (time, id) = (plain(time), plain(&event.id));
+    format!("{DIM}{time:<24}{DIM:#}  {TYPE}{named:<30}{TYPE:#}  {place:<20}  {subject:<24}  {amount:>16}  {id}")
 }

@@ -52,9 +52,6 @@ pub(crate) struct Functions {
 
 impl SecretsFile {
     /// Reads the file.
-    ///
-    /// # Errors
-    /// The file cannot be read, or as for [`SecretsFile::parse`].
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
@@ -63,9 +60,6 @@ impl SecretsFile {
     }
 
     /// Reads the secrets of all platforms. `shown` names where they are from.
-    ///
-    /// # Errors
-    /// The text names an unknown platform, or has unusable secrets. Never shows one.
     pub fn parse(text: &str, shown: &str) -> anyhow::Result<Self> {
         let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
             // The error's text could quote a secret: only its place is told.
@@ -108,9 +102,6 @@ fn settings(engines: &Engines, resources: &Resources, secrets: &str) -> Settings
 
 impl Functions {
     /// Every provider's function that has secrets.
-    ///
-    /// # Errors
-    /// A setting in the environment is unusable.
     pub(crate) fn new(engines: &Engines, resources: &Resources, secrets: &SecretsFile) -> anyhow::Result<Self> {
         let mut intakes = BTreeMap::new();
         for (provider, secrets) in &secrets.0 {

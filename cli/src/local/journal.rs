@@ -67,25 +67,21 @@ struct JournalState {
 
 impl RecordedDelivery {
     /// Whether the body is kept whole.
-    #[must_use]
     pub fn is_whole(&self) -> bool {
         self.body.len() == self.body_bytes
     }
 
     /// A member of the log line.
-    #[must_use]
     pub fn said(&self, name: &str) -> &str {
         self.log.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// When it was received, in Unix milliseconds.
-    #[must_use]
     pub fn received(&self) -> i64 {
         self.log.get("_aws").and_then(|aws| aws["Timestamp"].as_i64()).unwrap_or_default()
     }
 
     /// What a list shows of it.
-    #[must_use]
     pub fn summary(&self) -> Value {
         const SHOWN: [&str; 9] =
             ["provider", "account", "outcome", "reason", "error", "type", "subject", "id", "TotalMs"];

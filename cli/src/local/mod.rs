@@ -37,9 +37,6 @@ pub struct Local {
 
 impl Local {
     /// Starts every provider's function that has secrets. Port 0 picks a free one.
-    ///
-    /// # Errors
-    /// The address cannot be bound, or a setting in the environment is unusable.
     pub async fn start(
         address: SocketAddr,
         engines: &Engines,
@@ -81,7 +78,6 @@ impl Local {
     }
 
     /// Where deliveries go: `{url}/webhooks/{provider}[/{account}]`.
-    #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -33,19 +33,16 @@ pub struct Sample {
 }
 
 /// Every sample, by platform and name.
-#[must_use]
 pub fn all() -> Vec<Sample> {
     embedded::SAMPLES.iter().map(|(name, invocation)| Sample::read(name, invocation)).collect()
 }
 
 /// The secrets of all samples: `events/secrets.json`.
-#[must_use]
 pub fn secrets() -> &'static str {
     embedded::SECRETS
 }
 
 /// The sample secret of an account.
-#[must_use]
 pub fn secret(provider: &Provider, account: &Account) -> Option<Vec<u8>> {
     let all: Value = serde_json::from_str(embedded::SECRETS).ok()?;
     let secrets = Secrets::parse(&all.get(provider.name)?.to_string()).ok()?;
@@ -72,16 +69,11 @@ impl Sample {
     }
 
     /// The account that it goes to.
-    #[must_use]
     pub fn account(&self) -> Account {
         self.path.split('/').nth(3).and_then(Account::parse).unwrap_or_default()
     }
 
     /// The request, signed at `now` by the oldest scheme that the platform uses by default, and spoiled by `tamper`.
-    ///
-    /// # Panics
-    /// The sample has no place for a signature.
-    #[must_use]
     pub fn signed(&self, now: OffsetDateTime, tamper: Option<Tamper>) -> Outgoing {
         let scheme = self.provider.default_schemes().last().expect("every platform has a scheme");
         let secret = secret(self.provider, &self.account()).expect("every sample has a secret");

@@ -22,7 +22,6 @@ pub enum Tamper {
 
 /// Signs `body` as the platform does at `now`, and breaks what `tamper` says. None where the scheme puts its signature
 /// into the body and this body has no place for it, or where the secret is none of the scheme's.
-#[must_use]
 pub fn sign(
     scheme: &Scheme,
     secret: &[u8],

@@ -36,7 +36,6 @@ const AS_WRITTEN: Style = Style { space: Space::None, escapes: Escapes::Kept, so
 impl Template {
     /// What the platform sends for this event: its sample, or one derived from the sample that comes nearest. None where
     /// there is no such event.
-    #[must_use]
     pub fn of(provider: &'static Provider, event: &str) -> Option<Self> {
         let samples = samples(provider);
         if let Some(sample) = samples.iter().find(|sample| sample.event == event) {
@@ -56,7 +55,6 @@ impl Template {
     }
 
     /// Every event that [`Template::of`] knows: the platform's table, and what else has a sample.
-    #[must_use]
     pub fn events(provider: &'static Provider) -> Vec<String> {
         let mut names: Vec<_> = provider.events.iter().map(|(name, _)| (*name).to_owned()).collect();
         let beyond = samples(provider).into_iter().map(|sample| sample.event).filter(|event| !names.contains(event));
@@ -166,13 +164,11 @@ impl Template {
     }
 
     /// The id of what the event is about.
-    #[must_use]
     pub fn resource_id(&self) -> Option<Json> {
         self.body.at(&self.resource()?).cloned()
     }
 
     /// The body's text.
-    #[must_use]
     pub fn text(&self) -> Vec<u8> {
         self.body.write(AS_WRITTEN).into_bytes()
     }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
+pub mod intake;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use aws_sdk_sqs::types::Message;

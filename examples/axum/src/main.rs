@@ -1,6 +1,12 @@
 //! Webhooks of Stripe and Shoppex, verified inside an axum server.
 
-use std::{env, error::Error, sync::Arc, time::SystemTime};
+use std::{
+    env,
+    error::Error,
+    io::{self, Write},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use axum::{
     Router,
@@ -82,8 +88,7 @@ async fn receive(State(webhook): State<Arc<Webhook>>, headers: HeaderMap, body: 
 ///
 /// Platforms send an event again after it was accepted, too. `source` and `id` are then the same: make them a unique key
 /// of the table, and return `Ok` for an event that is there already.
-fn store(event: &Event<'_>) -> Result<(), Box<dyn Error>> {
+fn store(event: &Event<'_>) -> io::Result<()> {
     let subject = event.subject.as_deref().unwrap_or("-");
-    println!("{} {subject} {} {}", event.event_type.as_str(), event.source, event.id);
-    Ok(())
+    writeln!(io::stdout(), "{} {subject} {} {}", event.event_type.as_str(), event.source, event.id)
 }

@@ -49,12 +49,16 @@ impl Server {
     /// The status and the body of the answer.
     fn request(&self, method: &str, path: &str, headers: &[(&str, String)], body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n"
+        )
+        .unwrap();
         for (name, value) in headers {
-            request += &format!("{name}: {value}\r\n");
+            write!(stream, "{name}: {value}\r\n").unwrap();
         }
-        request += &format!("content-length: {}\r\n\r\n", body.len());
-        stream.write_all(request.as_bytes()).unwrap();
+        stream.write_all(b"\r\n").unwrap();
         // The server may have answered, and hung up, before it has read all of a body that is too large.
         let _ = stream.write_all(body);
         let mut answer = Vec::new();

@@ -50,9 +50,6 @@ impl Function {
 pub(super) type Functions = Vec<(&'static Provider, Function)>;
 
 /// Asks Lambda for the stack's functions. `template.yaml` names them after the stack and the platform.
-///
-/// # Errors
-/// There are no credentials.
 pub(super) async fn look(
     clients: &Clients,
     aws: &SdkConfig,

@@ -165,9 +165,6 @@ impl Checks {
 }
 
 /// Whether all is well.
-///
-/// # Errors
-/// The command line cannot be used, or something could not be checked and nothing is known to be wrong.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let checks = arguments.check().await?;
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();

@@ -102,9 +102,6 @@ impl Only {
 }
 
 /// Whether there was anything, or all was released.
-///
-/// # Errors
-/// A queue or table is not there, or an option cannot be used.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let at = match &arguments.command {
         Command::List(List { at, .. }) | Command::Show(Show { at, .. }) => at,

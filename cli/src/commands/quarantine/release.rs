@@ -43,7 +43,6 @@ use crate::{
 /// key_conflict: the platform used one id for two contents, and the first of them holds the id. A release meets the same
 /// conflict, shows both hashes, and leaves it, unless --new-id gives it an id made of its own content, by which consumers
 /// take it for an event of its own.
-#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Debug, clap::Args)]
 #[command(after_help = arguments::examples("Examples:
   hookgate quarantine release 3f1c2a90 --dry-run

@@ -29,10 +29,6 @@ pub struct Engines {
 
 impl Engines {
     /// Starts both, empty. Port 0 picks a free one.
-    ///
-    /// # Errors
-    ///
-    /// Where an address cannot be bound; the error names it and the option that chooses another.
     pub async fn start(dynamodb: SocketAddr, sqs: SocketAddr) -> Result<Self, EnginesError> {
         let dynamodb = bind(dynamodb, "--dynamodb").await?;
         let sqs = bind(sqs, "--sqs").await?;
@@ -54,31 +50,26 @@ impl Engines {
     }
 
     /// Where DynamoDB answers, such as `http://127.0.0.1:9001`.
-    #[must_use]
     pub fn dynamodb_url(&self) -> String {
         format!("http://{}", self.dynamodb)
     }
 
     /// Where SQS answers, such as `http://127.0.0.1:9002`. Queue URLs begin with it.
-    #[must_use]
     pub fn sqs_url(&self) -> String {
         format!("http://{}", self.sqs)
     }
 
     /// A look at this SQS's queues, past its protocol.
-    #[must_use]
     pub fn queues(&self) -> Queues {
         self.queues.clone()
     }
 
     /// A client of this DynamoDB.
-    #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
         aws_sdk_dynamodb::Client::new(&sdk_config(self.dynamodb_url()))
     }
 
     /// A client of this SQS.
-    #[must_use]
     pub fn sqs(&self) -> aws_sdk_sqs::Client {
         aws_sdk_sqs::Client::new(&sdk_config(self.sqs_url()))
     }
@@ -120,10 +111,6 @@ pub struct Resources {
 }
 
 /// Creates the table and the queues, as `template.yaml` does on AWS.
-///
-/// # Errors
-///
-/// Where an engine refuses; engines as started do not.
 pub async fn provision(engines: &Engines) -> Result<Resources, EnginesError> {
     const TABLE: &str = "hookgate-claims";
     const DEAD_LETTERS: &str = "hookgate-dead-letters";
@@ -152,10 +139,6 @@ pub async fn provision(engines: &Engines) -> Result<Resources, EnginesError> {
 }
 
 /// Creates a table of claims, as `template.yaml` does on AWS.
-///
-/// # Errors
-///
-/// Where DynamoDB refuses.
 pub async fn create_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<(), BoxError> {
     const KEY: &str = "pk";
 

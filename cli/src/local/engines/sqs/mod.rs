@@ -109,7 +109,6 @@ impl Queues {
     }
 
     /// What a queue holds, with at most this many of its messages. None where there is no such queue.
-    #[must_use]
     pub fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
         self.with(|store, now| {
             let messages = &store.live(protocol::name(queue_url), now).ok()?.messages;
