@@ -51,7 +51,7 @@ impl Local {
         let (end, ended) = oneshot::channel();
         let serving = tokio::spawn(async move {
             let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // Without the word, as when this is dropped, it goes on.
+                // If `Local` is dropped without `end`, the server goes on.
                 if ended.await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -61,23 +61,23 @@ impl Local {
         Ok(Local { address, functions, end, serving })
     }
 
-    /// Takes no more deliveries, and has those answered that are under way, within a second.
+    /// Stops taking deliveries, and waits up to a second for the answers to those in progress.
     pub async fn end(self) {
         let _ = self.end.send(());
         let _ = tokio::time::timeout(Duration::from_secs(1), self.serving).await;
     }
 
-    /// Word of every delivery from now on, as JSON.
+    /// Every delivery from now on, as JSON.
     pub(crate) fn deliveries(&self) -> broadcast::Receiver<String> {
         self.functions.journal.follow().1
     }
 
-    /// How often each outcome came about.
+    /// The number of deliveries by outcome.
     pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.functions.journal.outcomes()
     }
 
-    /// Where deliveries go: `{url}/webhooks/{provider}[/{account}]`.
+    /// The base of the addresses that take deliveries: `{url}/webhooks/{provider}[/{account}]`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

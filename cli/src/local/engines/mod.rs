@@ -1,4 +1,4 @@
-//! The embedded engines: DynamoDB and SQS on loopback, for `cargo run` and the end-to-end tests.
+//! The embedded engines, DynamoDB and SQS on loopback, for the local intake and the end-to-end tests.
 
 mod sqs;
 
@@ -23,7 +23,7 @@ pub struct Engines {
     dynamodb: SocketAddr,
     sqs: SocketAddr,
     queues: Queues,
-    /// Never sent on: both servers end when it is dropped.
+    /// Stops both servers when it is dropped.
     _running: watch::Sender<()>,
 }
 
@@ -49,17 +49,17 @@ impl Engines {
         Ok(engines)
     }
 
-    /// Where DynamoDB answers, such as `http://127.0.0.1:9001`.
+    /// DynamoDB's address, like `http://127.0.0.1:9001`.
     pub fn dynamodb_url(&self) -> String {
         format!("http://{}", self.dynamodb)
     }
 
-    /// Where SQS answers, such as `http://127.0.0.1:9002`. Queue URLs begin with it.
+    /// SQS's address, like `http://127.0.0.1:9002`. Queue URLs begin with it.
     pub fn sqs_url(&self) -> String {
         format!("http://{}", self.sqs)
     }
 
-    /// A look at this SQS's queues, past its protocol.
+    /// Direct access to the queues of this SQS.
     pub fn queues(&self) -> Queues {
         self.queues.clone()
     }
@@ -84,7 +84,7 @@ async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener,
     bound.await.map_err(|source| EnginesError::Bind { address, option, source })
 }
 
-/// What AWS SDK clients need to reach an engine: plain HTTP, and credentials that no engine checks.
+/// The configuration of an AWS SDK client for an engine: plain HTTP, and credentials that no engine checks.
 pub fn sdk_config(endpoint: impl Into<String>) -> SdkConfig {
     let credentials = Credentials::new("local", "local", None, None, "local");
     SdkConfig::builder()
@@ -97,7 +97,7 @@ pub fn sdk_config(endpoint: impl Into<String>) -> SdkConfig {
         .build()
 }
 
-/// What [`provision`] created, as the functions' settings name it.
+/// The table and queues that [`provision`] created, by the functions' settings.
 #[derive(Debug, Clone)]
 pub struct Resources {
     /// `TABLE_NAME`.
@@ -106,7 +106,7 @@ pub struct Resources {
     pub events_url: String,
     /// `QUARANTINE_QUEUE_URL`.
     pub quarantine_url: String,
-    /// Where events go that consumers failed to handle five times.
+    /// The dead-letter queue: events that consumers failed to handle five times.
     pub dead_letters_url: String,
 }
 
@@ -172,41 +172,33 @@ async fn create_queue(
     url.map_err(refused(name))
 }
 
-/// Any error.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 fn refused(resource: &'static str) -> impl Fn(BoxError) -> EnginesError {
     move |source| EnginesError::Refused { resource, source }
 }
 
-/// Why the engines do not stand ready.
+/// Why the engines could not be started.
 #[derive(Debug)]
 pub enum EnginesError {
     /// An address could not be bound.
     Bind {
-        /// As asked for.
         address: SocketAddr,
         /// The command-line option that chooses another.
         option: &'static str,
-        /// What the system said.
         source: io::Error,
     },
     /// SQLite could not open a database in memory.
     Memory(DynoxideError),
     /// A table or queue could not be created.
-    Refused {
-        /// Its name.
-        resource: &'static str,
-        /// What the engine said.
-        source: BoxError,
-    },
+    Refused { resource: &'static str, source: BoxError },
 }
 
 impl fmt::Display for EnginesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bind { address, option, source } if source.kind() == io::ErrorKind::AddrInUse => {
-                write!(f, "port {} is taken: choose another with {option}", address.port())
+                write!(f, "port {} is in use: choose another with {option}", address.port())
             }
             Self::Bind { address, option, .. } => {
                 write!(f, "cannot listen on {address}: choose another address with {option}")
@@ -251,9 +243,9 @@ mod tests {
         let port = address.port();
 
         let error = Engines::start(address, ANY).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("port {port} is taken: choose another with --dynamodb"));
+        assert_eq!(error.to_string(), format!("port {port} is in use: choose another with --dynamodb"));
         let error = Engines::start(ANY, address).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("port {port} is taken: choose another with --sqs"));
+        assert_eq!(error.to_string(), format!("port {port} is in use: choose another with --sqs"));
     }
 
     #[tokio::test]
@@ -327,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn provision_says_what_was_refused() {
+    async fn provision_names_the_resource_that_it_could_not_create() {
         let engines = started().await;
         provision(&engines).await.unwrap();
         let error = provision(&engines).await.unwrap_err();
