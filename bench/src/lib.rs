@@ -29,8 +29,8 @@ pub fn plainest() -> &'static Provider {
     providers::ALL.iter().copied().find(is_plain).expect("a plain platform")
 }
 
-/// The `number`th event of this platform, `size` bytes long (or as long as it must be), all of it signed. It is filled with lines
-/// of an order, which make real events long.
+/// The `number`th event of this platform, `size` bytes long (or as long as it must be), all of it signed. It is filled with
+/// lines of an order, which make real events long.
 #[must_use]
 pub fn body(provider: &Provider, number: usize, size: usize) -> String {
     let fields = &provider.fields;

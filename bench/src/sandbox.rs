@@ -80,8 +80,8 @@ impl Sandbox {
         Ok(Sandbox { child, pid, said, next, invocations: 0, charged: Duration::ZERO, init: at - started })
     }
 
-    /// Hands over one event, and waits for the answer and for the request for the next event. Returns how long the answer took,
-    /// and the answer.
+    /// Hands over one event, and waits for the answer and for the request for the next event. Returns how long the answer
+    /// took, and the answer.
     pub async fn invoke(&mut self, payload: String) -> Result<(Duration, Bytes)> {
         self.invocations += 1;
         let request_id = format!("{:08x}-0000-4000-8000-{:012x}", self.pid.as_raw(), self.invocations);

@@ -12,7 +12,7 @@ use crate::error::ReaderGone;
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// For failures.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// For what needs a look.
+/// For results that need attention.
 pub(crate) const MAYBE: Style = AnsiColor::Yellow.on_default().bold();
 /// For details.
 pub(crate) const DIM: Style = Style::new().dimmed();

@@ -1,5 +1,5 @@
-//! The second opinion: the reference that the fuzz targets compare Hookgate with. Simple, slow, and by other means: no tables of
-//! schemes, a recursive JSON parser, ring for every MAC and digest.
+//! The second opinion: the reference that the fuzz targets compare Hookgate with. Simple, slow, and by other means: no tables
+//! of schemes, a recursive JSON parser, ring for every MAC and digest.
 
 use hookgate_verify::{
     Delivery, Provider, Scheme, Verifier, providers,

@@ -8,7 +8,8 @@
 //! {"event":"order:paid","data":{}}            the body; where the signature belongs there, its first $ is the right one
 //! ```
 //!
-//! Random bytes never have a valid MAC, so the fuzzer's text is signed afterwards. The spoiling then flips one bit of the result.
+//! Random bytes never have a valid MAC, so the fuzzer's text is signed afterwards. The spoiling then flips one bit of the
+//! result.
 
 use hookgate_verify::{Account, Delivery};
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -16,8 +16,8 @@ pub struct Opinion {
     pub platform: &'static str,
     /// Headers of requests that are not webhooks.
     pub not_a_webhook: &'static [&'static str],
-    /// The signature of a message, or what is wrong with it. The secrets are for messages in which a signature cannot be
-    /// found safely.
+    /// The signature of a message, or what is wrong with it. The secrets are for messages in which a signature cannot be found
+    /// safely.
     pub claim: fn(&Message, &[Vec<u8>]) -> Result<Claim, Verdict>,
     /// The path of the event's name. Empty if a header has it.
     pub name: &'static str,

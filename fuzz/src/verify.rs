@@ -100,8 +100,8 @@ pub fn seconds(text: &str) -> Result<i128, Rejection> {
     if seconds > i128::from(u64::MAX) { Err(Rejection::Malformed) } else { Ok(seconds) }
 }
 
-/// The text without the member from `open` to before `end`, and without the comma right before it, or else the comma right after
-/// it and the white space after that.
+/// The text without the member from `open` to before `end`, and without the comma right before it, or else the comma right
+/// after it and the white space after that.
 #[must_use]
 pub fn without(text: &[u8], open: usize, end: usize) -> Vec<u8> {
     let (before, after) = (&text[..open], &text[end..]);

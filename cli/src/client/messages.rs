@@ -121,23 +121,9 @@ impl<'c> Held<'c> {
     }
 
     async fn hide_for(&self, time: Duration) -> anyhow::Result<()> {
-        let receipts: Vec<_> = self.receipts.values().collect();
-        for batch in receipts.chunks(BATCH) {
-            let mut change = self.clients.sqs.change_message_visibility_batch().queue_url(self.url);
-            for (number, receipt) in batch.iter().enumerate() {
-                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
-                let entry = entry.receipt_handle(*receipt).visibility_timeout(seconds(time)).build();
-                change = change.entries(entry?);
-            }
-            // A failed entry is visible already, or deleted by somebody else.
-            let doing = "cannot give messages back to";
-            let changed = match timeout(GRACE, change.send()).await {
-                Ok(changed) => changed.map(|_| ()).map_err(|error| self.failed(doing, &error)),
-                Err(_) => Err(anyhow!("{doing} {}: SQS does not answer", name(self.url))),
-            };
-            changed.with_context(|| format!("messages stay hidden for up to {} s", self.hidden.as_secs()))?;
-        }
-        Ok(())
+        let receipts: Vec<_> = self.receipts.values().map(String::as_str).collect();
+        let hidden = hide_for(self.clients, self.url, &receipts, time).await;
+        hidden.with_context(|| format!("messages stay hidden for up to {} s", self.hidden.as_secs()))
     }
 
     /// How many messages are hidden because others hold them.
@@ -154,6 +140,24 @@ impl<'c> Held<'c> {
     {
         self.clients.failed(&format!("{doing} {}", name(self.url)), error)
     }
+}
+
+/// Hides received messages for this time from now. Zero makes them visible.
+pub async fn hide_for(clients: &Clients, url: &str, receipts: &[&str], time: Duration) -> anyhow::Result<()> {
+    for batch in receipts.chunks(BATCH) {
+        let mut change = clients.sqs.change_message_visibility_batch().queue_url(url);
+        for (number, receipt) in batch.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
+            change = change.entries(entry.receipt_handle(*receipt).visibility_timeout(seconds(time)).build()?);
+        }
+        // A failed entry is visible already, or deleted by somebody else.
+        let doing = format!("cannot give messages back to {}", name(url));
+        match timeout(GRACE, change.send()).await {
+            Ok(changed) => changed.map_err(|error| clients.failed(&doing, &error))?,
+            Err(_) => bail!("{doing}: SQS does not answer"),
+        };
+    }
+    Ok(())
 }
 
 /// A message that was sent to a queue of the local intake.

@@ -1,5 +1,5 @@
-//! The outputs of a deployed stack, and signed calls to CloudFormation and Lambda: their SDK crates would take longer to compile
-//! than any other crate here.
+//! The outputs of a deployed stack, and signed calls to CloudFormation and Lambda: their SDK crates would take longer to
+//! compile than any other crate here.
 
 use std::{
     collections::BTreeMap,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use ::http::{Request, StatusCode, header};
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use aws_credential_types::{Credentials, provider::ProvideCredentials};
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
@@ -88,7 +88,8 @@ pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> 
     let which = format!("stack {name} in {}", aws.region().map_or("", |region| region.as_ref()));
     let form = format!("Action=DescribeStacks&Version=2010-05-15&StackName={name}");
     let answer = call(aws, &credentials, "cloudformation", "", Some(form)).await;
-    let (status, body) = answer.map_err(|why| anyhow!("cannot describe the {which}: {why}: {LOOK_AT}"))?;
+    let (status, body) =
+        answer.map_err(|error| anyhow!("cannot describe the {which}: {}: {LOOK_AT}", with_causes(error.as_ref())))?;
     let described = read(&body);
     if status == StatusCode::OK && !described.status.is_empty() {
         return Ok(Stack { said: format!("the {which} is {}", described.status), outputs: described.outputs });
@@ -134,8 +135,7 @@ pub(crate) async fn call(
     service: &str,
     path: &str,
     form: Option<String>,
-) -> Result<(StatusCode, Bytes), String> {
-    let words = |error: &(dyn std::error::Error + 'static)| with_causes(error);
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
     // As the SDK's clients do: variables and profile, for one service and for all.
@@ -143,13 +143,12 @@ pub(crate) async fn call(
     let endpoint = aws.service_config().and_then(|config| config.load_config(key.ok()?));
     let endpoint = endpoint.or_else(|| aws.endpoint_url().map(str::to_owned));
     let endpoint = endpoint.unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com{suffix}"));
-    let url = arguments::address("AWS_ENDPOINT_URL", &format!("{}/{path}", endpoint.trim_end_matches('/')));
-    let url = url.map_err(|error| error.to_string())?;
+    let url = arguments::address("AWS_ENDPOINT_URL", &format!("{}/{path}", endpoint.trim_end_matches('/')))?;
 
     let request = if form.is_some() { Request::post(&url) } else { Request::get(&url) };
     let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     let body = Bytes::from(form.unwrap_or_default());
-    let mut request = request.body(Full::from(body.clone())).map_err(|error| words(&error))?;
+    let mut request = request.body(Full::from(body.clone()))?;
     let identity = credentials.clone().into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
@@ -157,19 +156,16 @@ pub(crate) async fn call(
         .name(service)
         .time(SystemTime::now())
         .settings(SigningSettings::default())
-        .build()
-        .map_err(|error| words(&error))?
+        .build()?
         .into();
     let (method, body) = (request.method().as_str(), SignableBody::Bytes(&body));
-    let unsigned = SignableRequest::new(method, url.to_string(), std::iter::empty(), body);
-    let signed = sign(unsigned.map_err(|error| words(&error))?, &parameters).map_err(|error| words(&error))?;
-    signed.into_parts().0.apply_to_request_http1x(&mut request);
+    let unsigned = SignableRequest::new(method, url.to_string(), std::iter::empty(), body)?;
+    sign(unsigned, &parameters)?.into_parts().0.apply_to_request_http1x(&mut request);
 
-    let roots = ca_bundle().map_err(|error| error.to_string())?.map(|(_, roots)| roots);
-    let poster = Poster::trusting(url, roots).map_err(|error| error.to_string())?;
-    let answer = poster.send(request, PATIENCE).await.map_err(|error| format!("cannot reach {service}: {error}"))?;
+    let poster = Poster::trusting(url, ca_bundle()?.map(|(_, roots)| roots))?;
+    let answer = poster.send(request, PATIENCE).await.with_context(|| format!("cannot reach {service}"))?;
     let (head, body) = answer.into_parts();
-    body.map(|body| (head.status, body)).ok_or_else(|| format!("the answer of {service} was cut off, or is too long"))
+    Ok((head.status, body.with_context(|| format!("the answer of {service} was cut off, or is too long"))?))
 }
 
 impl Clients {

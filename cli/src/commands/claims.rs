@@ -5,7 +5,6 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anstyle::Style;
 use anyhow::bail;
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::AttributeValue};
 use hookgate_intake::{
@@ -103,31 +102,6 @@ pub(crate) struct Claim {
     message_id: Option<String>,
 }
 
-/// The state of a claim at a given time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// No longer valid, even if DynamoDB has not deleted it yet.
-    Expired,
-    /// The event is on the queue.
-    Queued,
-    /// The delivery is in quarantine.
-    Quarantined,
-    /// An invocation is working on it.
-    AtWork {
-        /// Until the lease ends, in milliseconds.
-        left: i64,
-    },
-    /// Its owner released it.
-    Released,
-    /// Its owner never finished.
-    Abandoned {
-        /// Since the lease ended, in milliseconds.
-        since: i64,
-    },
-    /// A state that this version does not know.
-    Unknown,
-}
-
 /// Shows or deletes the claim.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (Command::Show(Show { which, .. }) | Command::Forget(Forget { which, .. })) = &arguments.command;
@@ -160,11 +134,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 impl Forget {
     async fn forget(&self, clients: &Clients, table: &str, claim: &Claim) -> anyhow::Result<ExitCode> {
-        let meaning = claim.meaning(now());
-        let (Meaning::Queued | Meaning::Quarantined, Some(message)) = (meaning, &claim.message_id) else {
+        let (meaning, _) = claim.meaning(now());
+        let ("queued" | "quarantined", Some(message)) = (meaning, &claim.message_id) else {
             let why = match meaning {
-                Meaning::Expired => "This one has expired.",
-                Meaning::Unknown => "This version of hookgate cannot read this one.",
+                "expired" => "This one has expired.",
+                "unknown" => "This version of hookgate cannot read this one.",
                 _ => "The platform's next attempt takes this one over when its lease has ended.",
             };
             print(format_args!("Not deleted: only the claim of a queued event can be. {why}"))?;
@@ -252,16 +226,35 @@ impl Claim {
         }
     }
 
-    /// Its state at `now`, in Unix milliseconds.
-    fn meaning(&self, now: i64) -> Meaning {
-        let Some(stored) = &self.stored else { return Meaning::Unknown };
+    /// The name of its state at `now`, in Unix milliseconds, and an explanation.
+    fn meaning(&self, now: i64) -> (&'static str, String) {
+        let message = plain(self.message_id.as_deref().unwrap_or("unknown"));
+        let Some(stored) = &self.stored else {
+            return ("unknown", "this version of hookgate cannot read it: use the deployed version".to_owned());
+        };
         match stored.state {
-            _ if stored.expires_at < now / 1000 => Meaning::Expired,
-            State::Queued if self.event_id.strip_prefix(QUARANTINE).is_some_and(is_hash) => Meaning::Quarantined,
-            State::Queued => Meaning::Queued,
-            State::Claimed { lease_until: RELEASED } => Meaning::Released,
-            State::Claimed { lease_until } if lease_until < now => Meaning::Abandoned { since: now - lease_until },
-            State::Claimed { lease_until } => Meaning::AtWork { left: lease_until - now },
+            // DynamoDB may not have deleted it yet.
+            _ if stored.expires_at < now / 1000 => {
+                ("expired", "it no longer counts: the event would be queued again".to_owned())
+            }
+            State::Queued if self.event_id.strip_prefix(QUARANTINE).is_some_and(is_hash) => {
+                ("quarantined", format!("message {message} was sent to quarantine: see hookgate quarantine show"))
+            }
+            State::Queued => ("queued", format!("message {message} was sent to the queue")),
+            State::Claimed { lease_until: RELEASED } => {
+                ("released", "its invocation could not queue it; the platform's next attempt takes over".to_owned())
+            }
+            State::Claimed { lease_until } if lease_until < now => (
+                "abandoned",
+                format!(
+                    "its invocation ended without a result, and its lease {} ago; the platform's next attempt takes over. The \
+                     event may be on the queue already",
+                    span(now - lease_until)
+                ),
+            ),
+            State::Claimed { lease_until } => {
+                ("claimed", format!("an invocation is working on it; its lease ends in {}", span(lease_until - now)))
+            }
         }
     }
 
@@ -270,8 +263,7 @@ impl Claim {
             OffsetDateTime::from_unix_timestamp(milliseconds.div_euclid(1000)).ok().map(rfc3339_milliseconds)
         };
         let Claim { key, event_id, message_id, stored } = self;
-        let mut json =
-            json!({"meaning": self.meaning(now).name(), "key": key, "id": event_id, "message_id": message_id});
+        let mut json = json!({"meaning": self.meaning(now).0, "key": key, "id": event_id, "message_id": message_id});
         if let Some(Stored { owner, state, content, expires_at }) = stored {
             let (state, lease) = match *state {
                 State::Queued => ("queued", None),
@@ -287,55 +279,17 @@ impl Claim {
     }
 
     fn text(&self, now: i64) -> String {
-        let message = plain(self.message_id.as_deref().unwrap_or("unknown"));
-        let meaning = self.meaning(now);
-        let what = match meaning {
-            Meaning::Queued => format!("message {message} was sent to the queue"),
-            Meaning::Quarantined => format!("message {message} was sent to quarantine: see hookgate quarantine show"),
-            Meaning::AtWork { left } => format!("an invocation is working on it; its lease ends in {}", span(left)),
-            Meaning::Released => "its invocation could not queue it; the platform's next attempt takes over".to_owned(),
-            Meaning::Abandoned { since } => format!(
-                "its invocation ended without a result, and its lease {} ago; the platform's next attempt takes over. The \
-                 event may be on the queue already",
-                span(since)
-            ),
-            Meaning::Expired => "it no longer counts: the event would be queued again".to_owned(),
-            Meaning::Unknown => "this version of hookgate cannot read it: use the deployed version".to_owned(),
-        };
-        let colour = meaning.colour();
-        let mut text = format!(
-            "{BOLD}{colour}{}{colour:#}{BOLD:#}: {what}\n  event    {}\n  key      {}",
-            meaning.name(),
-            plain(&self.event_id),
-            plain(&self.key)
-        );
+        let (name, meaning) = self.meaning(now);
+        let colour = if name == "queued" { GOOD } else { MAYBE };
+        let (event, key) = (plain(&self.event_id), plain(&self.key));
+        let mut text =
+            format!("{BOLD}{colour}{name}{colour:#}{BOLD:#}: {meaning}\n  event    {event}\n  key      {key}");
         if let Some(Stored { owner, content, expires_at, .. }) = &self.stored {
             let left = expires_at.saturating_mul(1000) - now;
             let expiry = if left < 0 { format!("{} ago", span(-left)) } else { format!("in {}", span(left)) };
             text += &format!("\n  content  {}\n  owner    {}\n  expires  {expiry}", plain(content), plain(owner));
         }
         text
-    }
-}
-
-impl Meaning {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Queued => "queued",
-            Self::Quarantined => "quarantined",
-            Self::AtWork { .. } => "claimed",
-            Self::Released => "released",
-            Self::Abandoned { .. } => "abandoned",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    fn colour(self) -> Style {
-        match self {
-            Self::Queued => GOOD,
-            _ => MAYBE,
-        }
     }
 }
 

@@ -5,10 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, bail};
-use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName as Attribute, QueueAttributeName,
-};
+use anyhow::bail;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
 use hookgate_event::Event;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
@@ -42,9 +40,9 @@ use crate::{
   hookgate listen --forward-to :3000/hooks --mode binary
   hookgate listen --forward-to :9100/2015-03-31/functions/consumer/invocations
 
-The modes are those of the CloudEvents HTTP binding: structured sends the whole event as the body
+The modes are those of the CloudEvents HTTP binding: structured sends the whole event as the body \
 (application/cloudevents+json), binary its data as the body and its attributes in ce-* headers.
-Exit code: 0 stopped by Ctrl-C, or with --once all events accepted; 1 with --once one not accepted, or none there; 2 failed.")]
+Exit code: 0 stopped by Ctrl-C, or with --once all events accepted; 1 with --once some not accepted, or none there; 2 failed.")]
 pub struct Arguments {
     /// Send events to this URL
     #[arg(long, value_name = "URL")]
@@ -221,21 +219,8 @@ impl Forwarder<'_> {
 
     /// Makes unhandled messages visible again.
     async fn give_back(&self, messages: &[Message]) -> anyhow::Result<()> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let entry = |(place, message): (usize, &Message)| {
-            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string()).visibility_timeout(0);
-            entry.receipt_handle(message.receipt_handle().unwrap_or_default()).build()
-        };
-        let entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let change = self.clients.sqs.change_message_visibility_batch().queue_url(&self.queue_url);
-        change
-            .set_entries(Some(entries))
-            .send()
-            .await
-            .context("cannot return messages to the queue: they stay hidden until their visibility timeout is over")?;
-        Ok(())
+        let receipts: Vec<_> = messages.iter().filter_map(Message::receipt_handle).collect();
+        messages::hide_for(&self.clients, &self.queue_url, &receipts, Duration::ZERO).await
     }
 
     /// Posts one event.

@@ -27,8 +27,8 @@ const LISTED: Duration = Duration::from_secs(30);
   hookgate redrive --aws --profile prod --max-per-second 20
   hookgate redrive --to hookgate-events
 
-SQS knows the original queue only of messages that it moved to the dead-letter queue itself. Its task fails at a message that
-was sent there directly (CouldNotDetermineMessageSource): name the destination with --to.
+SQS knows the original queue only of messages that it moved to the dead-letter queue itself. Its task fails at a message \
+that was sent there directly (CouldNotDetermineMessageSource): name the destination with --to.
 
 Ctrl-C stops waiting; the task goes on in SQS.
 Exit code: 0 all moved, or none to move; 1 not all moved; 2 failed.")]
@@ -98,7 +98,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn arn_of(clients: &Clients, url: &str) -> anyhow::Result<String> {
     let arn = messages::attribute(clients, url, QueueAttributeName::QueueArn).await?;
-    arn.with_context(|| format!("{} has no ARN", messages::name(url)))
+    arn.with_context(|| format!("SQS returned no ARN of {}", messages::name(url)))
 }
 
 /// The queue's latest tasks.

@@ -37,9 +37,10 @@ use crate::{
 
 A scenario says what should happen, and checks the answers and the local intake's queue:
   duplicates    one event many times at once: queued once, then a duplicate
-  out-of-order  the events of one order, the last first: all are queued, each with its own time
-  crash         a function dies before SQS accepts the event, another one after: both events are busy until the lease
-                ends, then queued; the second one twice, with the same source and id (local intake only; takes 10 s)
+  out-of-order  one order's events, the last first: all queued, with their own times
+  crash         one function dies before SQS accepts its event, one after: busy until
+                the lease ends, then queued; the second event twice, with the same
+                source and id (local intake only; takes 10 s)
   flood         many events at once: each is queued once
 
 Exit code: 0 all answers were 2xx (with --tamper: rejections), 1 not all, 2 failed."))]

@@ -119,11 +119,14 @@ impl Arguments {
 /// Fails with a list of all ports that are in use, and says what uses them.
 async fn check_free(addresses: [SocketAddr; 3]) -> anyhow::Result<()> {
     let mut taken = Vec::new();
-    for address in addresses {
+    for (address, option) in addresses.into_iter().zip(["--listen", "--dynamodb", "--sqs"]) {
         match TcpListener::bind(address) {
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => taken.push(address.port().to_string()),
-            Err(error) => return Err(error).with_context(|| format!("cannot listen on {address}")),
+            Err(error) => {
+                let choose = || format!("cannot listen on {address}: choose another address with {option}");
+                return Err(error).with_context(choose);
+            }
         }
     }
     let ports = match &taken[..] {

@@ -37,8 +37,8 @@ impl Crash {
     }
 }
 
-/// Lets a function handle a delivery until it crashes. Its claim stays until the lease ends, as after the death of an execution
-/// environment. Returns the answer if the function does not come as far as the crash.
+/// Lets a function handle a delivery until it crashes. Its claim stays until the lease ends, as after the death of an
+/// execution environment. Returns the answer if the function does not come as far as the crash.
 pub(super) async fn handle(
     crash: Crash,
     provider: &'static Provider,

@@ -44,7 +44,9 @@ impl Local {
         secrets: &SecretsFile,
     ) -> anyhow::Result<Self> {
         let functions = Arc::new(Functions::new(engines, resources, secrets)?);
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}: choose another with --listen"))?;
         let address = listener.local_addr()?;
         let page = page::router(functions.clone(), engines, resources, secrets)?;
         let router = page.merge(Router::new().fallback(invoke).with_state(functions.clone()));

@@ -39,13 +39,16 @@ pub(crate) async fn play(
     sqs: Option<String>,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    if scenario == Scenario::Crash && (repeat.is_some() || concurrency.is_some()) {
-        bail!("--scenario crash always sends two events: leave out --repeat and --concurrency");
-    }
     let now = OffsetDateTime::now_utc();
     let say = |text: &str| if as_json { Ok(()) } else { print(text) };
     let started = Instant::now();
-    let played = match scenario {
+    let (expected, templates, concurrency, queued) = match scenario {
+        Scenario::Crash => {
+            if repeat.is_some() || concurrency.is_some() {
+                bail!("--scenario crash always sends two events: leave out --repeat and --concurrency");
+            }
+            return crash::play(plan, poster, sqs, say).await?.show(plan, started.elapsed(), as_json);
+        }
         Scenario::Duplicates => {
             let (count, concurrency) = (repeat.unwrap_or(20), concurrency.unwrap_or(5));
             let one = plan.template(now);
@@ -53,23 +56,21 @@ pub(crate) async fn play(
                 "{count} copies of one event, {concurrency} at a time: one is queued, all others are duplicates (busy ones \
                  are sent again, as platforms do)."
             );
-            let templates = (0..count).map(|_| one.clone()).collect();
-            Many { expected, templates, concurrency, queued: 1 }.play(plan, poster, sqs, say).await?
+            (expected, (0..count).map(|_| one.clone()).collect(), concurrency, 1)
         }
         Scenario::OutOfOrder => {
             let templates = story(plan, now)?;
             let names: Vec<_> = templates.iter().map(|template| template.event.as_str()).collect();
             let expected = format!(
-                "The events of one {}, the last first ({}): all are queued as they arrive. Hookgate does not sort; consumers \
-                 use each event's time.",
+                "The events of one {}, the last first ({}): all are queued as they arrive. Hookgate does not sort; \
+                 consumers use each event's time.",
                 plan.provider.kind(&plan.event),
                 names.join(", ")
             );
             let queued = templates.len();
             // One at a time: the order is the point.
-            Many { expected, templates, concurrency: 1, queued }.play(plan, poster, sqs, say).await?
+            (expected, templates, 1, queued)
         }
-        Scenario::Crash => crash::play(plan, poster, sqs, say).await?,
         Scenario::Flood => {
             let (count, concurrency) = (repeat.unwrap_or(500), concurrency.unwrap_or(32));
             let expected = format!(
@@ -78,53 +79,29 @@ pub(crate) async fn play(
             );
             let templates: Vec<_> = (0..count).map(|_| plan.template(now)).collect();
             let queued = templates.len();
-            Many { expected, templates, concurrency, queued }.play(plan, poster, sqs, say).await?
+            (expected, templates, concurrency, queued)
         }
     };
-    played.show(plan, started.elapsed(), as_json)
-}
-
-/// Deliveries whose functions do not crash, and their expected results.
-struct Many {
-    expected: String,
-    templates: Vec<Template>,
-    concurrency: u64,
-    /// How many of them are queued. The others are duplicates.
-    queued: usize,
-}
-
-impl Many {
-    async fn play(
-        self,
-        plan: &Plan,
-        poster: &Poster,
-        sqs: Option<String>,
-        say: impl Fn(&str) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Played> {
-        let Many { expected, templates, concurrency, queued } = self;
-        say(&expected)?;
-        let queue = sqs.map(|sqs| aws_sdk_sqs::Client::new(&engines::sdk_config(sqs)));
-        let before = waiting(queue.as_ref()).await;
-        let count = templates.len() as u64;
-        let results = {
-            let plan = plan.clone();
-            let make = move |number| {
-                let template = usize::try_from(number).ok().and_then(|number| templates.get(number));
-                plan.outgoing(template.unwrap_or(&plan.template), OffsetDateTime::now_utc())
-            };
-            send_all(poster, make, count, concurrency, true).await?
-        };
-        let mut checks = answers(queued, &results);
-        match (before, waiting(queue.as_ref()).await) {
-            (Some(before), Some(after)) => checks.push(Check {
-                what: format!("the queue grows by {queued} (if nothing else sends or receives meanwhile)"),
-                found: format!("{before} before, {after} after"),
-                right: after == before + queued as u64,
-            }),
-            _ => say(NOT_LOOKED_AT)?,
-        }
-        Ok(Played { expected, results, checks })
+    say(&expected)?;
+    let queue = sqs.map(|sqs| aws_sdk_sqs::Client::new(&engines::sdk_config(sqs)));
+    let before = waiting(queue.as_ref()).await;
+    let count = templates.len() as u64;
+    let own = plan.clone();
+    let make = move |number| {
+        let template = usize::try_from(number).ok().and_then(|number| templates.get(number));
+        own.outgoing(template.unwrap_or(&own.template), OffsetDateTime::now_utc())
+    };
+    let results = send_all(poster, make, count, concurrency, true).await?;
+    let mut checks = answers(queued, &results);
+    match (before, waiting(queue.as_ref()).await) {
+        (Some(before), Some(after)) => checks.push(Check {
+            what: format!("the queue grows by {queued} (if nothing else sends or receives meanwhile)"),
+            found: format!("{before} before, {after} after"),
+            right: after == before + queued as u64,
+        }),
+        _ => say(NOT_LOOKED_AT)?,
     }
+    Played { expected, results, checks }.show(plan, started.elapsed(), as_json)
 }
 
 /// Checks of the answers.

@@ -20,8 +20,8 @@ pub enum Tamper {
     Timestamp,
 }
 
-/// Signs `body` as the platform does at `now`, and tampers with it. None if the scheme puts its signature into the body and this
-/// body has no place for it, or if the secret does not have the scheme's form.
+/// Signs `body` as the platform does at `now`, and tampers with it. None if the scheme puts its signature into the body and
+/// this body has no place for it, or if the secret does not have the scheme's form.
 pub fn sign(
     scheme: &Scheme,
     secret: &[u8],

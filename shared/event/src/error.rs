@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::PayloadError;
 
-/// Why a text could not be read as an event, or a payload as a type of yours. Says what is wrong and where, and quotes nothing:
-/// `serde_json`'s own errors quote values, even a whole payload in the wrong place.
+/// Why a text could not be read as an event, or a payload as a type of yours. Says what is wrong and where, and quotes
+/// nothing: `serde_json`'s own errors quote values, even a whole payload in the wrong place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadError {
     /// What is wrong.

@@ -201,8 +201,8 @@ impl<'d> Authenticated<'d> {
         self.id
     }
 
-    /// The event's name if the platform puts it into a header that it does **not** sign. None if the name is in the body, or if
-    /// the header is missing, repeated, or not 1 to 256 visible ASCII characters without a comma, which joins two headers.
+    /// The event's name if the platform puts it into a header that it does **not** sign. None if the name is in the body, or
+    /// if the header is missing, repeated, or not 1 to 256 visible ASCII characters without a comma, which joins two headers.
     #[must_use]
     pub fn unsigned_name(&self) -> Option<&'d str> {
         let mut values = self.delivery.headers.get_all(self.provider.fields.name.unsigned_header()?).iter();

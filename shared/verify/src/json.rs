@@ -214,8 +214,8 @@ fn written<'d>(text: &'d str, name: &Cow<'d, str>, members: &Members<'d>) -> Opt
     <&RawValue>::deserialize(Valid(object)).ok()
 }
 
-/// Makes a `RawValue` of a text that was parsed already, without another pass, as the deserializers of `serde_json` do: by a map
-/// of one entry with the name that `RawValue` asks for.
+/// Makes a `RawValue` of a text that was parsed already, without another pass, as the deserializers of `serde_json` do: by a
+/// map of one entry with the name that `RawValue` asks for.
 struct Valid<'d>(&'d str);
 
 impl<'de> Deserializer<'de> for Valid<'de> {

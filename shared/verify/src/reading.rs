@@ -225,7 +225,8 @@ fn unix_time(count: i64) -> Option<OffsetDateTime> {
     (0..=9999).contains(&time.year()).then_some(time)
 }
 
-/// Parses an RFC 3339 time, and converts it to UTC. Its offset may lack the colon (`+0000`), as PHP's `DATE_ISO8601` writes it.
+/// Parses an RFC 3339 time, and converts it to UTC. Its offset may lack the colon (`+0000`), as PHP's `DATE_ISO8601` writes
+/// it.
 fn rfc3339_time(text: &str) -> Option<OffsetDateTime> {
     let parse = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
     let with_colon = || {

@@ -172,7 +172,8 @@ pub(crate) struct Key {
 type Tag = [u8; 64];
 
 impl Scheme {
-    /// The simplest scheme, for variations: HMAC-SHA256 over the raw body with the secret's text, in hex, alone in this header.
+    /// The simplest scheme, for variations: HMAC-SHA256 over the raw body with the secret's text, in hex, alone in this
+    /// header.
     #[must_use]
     pub const fn header(name: &'static str) -> Self {
         Scheme {
@@ -248,8 +249,8 @@ impl Scheme {
     /// them; what the scheme does not sign is ignored.
     ///
     /// A scheme that has its signature in the body replaces the member's value there, or adds the member at the end. None if
-    /// the body has no place for it (it is not a JSON object, or has the member twice or not as a string), or if the secret
-    /// is not of the scheme's form.
+    /// the body has no place for it (it is not a JSON object, or has the member twice or not as a string), or if the secret is
+    /// not of the scheme's form.
     #[must_use]
     pub fn sign(&self, secret: &[u8], body: &[u8], id: &str, seconds: u64) -> Option<Signed> {
         let key = self.key_of(secret)?;
@@ -329,8 +330,8 @@ impl Scheme {
         Ok((&body[member.value], [&body[..left_out.start], &body[left_out.end..]]))
     }
 
-    /// Parses the text in the signature's place: gives `take` every signature, and returns the time, empty if the form has none.
-    /// None if the text does not have the scheme's form, or if `take` returns None.
+    /// Parses the text in the signature's place: gives `take` every signature, and returns the time, empty if the form has
+    /// none. None if the text does not have the scheme's form, or if `take` returns None.
     fn read<'d>(&self, written: &'d str, mut take: impl FnMut(&'d str) -> Option<()>) -> Option<&'d str> {
         let form = match self.form {
             Form::Prefix(prefix) => return take(written.strip_prefix(prefix)?).map(|()| ""),

@@ -6,9 +6,12 @@ use hookgate_verify::{Provider, providers::Retries};
 use serde_json::Value;
 
 use super::{Check, Checks, Section, bootstrap, queues};
-use crate::client::{
-    aws::Clients,
-    stack::{LOOK_AT, call},
+use crate::{
+    client::{
+        aws::Clients,
+        stack::{LOOK_AT, call},
+    },
+    error::with_causes,
 };
 
 /// How long a claim's lease outlasts the function's timeout, in seconds: see `shared/intake/src/claim.rs`.
@@ -69,7 +72,7 @@ pub(super) async fn look(
                 let why = format!("Lambda answered {}: {message}", status.as_u16());
                 Function::Unknown(why, "allow lambda:GetFunctionConfiguration, or ask who may")
             }
-            Err(why) => Function::Unknown(why, LOOK_AT),
+            Err(error) => Function::Unknown(with_causes(error.as_ref()), LOOK_AT),
         };
         functions.push((*provider, function));
     }

@@ -10,6 +10,7 @@ mod tools;
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
+use anstyle::Style;
 use anyhow::bail;
 use clap::ValueEnum;
 use hookgate_verify::{Provider, providers};
@@ -35,12 +36,10 @@ use crate::{
   hookgate doctor --url https://hooks.example.com
   hookgate doctor --aws --only queues,secrets --json
 
-With --aws the credentials need cloudformation:DescribeStacks, dynamodb:DescribeTable and DescribeTimeToLive,
+With --aws the credentials need cloudformation:DescribeStacks, dynamodb:DescribeTable and DescribeTimeToLive, \
 sqs:GetQueueAttributes, lambda:GetFunctionConfiguration, secretsmanager:GetSecretValue and DescribeSecret.
 Exit code: 0 no problems, 1 problems found, 2 something could not be checked.")]
 pub struct Arguments {
-    #[command(flatten)]
-    deployment: Deployment,
     /// Check this endpoint: a base address for all platforms, or one with /webhooks/{provider}. Repeatable. An address on
     /// another machine without --aws limits the checks to endpoints and clock [default: the local intake, or the stack's
     /// outputs]
@@ -67,6 +66,8 @@ pub struct Arguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    deployment: Deployment,
 }
 
 /// The sections of the report.
@@ -115,7 +116,7 @@ struct Check {
     verdict: Verdict,
     /// What was found, or why it could not be checked.
     finding: String,
-    /// Empty where there is no problem, or where the finding says the remedy.
+    /// Empty if there is no problem, or if the finding names the remedy.
     remedy: String,
 }
 
@@ -128,11 +129,12 @@ enum Verdict {
 }
 
 impl Verdict {
-    const fn words(self) -> &'static str {
+    /// Its colour and words in text, and its status in JSON.
+    const fn shown(self) -> (Style, &'static str, &'static str) {
         match self {
-            Self::Ok => "ok",
-            Self::Problem => "problem",
-            Self::Unknown => "could not check",
+            Self::Ok => (GOOD, "ok", "ok"),
+            Self::Problem => (BAD, "problem", "problem"),
+            Self::Unknown => (MAYBE, "could not check", "unknown"),
         }
     }
 }
@@ -189,19 +191,16 @@ impl Arguments {
         let clients = self.deployment.clients().await?;
         let mut checks = Vec::new();
 
-        let table = if wanted(Section::Table) || wanted(Section::Functions) {
-            let (table, made) = table::check(&clients, self.table.as_deref()).await;
-            checks.extend(made);
-            table
-        } else {
-            None
-        };
-        let mut queues = queues::Found::default();
+        let (mut table, mut queues) = (None, queues::Found::default());
+        let mut made;
+        if wanted(Section::Table) || wanted(Section::Functions) {
+            (table, made) = table::check(&clients, self.table.as_deref()).await;
+            checks.append(&mut made);
+        }
         if wanted(Section::Queues) || wanted(Section::Functions) {
             let given = [&self.queue, &self.dead_letters, &self.quarantine].map(Option::as_deref);
-            let made;
             (queues, made) = queues::check(&clients, given).await;
-            checks.extend(made);
+            checks.append(&mut made);
         }
         let mut used = if self.provider.is_empty() { providers::ALL.to_vec() } else { self.provider.clone() };
         let mut urls = self.urls();
@@ -251,10 +250,7 @@ impl Arguments {
         if !self.only.is_empty() {
             return Ok(self.only.iter().copied().collect());
         }
-        let elsewhere = self
-            .urls()
-            .iter()
-            .any(|url| arguments::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)));
+        let elsewhere = self.is_elsewhere();
         Ok(Section::value_variants()
             .iter()
             .copied()
@@ -278,17 +274,12 @@ impl Arguments {
 }
 
 fn as_json(checks: &[Check]) -> Value {
-    let status = |verdict| match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Problem => "problem",
-        Verdict::Unknown => "unknown",
-    };
     let list = checks.iter().map(|check| {
         let remedy = Some(&check.remedy).filter(|remedy| !remedy.is_empty());
         json!({
             "section": check.section.name(),
             "what": check.what,
-            "status": status(check.verdict),
+            "status": check.verdict.shown().2,
             "finding": check.finding,
             "remedy": remedy,
         })
@@ -305,12 +296,8 @@ fn as_text(checks: &[Check]) -> String {
             let _ = writeln!(text, "{gap}{BOLD}{}{BOLD:#}", check.section.heading());
         }
         let Check { what, verdict, finding, remedy, .. } = check;
-        let colour = match verdict {
-            Verdict::Ok => GOOD,
-            Verdict::Problem => BAD,
-            Verdict::Unknown => MAYBE,
-        };
-        let _ = writeln!(text, "  {colour}{:<15}{colour:#}  {what}: {finding}", verdict.words());
+        let (colour, words, _) = verdict.shown();
+        let _ = writeln!(text, "  {colour}{words:<15}{colour:#}  {what}: {finding}");
         if !remedy.is_empty() {
             let _ = writeln!(text, "  {:<15}  → {remedy}", "");
         }

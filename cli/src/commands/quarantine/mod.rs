@@ -20,7 +20,7 @@ use crate::{
     output::{plain, print, print_json},
 };
 
-/// Inspect and release verified deliveries that could not be read as events.
+/// Inspect and release deliveries in quarantine: verified, but not usable as events.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! The call of a platform's API that creates an endpoint, and what to do with the answer.
+//! The call of a platform's API that creates an endpoint, and its answer.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -8,8 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use bytes::Bytes;
 use hookgate_verify::{Provider, providers::Call};
-use http::{StatusCode, Uri};
+use http::{Response, StatusCode, Uri};
 use serde_json::{Value, json};
 
 use super::{Arguments, Place};
@@ -127,24 +128,64 @@ impl Registration {
             );
             return Ok(ExitCode::No);
         }
-        let id = parsed["id"].as_str().filter(|id| is_plain(id) && secret.as_deref() != Some(id));
+        self.report(place, path, answer, &parsed, secret.as_deref(), json)?;
+        Ok(secret.is_some().into())
+    }
+
+    fn report(
+        &self,
+        place: &Place,
+        path: &Path,
+        answer: &Response<Option<Bytes>>,
+        parsed: &Value,
+        secret: Option<&str>,
+        json: bool,
+    ) -> anyhow::Result<()> {
+        let id = parsed["id"].as_str().filter(|id| is_plain(id) && secret != Some(id));
         // A login page or a proxy's maintenance page is a 200 too.
         let sure = answer.status() == StatusCode::CREATED || parsed.is_object();
-        let created = Created {
-            sure,
-            id,
-            secret: secret.is_some(),
-            answer: answer.body().as_deref(),
-            path,
-            place,
-            asked: &self.body,
-        };
+        let Place { account, secret_id, .. } = place;
+        let (path, file) = (path.display(), quoted(&format!("file://{}", path.display())));
+        let store = format!("aws secretsmanager put-secret-value --secret-id {secret_id} --secret-string {file}");
         if json {
-            print_json(&created.as_json())?;
-        } else {
-            print(created.as_text())?;
+            return print_json(&json!({
+                "created": sure.then_some(true), "id": id, "url": self.body["url"], "events": self.body["events"],
+                "file": path.to_string(), "has_secret": secret.is_some(), "store": secret.map(|_| store),
+            }));
         }
-        Ok(secret.is_some().into())
+        let created = if sure {
+            let id = id.map_or_else(String::new, |id| format!(" ({id})"));
+            format!("{GOOD}created{GOOD:#}{id}: deliveries go to {}", self.body["url"].as_str().unwrap_or_default())
+        } else {
+            format!("{MAYBE}unknown{MAYBE:#}: the answer is not one of the platform's API: {UNKNOWN}")
+        };
+        let next = match (secret, answer.body().as_deref()) {
+            (Some(_), _) => {
+                format!("Its signing secret is in {path}, which only you can read. Store it, then delete the file:")
+            }
+            (None, body) => {
+                let kept = match body {
+                    None => {
+                        "The answer was cut off or too long: if the dashboard does not show the secret, delete the \
+                             endpoint there and register it again."
+                            .to_owned()
+                    }
+                    Some([]) => "The answer is empty.".to_owned(),
+                    Some(_) => format!("The whole answer is in {path}: look there, then in the dashboard."),
+                };
+                format!(
+                    "{MAYBE}No signing secret was recognised in the answer.{MAYBE:#} {kept}\nWrite {path} as \
+                     {{\"{account}\": [\"the secret\"]}}, then store it:"
+                )
+            }
+        };
+        let stands_for = place.output.as_ref().map_or_else(String::new, |output| {
+            format!("{secret_id} stands for the stack's output {output}: set it with --secret-id. ")
+        });
+        print(format_args!(
+            "{created}\n\n{next}\n  {store}\n{stands_for}The command replaces the whole entry: if other accounts have secrets \
+             in it, put them into the file first.\n"
+        ))
     }
 }
 
@@ -173,78 +214,6 @@ fn refused(status: StatusCode, body: &[u8], key: &str, request: &Registration) -
     format!("HTTP {}: {remedy}{words}", status.as_u16())
 }
 
-/// The result of the call.
-struct Created<'a> {
-    /// Whether the answer is one of the platform's API.
-    sure: bool,
-    id: Option<&'a str>,
-    /// Whether the file holds the signing secret. If not, it holds the whole answer.
-    secret: bool,
-    /// None if it was cut off.
-    answer: Option<&'a [u8]>,
-    path: &'a Path,
-    place: &'a Place,
-    asked: &'a Value,
-}
-
-impl Created<'_> {
-    fn command(&self) -> String {
-        let file = quoted(&format!("file://{}", self.path.display()));
-        format!("aws secretsmanager put-secret-value --secret-id {} --secret-string {file}", self.place.secret_id)
-    }
-
-    fn as_json(&self) -> Value {
-        json!({
-            "created": self.sure.then_some(true),
-            "id": self.id,
-            "url": self.asked["url"],
-            "events": self.asked["events"],
-            "file": self.path.display().to_string(),
-            "has_secret": self.secret,
-            "store": self.secret.then(|| self.command()),
-        })
-    }
-
-    fn as_text(&self) -> String {
-        let id = self.id.map_or_else(String::new, |id| format!(" ({id})"));
-        let url = self.asked["url"].as_str().unwrap_or_default();
-        let path = self.path.display();
-        let created = if self.sure {
-            format!("{GOOD}created{GOOD:#}{id}: deliveries go to {url}\n")
-        } else {
-            format!("{MAYBE}unknown{MAYBE:#}: the answer is not one of the platform's API: {UNKNOWN}\n")
-        };
-        if !self.secret {
-            let kept = match self.answer {
-                None => "The answer was cut off or too long: if the dashboard does not show the secret, delete the endpoint \
-                         there and register it again."
-                    .to_owned(),
-                Some([]) => "The answer is empty.".to_owned(),
-                Some(_) => format!("The whole answer is in {path}: look there, then in the dashboard."),
-            };
-            return format!(
-                "{created}\n{MAYBE}No signing secret was recognised in the answer.{MAYBE:#} {kept}\nWrite {path} as \
-                 {{\"{}\": [\"the secret\"]}}, then store it:\n  {}\n{}",
-                self.place.account,
-                self.command(),
-                self.notes()
-            );
-        }
-        format!(
-            "{created}\nIts signing secret is in {path}, which only you can read. Store it, then delete the file:\n  {}\n{}",
-            self.command(),
-            self.notes()
-        )
-    }
-
-    fn notes(&self) -> String {
-        let whole = "The command replaces the whole entry: if other accounts have secrets in it, put them into the file \
-                     first.\n";
-        let Some(output) = &self.place.output else { return whole.to_owned() };
-        format!("{} stands for the stack's output {output}: set it with --secret-id. {whole}", self.place.secret_id)
-    }
-}
-
 /// A new file that only its owner can read.
 fn create(path: &Path) -> anyhow::Result<File> {
     let mut options = OpenOptions::new();
@@ -257,8 +226,8 @@ fn create(path: &Path) -> anyhow::Result<File> {
         .with_context(|| format!("cannot create {shown}, which must be a new file: choose another with --secret-file"))
 }
 
-/// The signing secret in an answer whose form is not documented: the string under a name with "secret" in it. None if there are
-/// several, or if it is abbreviated.
+/// The signing secret in an answer whose form is not documented: the string under a name with "secret" in it. None if there
+/// are several, or if it is abbreviated.
 fn signing_secret(answer: &Value) -> Option<String> {
     let mut found = Vec::new();
     collect(answer, &mut found);

@@ -76,14 +76,14 @@ fn examples() -> String {
   hookgate register {name} --url https://hooks.example.com --secret-file {name}.json
   hookgate register {name} --url https://hooks.example.com/webhooks/{name}/eu-shop --event {event} --secret-file {name}.json
 
-The last three use the platform's API, with the key in {}. The signing secret in the answer is written to the file, in the
-form of Hookgate's secrets, and never shown.",
+The last three use the platform's API, with the key in {}. The signing secret in the answer is written to the file, in \
+             the form of Hookgate's secrets, and never shown.",
             call.key
         );
     }
     text + "
-Exit code: 0 the endpoint is created and its secret is in the file (or the steps are printed); 1 it is not, or that is
-unknown; 2 failed."
+Exit code: 0 the endpoint is created and its secret is in the file (or the steps are printed); 1 it is not, or that is \
+            unknown; 2 failed."
 }
 
 /// Registers the endpoint, or prints the steps.

@@ -149,8 +149,8 @@ fn retry_after(delivered: &Delivered) -> Option<u64> {
     delivered.answer.as_ref().ok().and_then(|answer| answer.retry_after)
 }
 
-/// The journal of the local intake's queue, from its current end on. Reading it does not affect consumers. None if it cannot be
-/// read.
+/// The journal of the local intake's queue, from its current end on. Reading it does not affect consumers. None if it cannot
+/// be read.
 async fn journal(sqs: &str) -> Option<Journal> {
     let client = aws_sdk_sqs::Client::new(&engines::sdk_config(sqs));
     let queue = client.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url?;

@@ -76,8 +76,8 @@ pub struct Fields {
     pub payload: Payload,
     /// The object that the event is about. Empty if the body itself is that object; then the payload is the whole body.
     pub object: &'static str,
-    /// Within the object, its id: for each kind of event (the word after `commerce.`, or the first word of a name that is
-    /// not in the table), and under `""` for every other kind.
+    /// Within the object, its id: for each kind of event (the word after `commerce.`, or the first word of a name that is not
+    /// in the table), and under `""` for every other kind.
     pub resource: &'static [(&'static str, Paths)],
     /// Within the object, the amount of money.
     pub amount: Paths,

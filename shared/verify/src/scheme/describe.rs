@@ -42,8 +42,8 @@ impl Scheme {
         Some(pieces.concat().concat())
     }
 
-    /// The parts of a delivery in the places of this scheme. None if there is no signature, or in the body none that can be read
-    /// safely.
+    /// The parts of a delivery in the places of this scheme. None if there is no signature, or in the body none that can be
+    /// read safely.
     #[must_use]
     pub fn inspect(&self, delivery: &Delivery) -> Option<Inspection> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -168,8 +168,8 @@ impl Store {
         Ok(())
     }
 
-    /// Runs a message move task to its end: dead letters become new messages in the queue with the ARN `to`, or else in the queue
-    /// that each came from. As on AWS, the task fails if `to` is missing and a message was sent to the DLQ directly.
+    /// Runs a message move task to its end: dead letters become new messages in the queue with the ARN `to`, or else in the
+    /// queue that each came from. As on AWS, the task fails if `to` is missing and a message was sent to the DLQ directly.
     pub(super) fn redrive(
         &mut self,
         from: &str,
