@@ -336,7 +336,7 @@ fn scenarios_come_out_as_they_should() {
         assert_eq!((played.code, played.json()["checks"].as_array().unwrap().len()), (Some(0), 3), "{}", played.out);
     }
     let played = intake.send(&[name, event, "--scenario", "duplicates"]);
-    assert!(played.out.contains("✓ 1 queued: 1") && played.out.contains("is not looked at"), "{}", played.out);
+    assert!(played.out.contains("\n✓ 1 queued: 1\n") && played.out.contains("is not checked"), "{}", played.out);
     let played = intake.send(&[name, event, "--scenario", "flood", "--repeat", "2", "--secret", "x"]);
     assert_eq!(played.code, Some(1));
     assert!(played.out.contains("✗ 2 queued: 0"), "{}", played.out);
@@ -413,7 +413,7 @@ fn only_the_local_intake_can_let_a_function_die() {
     // A value that tells no event from another may be set.
     let played = ran(&[name, event, "--scenario", "crash", "--set", &unimportant, "--url", &url]);
     assert_eq!((played.code, &*played.out), (Some(2), ""));
-    let expected = format!("no local intake answers at {url}/webhooks/{name}: ");
+    let expected = format!("no local intake answers at {url}/webhooks/{name}, and --scenario crash needs one: ");
     assert!(played.err.contains(&expected) && played.err.contains("start it with `hookgate`"), "{}", played.err);
     let requests: Vec<_> = requests.try_iter().collect();
     assert!(matches!(&requests[..], [one] if one.starts_with("GET /api/catalogue ")), "{requests:?}");

@@ -247,8 +247,8 @@ impl Claim {
             State::Claimed { lease_until } if lease_until < now => (
                 "abandoned",
                 format!(
-                    "its invocation ended without a result, and its lease {} ago; the platform's next attempt takes over. The \
-                     event may be on the queue already",
+                    "its lease ended {} ago without a result; the platform's next attempt takes over. The event may be on \
+                     the queue already",
                     span(now - lease_until)
                 ),
             ),

@@ -113,12 +113,8 @@ struct MessageAttribute<'m> {
     data_type: &'m str,
 }
 
-/// The result of forwarding a message.
-struct Forwarded {
-    accepted: bool,
-    /// The answer's status, or what was wrong.
-    answer: String,
-}
+/// The status of an accepting answer, or why the message was not accepted.
+type Forwarded = Result<String, String>;
 
 /// Forwards until Ctrl-C, or with `--once` until the queue is empty.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -187,11 +183,11 @@ impl Forwarder<'_> {
                 let results =
                     if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0], url).await] };
                 for (message, result) in batch.iter().zip(results) {
-                    if result.accepted {
+                    if result.is_ok() {
                         self.delete(message).await?;
                     }
                     count += 1;
-                    failed += u64::from(!result.accepted);
+                    failed += u64::from(result.is_err());
                     print(self.line(message, &result, started.elapsed()))?;
                 }
             }
@@ -226,17 +222,15 @@ impl Forwarder<'_> {
     /// Posts one event.
     async fn post(&self, message: &Message, url: &Uri) -> Forwarded {
         let body = message.body().unwrap_or_default();
-        let Ok(event) = Event::from_json(body) else {
-            return Forwarded { accepted: false, answer: "not an event, not sent".to_owned() };
-        };
+        let event = Event::from_json(body).map_err(|_| "not an event, not sent")?;
         let outgoing = match self.arguments.mode {
             Mode::Structured => structured(body, &event),
             Mode::Binary => binary(&event),
         };
-        match self.exchange(outgoing).await {
-            Ok((status, ..)) => Forwarded { accepted: status.is_success(), answer: status.as_u16().to_string() },
-            Err(why) => Forwarded { accepted: false, answer: format!("no answer from {url}: {why}") },
-        }
+        let answer = self.exchange(outgoing).await.map_err(|why| format!("no answer from {url}: {why}"));
+        let (status, ..) = answer?;
+        let code = status.as_u16().to_string();
+        if status.is_success() { Ok(code) } else { Err(code) }
     }
 
     /// Invokes a function with messages as Lambda does: see
@@ -255,10 +249,10 @@ impl Forwarder<'_> {
         };
         let of = |message: &Message| match &failed {
             Ok(failed) if failed.iter().any(|id| message.message_id() == Some(id)) => {
-                Forwarded { accepted: false, answer: "batch item failure".to_owned() }
+                Err("batch item failure".to_owned())
             }
-            Ok(_) => Forwarded { accepted: true, answer: "200".to_owned() },
-            Err(why) => Forwarded { accepted: false, answer: why.clone() },
+            Ok(_) => Ok("200".to_owned()),
+            Err(why) => Err(why.clone()),
         };
         batch.iter().map(of).collect()
     }
@@ -300,12 +294,15 @@ impl Forwarder<'_> {
                 format!("{:<32}  {:<24}  {}", event.event_type.as_str(), plain(subject), plain(&event.id))
             },
         );
-        let colour = if forwarded.accepted { GOOD } else { BAD };
+        let (colour, answer) = match forwarded {
+            Ok(answer) => (GOOD, answer),
+            Err(answer) => (BAD, answer),
+        };
         let received =
             message.attributes.as_ref().and_then(|all| all.get(&Attribute::ApproximateReceiveCount)?.parse().ok());
         let received: u64 = received.unwrap_or(1);
         let next = match self.receives {
-            _ if forwarded.accepted => String::new(),
+            _ if forwarded.is_ok() => String::new(),
             Some(most) if received >= most => format!("  (attempt {received}: goes to the dead-letter queue)"),
             most => {
                 let of = most.map_or_else(String::new, |most| format!(" of {most}"));
@@ -315,8 +312,7 @@ impl Forwarder<'_> {
         let (hour, minute, second) = now.as_hms();
         let milliseconds = took.as_millis();
         format!(
-            "{DIM}{hour:02}:{minute:02}:{second:02}{DIM:#}  {colour}{}{colour:#}  {DIM}{milliseconds:>5} ms{DIM:#}  {about}{next}",
-            forwarded.answer
+            "{DIM}{hour:02}:{minute:02}:{second:02}{DIM:#}  {colour}{answer}{colour:#}  {DIM}{milliseconds:>5} ms{DIM:#}  {about}{next}"
         )
     }
 }

@@ -132,7 +132,7 @@ impl Summary {
             let _ = write!(text, "{} sent in {:.1} s: ", self.sent, self.elapsed.as_secs_f64());
             let counts: Vec<_> = self.outcomes.iter().map(|(label, count)| format!("{count} {label}")).collect();
             let _ = writeln!(text, "{colour}{}{colour:#}", counts.join(", "));
-            let _ = write!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
+            let _ = writeln!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
         }
         text + &hints(plan, results, as_expected)
     }
