@@ -231,7 +231,7 @@ impl Clients {
             _ => {
                 let words = with_causes(error);
                 let mut causes = std::iter::successors(error.source(), |cause| (*cause).source());
-                if causes.any(|cause| cause.is::<CredentialsError>()) {
+                if causes.any(<dyn Error + 'static>::is::<CredentialsError>) {
                     format!("no AWS credentials: {words}: {}", self.log_in())
                 } else {
                     words

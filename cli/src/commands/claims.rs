@@ -287,7 +287,8 @@ impl Claim {
         if let Some(Stored { owner, content, expires_at, .. }) = &self.stored {
             let left = expires_at.saturating_mul(1000) - now;
             let expiry = if left < 0 { format!("{} ago", span(-left)) } else { format!("in {}", span(left)) };
-            text += &format!("\n  content  {}\n  owner    {}\n  expires  {expiry}", plain(content), plain(owner));
+            let (content, owner) = (plain(content), plain(owner));
+            text = format!("{text}\n  content  {content}\n  owner    {owner}\n  expires  {expiry}");
         }
         text
     }

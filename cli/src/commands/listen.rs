@@ -31,7 +31,7 @@ use crate::{
 /// answer, or none, it comes again when its visibility timeout is over; after the queue's maxReceiveCount (5) it goes to the
 /// dead-letter queue. Events that --type, --provider and --account leave out are deleted, as by Lambda's event filters.
 ///
-/// A function's address (http://127.0.0.1:9100/2015-03-31/functions/NAME/invocations, of `cargo lambda watch` or the
+/// A function's address (`http://127.0.0.1:9100/2015-03-31/functions/NAME/invocations`, of `cargo lambda watch` or the
 /// Runtime Interface Emulator) gets batches of up to ten messages in Lambda's form, and may answer with batchItemFailures.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -198,7 +198,7 @@ impl Forwarder<'_> {
         let receive = self.clients.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
         let receive = receive
             .visibility_timeout(self.arguments.visibility_timeout)
-            .wait_time_seconds(if self.arguments.once { 0 } else { 1 })
+            .wait_time_seconds(i32::from(!self.arguments.once))
             .message_system_attribute_names(Attribute::All)
             .message_attribute_names("All");
         let received = receive.send().await;

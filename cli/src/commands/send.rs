@@ -53,7 +53,7 @@ pub struct Arguments {
     /// Send to this address; /webhooks/{provider}[/{account}] is added unless it has /webhooks in it
     #[arg(long, default_value = LOCAL)]
     url: String,
-    /// Sign with this secret [default: the environment variable HOOKGATE_SECRET, else the sample secret]
+    /// Sign with this secret [default: the environment variable `HOOKGATE_SECRET`, else the sample secret]
     #[arg(long)]
     secret: Option<String>,
     /// Send to this account

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
 };
@@ -217,16 +218,17 @@ impl Results {
                 let found: BTreeSet<_> = of.iter().map(|result| shown(&result.answers[place])).collect();
                 found.into_iter().collect::<Vec<_>>().join(", ")
             };
-            text +=
-                &format!("  {:<16}{:>7}   {:<14}{:<16}{}\n", provider.name, of.len(), column(0), column(1), column(2));
+            let (new, repeated, tampered) = (column(0), column(1), column(2));
+            let _ = writeln!(text, "  {:<16}{:>7}   {new:<14}{repeated:<16}{tampered}", provider.name, of.len());
         }
         text.push('\n');
         let unexpected: Vec<_> = self.samples.iter().filter(|result| !result.as_expected()).collect();
         for SampleResult { sample, answers, events } in &unexpected {
             let [new, repeated, tampered] = answers.each_ref().map(shown);
             let count = events.len();
-            text += &format!(
-                "  {BAD}{}{BAD:#}: new {new}, repeated {repeated}, tampered {tampered}, {count} on the queue\n",
+            let _ = writeln!(
+                text,
+                "  {BAD}{}{BAD:#}: new {new}, repeated {repeated}, tampered {tampered}, {count} on the queue",
                 sample.name
             );
         }
@@ -285,7 +287,7 @@ async fn show_deliveries(local: &Local, first: &str) -> anyhow::Result<()> {
         match delivery.as_deref().map(serde_json::from_str::<Value>) {
             Ok(news) => print(line(&news.unwrap_or_default()["delivery"]))?,
             Err(RecvError::Lagged(missed)) => {
-                print(format_args!("({missed} deliveries are not shown: too many at once)"))?
+                print(format_args!("({missed} deliveries are not shown: too many at once)"))?;
             }
             Err(RecvError::Closed) => return Ok(()),
         }

@@ -100,9 +100,8 @@ impl Plan {
         let now = OffsetDateTime::now_utc();
         let Outgoing { headers, body } = self.outgoing(&self.template(now), now)?;
         let text = String::from_utf8(body).ok().filter(|text| text.len() <= MOST_CURL_BYTES && !text.contains('\0'));
-        let text = text.with_context(|| {
-            format!("the body does not fit on a command line (too long, or not text): send it without --print")
-        })?;
+        let text =
+            text.context("the body does not fit on a command line (too long, or not text): send it without --print")?;
         let mut command = format!("curl -i {}", quoted(&self.url.to_string()));
         for (name, value) in headers {
             command = format!("{command} \\\n  -H {}", quoted(&format!("{name}: {value}")));

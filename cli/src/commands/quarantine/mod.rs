@@ -74,7 +74,7 @@ struct List {
 The body may hold personal data. Signatures, cookies and authorization headers are not kept in quarantine.
 Exit code: 0 found, 1 not found, 2 failed."))]
 struct Show {
-    /// Show the delivery with this message id (`list` and message_id in the log have it), or with this id (in the log and the
+    /// Show the delivery with this message id (`list` shows it, the log as `message_id`), or with this id (in the log and the
     /// platform's answer). The first 8 characters of a message id, or of the hash in an id, are enough
     #[arg(value_name = "ID")]
     id: String,

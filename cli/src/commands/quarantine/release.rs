@@ -37,10 +37,10 @@ use crate::{
 /// platform sent them. A delivery leaves the quarantine only when its event is on the queue; one that still cannot be read
 /// stays. Stopping and repeating a release is safe: what was queued is a duplicate then.
 ///
-/// too_old: such an event may have been queued long ago, or be a replay. Check whether your consumers know its id, then
-/// release it by id, or all of them with --reason too_old; --all alone leaves them.
+/// `too_old`: such an event may have been queued long ago, or be a replay. Check whether your consumers know its id, then
+/// release it by id, or all of them with `--reason too_old`; --all alone leaves them.
 ///
-/// key_conflict: the platform used one id for two contents, and the first one holds the id. A release shows both hashes and
+/// `key_conflict`: the platform used one id for two contents, and the first one holds the id. A release shows both hashes and
 /// leaves it, unless --new-id gives it an id made of its own content, which makes it another event to consumers.
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 #[derive(Debug, clap::Args)]
@@ -77,7 +77,7 @@ pub(super) struct Release {
     /// Write claims to this table [default: the installation's]
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// Keep claims for this long, as the installation does (ClaimTtlDays)
+    /// Keep claims for this long, as the installation does (`ClaimTtlDays`)
     #[arg(long, value_name = "DAYS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=3650))]
     claim_ttl_days: u64,
     #[command(flatten)]

@@ -38,8 +38,7 @@ pub(super) struct Registration {
 impl Registration {
     pub(super) fn new(api: &'static Call, arguments: &Arguments, place: &Place) -> anyhow::Result<Self> {
         let provider = arguments.provider;
-        let place =
-            place.url.as_ref().with_context(|| format!("--url is missing: set it to the stack's output, https://…"))?;
+        let place = place.url.as_ref().context("--url is missing: set it to the stack's output, https://…")?;
         let known: Vec<_> = provider.events.iter().map(|&(name, _)| name).collect();
         if let Some(event) = arguments.event.iter().find(|event| !known.contains(&event.as_str())) {
             let meant = did_you_mean(event, known.iter().copied());
