@@ -11,17 +11,17 @@ use hookgate::{
     error::{ExitCode, report},
 };
 
-/// Webhook intake on this machine: every platform's function, DynamoDB and SQS, without an AWS account.
+/// Run the webhook intake on this machine: every platform's function, DynamoDB and SQS, without an AWS account.
 ///
-/// Without a subcommand: starts the intake, sends every sample three times (new, repeated, tampered), prints the results,
-/// and stays up for your deliveries.
+/// Without a subcommand, starts the intake, sends every sample three times (new, repeated, tampered), prints the results,
+/// and waits for your deliveries.
 #[derive(Parser)]
 #[command(
     version,
     args_conflicts_with_subcommands = true,
     after_help = arguments::examples("Examples:
-  hookgate                     start, send the samples, stay until Ctrl-C; the page is at http://127.0.0.1:9000/
-  hookgate --once              start, send the samples, exit: 0 if all came out as expected
+  hookgate                     start, send the samples, run until Ctrl-C; see http://127.0.0.1:9000/
+  hookgate --once              start, send the samples, exit
   hookgate --no-samples --secrets my-secrets.json
   hookgate send PLATFORM EVENT
   hookgate explain PLATFORM request.txt --secrets my-secrets.json
@@ -30,7 +30,7 @@ use hookgate::{
   hookgate quarantine list
   hookgate doctor
 
-Exit code: 0 as expected, 1 not as expected, 2 not done: the error says why.")
+Exit code: 0 as expected, 1 not as expected, 2 failed: the error says why.")
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -54,7 +54,7 @@ enum Command {
     Completions(completions::Arguments),
 }
 
-/// What other tools call it, and what to type here.
+/// Subcommands of other tools, and what to use here.
 const HABITS: [(&[&str], &str); 6] = [
     (&["start", "serve", "dev", "up", "run", "intake"], "hookgate starts the local intake without a subcommand"),
     (&["trigger", "fixtures", "simulate", "post"], "hookgate send sends a signed sample"),
