@@ -954,7 +954,11 @@ fn what_cannot_be_used_is_one_line_with_a_remedy() {
         (vec![platform, &two, "--secret", "x", "--entry", "3"], "", "--entry goes from 1 to 2".to_owned()),
         (vec!["nobody", &http], "", format!("possible values: {}", first().name)),
         (vec![platform, &http, "--at", "yesterday"], "", "2026-03-14T16:00:01Z".to_owned()),
-        (vec![platform, &http, "--secret", "x", "--account", "EU"], "", "1 to 64 characters of a-z, 0-9 and -".to_owned()),
+        (
+            vec![platform, &http, "--secret", "x", "--account", "EU"],
+            "",
+            "1 to 64 characters of a-z, 0-9 and -".to_owned(),
+        ),
     ];
     if let Some(plain) = find(|provider| provider.setting.is_none()) {
         let call = vec![plain.name, &http, "--secret", "x", "--mode", "true"];

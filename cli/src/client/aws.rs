@@ -1,23 +1,25 @@
 //! Clients of an installation: the local intake, or a stack in an AWS account.
 
-use std::{env, error::Error, path::Path};
+use std::error::Error;
 
 use anyhow::{Context as _, anyhow, bail};
 use aws_config::{ConfigLoader, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
-use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError},
+};
 use aws_sdk_sqs::{
     config::{BehaviorVersion, http::HttpResponse, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_http_client::tls::{Provider as Tls, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_types::{SdkConfig, region::Region};
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use tokio::sync::OnceCell;
 
-use super::stack::{self, Stack};
+use super::{
+    http::ca_bundle,
+    stack::{self, Stack},
+};
 use crate::error::with_causes;
 use crate::local::engines;
 
@@ -132,27 +134,6 @@ impl Deployment {
     }
 }
 
-/// The certificates of `AWS_CA_BUNDLE`, as read and as parsed. They replace the system's, as with the AWS CLI. None if it is
-/// not set.
-pub(crate) fn ca_bundle() -> anyhow::Result<Option<(Vec<u8>, RootCertStore)>> {
-    env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(|path| certificates(Path::new(&path))).transpose()
-}
-
-fn certificates(path: &Path) -> anyhow::Result<(Vec<u8>, RootCertStore)> {
-    let unusable = |why: String| anyhow!("AWS_CA_BUNDLE names {}, which {why}", path.display());
-    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    // The client would panic on anything that is not a certificate.
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let sound = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
-        sound.ok_or_else(|| unusable("is not a list of PEM certificates".to_owned()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("holds no PEM certificate".to_owned()));
-    }
-    Ok((pem, roots))
-}
-
 impl Clients {
     /// Whether this is the local intake.
     pub fn is_local(&self) -> bool {
@@ -198,7 +179,8 @@ impl Clients {
     /// The deployed stack. Asks CloudFormation once.
     pub(crate) async fn stack(&self) -> anyhow::Result<&Stack> {
         let aws = self.aws.as_ref().context("the local intake is not a stack: add --aws")?;
-        self.stack.get_or_try_init(|| stack::describe(self, aws, &self.deployment.stack)).await
+        let describe = async || stack::describe(aws, &self.credentials().await?, &self.deployment.stack).await;
+        self.stack.get_or_try_init(describe).await
     }
 
     /// The remedy for missing credentials.
@@ -212,6 +194,15 @@ impl Clients {
     }
 
     /// The error of a failed call: what AWS answered, and the remedy.
+    /// The credentials that sign calls.
+    pub(crate) async fn credentials(&self) -> anyhow::Result<Credentials> {
+        let found = match self.aws.as_ref().and_then(SdkConfig::credentials_provider) {
+            Some(provider) => provider.provide_credentials().await.map_err(|error| with_causes(&error)),
+            None => Err("none are configured".to_owned()),
+        };
+        found.map_err(|why| anyhow!("no AWS credentials: {why}: {}", self.log_in()))
+    }
+
     pub fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -287,14 +278,5 @@ mod tests {
         drop(engines);
         let nobody = clients.queue(Queue::Events, None).await.unwrap_err().to_string();
         assert!(nobody.contains("no local intake answers") && nobody.contains(&sqs), "{nobody}");
-    }
-
-    #[test]
-    fn a_bundle_of_certificates_is_read_before_it_is_trusted() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
-        let store = |file: &str| certificates(&folder.join(file)).map(|(_, roots)| roots.len());
-        assert_eq!(store("cert.pem").unwrap(), 1);
-        assert!(store("key.pem").unwrap_err().to_string().ends_with("holds no PEM certificate"));
-        assert!(store("none.pem").unwrap_err().to_string().contains("none.pem, which cannot be read"));
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Reads the system's certificates only for `https`, so that the local intake can be used on a machine that has none.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{env, fmt, path::Path, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use hookgate_verify::providers;
 use http::{Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,7 +13,11 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use serde_json::Value;
 
 use crate::error::with_causes;
@@ -167,4 +171,39 @@ pub(crate) fn at(url: &Uri, target: &str) -> anyhow::Result<Uri> {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = target.parse().ok();
     Uri::from_parts(parts).with_context(|| format!("not a URL: {url} with path {target}"))
+}
+
+/// The certificates of `AWS_CA_BUNDLE`, as read and as parsed. They replace the system's, as with the AWS CLI. None if it is
+/// not set.
+pub(crate) fn ca_bundle() -> anyhow::Result<Option<(Vec<u8>, RootCertStore)>> {
+    env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(|path| certificates(Path::new(&path))).transpose()
+}
+
+fn certificates(path: &Path) -> anyhow::Result<(Vec<u8>, RootCertStore)> {
+    let unusable = |why: String| anyhow!("AWS_CA_BUNDLE names {}, which {why}", path.display());
+    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    // The client would panic on anything that is not a certificate.
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let sound = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
+        sound.ok_or_else(|| unusable("is not a list of PEM certificates".to_owned()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("holds no PEM certificate".to_owned()));
+    }
+    Ok((pem, roots))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_of_certificates_is_read_before_it_is_trusted() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+        let store = |file: &str| certificates(&folder.join(file)).map(|(_, roots)| roots.len());
+        assert_eq!(store("cert.pem").unwrap(), 1);
+        assert!(store("key.pem").unwrap_err().to_string().ends_with("holds no PEM certificate"));
+        assert!(store("none.pem").unwrap_err().to_string().contains("none.pem, which cannot be read"));
+    }
 }

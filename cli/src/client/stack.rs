@@ -8,7 +8,7 @@ use std::{
 
 use ::http::{Request, StatusCode, header};
 use anyhow::{Context as _, anyhow, bail};
-use aws_credential_types::{Credentials, provider::ProvideCredentials};
+use aws_credential_types::Credentials;
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
@@ -19,10 +19,7 @@ use bytes::Bytes;
 use hookgate_verify::{Provider, providers};
 use http_body_util::Full;
 
-use super::{
-    aws::{Clients, ca_bundle},
-    http::Poster,
-};
+use super::http::{Poster, ca_bundle};
 use crate::{arguments, error::with_causes};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -83,11 +80,10 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 }
 
 /// Asks CloudFormation for the stack of this name.
-pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> anyhow::Result<Stack> {
-    let credentials = clients.credentials().await?;
+pub(super) async fn describe(aws: &SdkConfig, credentials: &Credentials, name: &str) -> anyhow::Result<Stack> {
     let which = format!("stack {name} in {}", aws.region().map_or("", |region| region.as_ref()));
     let form = format!("Action=DescribeStacks&Version=2010-05-15&StackName={name}");
-    let answer = call(aws, &credentials, "cloudformation", "", Some(form)).await;
+    let answer = call(aws, credentials, "cloudformation", "", Some(form)).await;
     let (status, body) =
         answer.map_err(|error| anyhow!("cannot describe the {which}: {}: {LOOK_AT}", with_causes(error.as_ref())))?;
     let described = read(&body);
@@ -166,15 +162,4 @@ pub(crate) async fn call(
     let answer = poster.send(request, PATIENCE).await.with_context(|| format!("cannot reach {service}"))?;
     let (head, body) = answer.into_parts();
     Ok((head.status, body.with_context(|| format!("the answer of {service} was cut off, or is too long"))?))
-}
-
-impl Clients {
-    /// The credentials that sign calls.
-    pub(crate) async fn credentials(&self) -> anyhow::Result<Credentials> {
-        let found = match self.aws.as_ref().and_then(SdkConfig::credentials_provider) {
-            Some(provider) => provider.provide_credentials().await.map_err(|error| with_causes(&error)),
-            None => Err("none are configured".to_owned()),
-        };
-        found.map_err(|why| anyhow!("no AWS credentials: {why}: {}", self.log_in()))
-    }
 }

@@ -1,10 +1,14 @@
 //! Signs a delivery as its platform does, and tampers with it.
 
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
 use hookgate_verify::{Account, Delivery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use time::OffsetDateTime;
 
-use super::template::token;
 use crate::client::http::Outgoing;
 
 /// The ways to tamper with a delivery.
@@ -91,4 +95,17 @@ fn others(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 fn another_digit(written: &str, signature: &str) -> Option<String> {
     let other = if signature.starts_with('0') { "1" } else { "0" };
     Some(written.replacen(signature, &format!("{other}{}", signature.get(1..)?), 1))
+}
+
+/// A text that is unique across calls and processes.
+pub(super) fn token() -> String {
+    format!("{:x}{:x}", serial(), std::process::id())
+}
+
+/// Counts from the microsecond of the first call: the clock grows faster than deliveries can be sent.
+pub(super) fn serial() -> u64 {
+    static FIRST: OnceLock<u64> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = || u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1000).unwrap_or_default();
+    FIRST.get_or_init(now) + COUNT.fetch_add(1, Ordering::Relaxed)
 }

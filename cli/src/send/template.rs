@@ -1,12 +1,6 @@
 //! A delivery of any event of any platform, made from the samples.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::collections::BTreeSet;
 
 use hookgate_verify::{
     Provider, Scheme,
@@ -15,7 +9,10 @@ use hookgate_verify::{
 };
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use super::samples::{self, Sample};
+use super::{
+    samples::{self, Sample},
+    sign::{serial, token},
+};
 use crate::json::{Escapes, Json, Space, Style};
 
 /// The delivery of an event, before it gets its own ids, times and signature.
@@ -257,19 +254,6 @@ fn fresh_text(id: &str) -> String {
 fn like(old: &Json, id: &str) -> Json {
     let number = old.as_text().is_none() && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     if number { Json::Token(id.to_owned()) } else { Json::text(id) }
-}
-
-/// A text that is unique across calls and processes.
-pub(super) fn token() -> String {
-    format!("{:x}{:x}", serial(), std::process::id())
-}
-
-/// Counts from the microsecond of the first call: the clock grows faster than deliveries can be sent.
-fn serial() -> u64 {
-    static FIRST: OnceLock<u64> = OnceLock::new();
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let now = || u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1000).unwrap_or_default();
-    FIRST.get_or_init(now) + COUNT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// The time that a value holds, if it is one.
