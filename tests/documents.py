@@ -73,7 +73,7 @@ hookgate() {
     # A new event, unless it says otherwise: whatever it is answered but "queued", its id is used twice.
     "send "*)
       "$HOOKGATE" "$@" | tee sent
-      case "$*" in *--same* | *--data* | *--tamper* | *--scenario* | *--print* | *--json*) ;; *) grep -q '^200 queued' sent ;; esac ;;
+      case "$*" in *--help* | *--same* | *--data* | *--tamper* | *--scenario* | *--print* | *--json*) ;; *) grep -q '^200 queued' sent ;; esac ;;
     # Stays up until Ctrl-C, and posts to the reader's own code.
     "listen "*) timeout --preserve-status --signal INT 3 "$HOOKGATE" "${@/#http:\/\/localhost:+([^\/])/$PLATFORM}" ;;
     "tail "*) case " $* " in *" --once "* | *" --max "*) "$HOOKGATE" "$@" ;; *) timeout --preserve-status --signal INT 3 "$HOOKGATE" "$@" ;; esac ;;
