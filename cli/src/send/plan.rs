@@ -1,8 +1,10 @@
 //! What is to be sent: which event, changed how, signed how, and where to.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context as _, anyhow, bail};
 use hookgate_verify::{Provider, Scheme};
-use http::Uri;
+use http::{Method, Uri};
 use time::OffsetDateTime;
 
 use super::{
@@ -17,7 +19,7 @@ use crate::{
 };
 
 /// The most that curl can be given on a command line, with room to spare.
-const MOST_CURL_BYTES: usize = 100_000;
+pub(crate) const MOST_CURL_BYTES: usize = 100_000;
 
 /// What is to be sent, all of it checked.
 #[derive(Debug, Clone)]
@@ -101,11 +103,7 @@ impl Plan {
         let text = String::from_utf8(body).ok().filter(|text| text.len() <= MOST_CURL_BYTES && !text.contains('\0'));
         let text =
             text.context("the body does not fit on a command line (long, or not text): send it without --print")?;
-        let mut command = format!("curl -i {}", quoted(&self.url.to_string()));
-        for (name, value) in headers {
-            command = format!("{command} \\\n  -H {}", quoted(&format!("{name}: {value}")));
-        }
-        Ok(format!("{command} \\\n  --data-raw {}", quoted(&text)))
+        Ok(curl(&Method::POST, &self.url.to_string(), &headers, &text))
     }
 
     /// Whether a delivery was to come to this.
@@ -118,6 +116,30 @@ impl Plan {
             (_, None) => (200..300).contains(&answer.status),
         }
     }
+}
+
+/// A command that sends this request, for a POSIX shell.
+pub(crate) fn curl(method: &Method, url: &str, headers: &[(String, String)], body: &str) -> String {
+    let mut command = format!("curl -i {}", quoted(url));
+    if method == Method::HEAD {
+        command += " --head";
+    } else if method != Method::POST {
+        let _ = write!(command, " -X {}", quoted(method.as_str()));
+    }
+    for (name, value) in headers {
+        // What ends with the colon would take curl's own header of this name away instead.
+        let header = if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") };
+        let _ = write!(command, " \\\n  -H {}", quoted(&header));
+    }
+    if body.is_empty() && method != Method::POST {
+        return command;
+    }
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        // Else curl calls the body a form.
+        command += " \\\n  -H 'content-type:'";
+    }
+    let _ = write!(command, " \\\n  --data-raw {}", quoted(body));
+    command
 }
 
 /// The event's name and what the platform sends for it.
