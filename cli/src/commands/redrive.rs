@@ -103,7 +103,8 @@ impl Moved {
             };
         }
         let reason = task.failure_reason();
-        let mut words = format!("Moved {moved} from {name}, then {}", task.status().unwrap_or("UNKNOWN").to_lowercase());
+        let mut words =
+            format!("Moved {moved} from {name}, then {}", task.status().unwrap_or("UNKNOWN").to_lowercase());
         words += &reason.map_or_else(|| ".".to_owned(), |reason| format!(": {reason}."));
         if reason.is_some_and(|reason| reason.contains("CouldNotDetermineMessageSource")) {
             words += &format!("\nA message was sent to {name} itself: name the queue to move it to with --to.");

@@ -109,12 +109,7 @@ impl Release {
         Ok((met > 0 && stayed == 0 && missing.is_empty()).into())
     }
 
-    async fn each(
-        &self,
-        releasing: &Releasing<'_>,
-        held: &mut Held<'_>,
-        report: &mut Report,
-    ) -> anyhow::Result<()> {
+    async fn each(&self, releasing: &Releasing<'_>, held: &mut Held<'_>, report: &mut Report) -> anyhow::Result<()> {
         let wait = messages::patience(releasing.clients);
         let too_old = !self.all || self.only.reason.iter().any(|reason| reason == TOO_OLD);
         let how = How { dry_run: self.dry_run, new_id: self.new_id, too_old };

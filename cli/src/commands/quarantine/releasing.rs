@@ -93,11 +93,7 @@ impl<'a> Releasing<'a> {
 
     /// A conflict stays one when the claim of the other content has expired: consumers have had its id for that content,
     /// and would take this one for a copy. None where there was none, or where this very content holds the id by now.
-    async fn known_conflict(
-        &self,
-        entry: &Quarantined,
-        readable: &Readable,
-    ) -> anyhow::Result<Option<StoreOutcome>> {
+    async fn known_conflict(&self, entry: &Quarantined, readable: &Readable) -> anyhow::Result<Option<StoreOutcome>> {
         let (Some(claimed), Some(received)) = (&entry.content_claimed, &entry.content_received) else {
             return Ok(None);
         };

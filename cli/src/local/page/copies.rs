@@ -115,11 +115,16 @@ impl SendRequest {
 /// The body as text that fits on a command line, or why it does not.
 fn copied(taken: &RecordedDelivery) -> Result<&str, String> {
     if !taken.is_whole() {
-        return Err(format!("its body of {} bytes was not kept whole: send it again from where it came", taken.body_bytes));
+        return Err(format!(
+            "its body of {} bytes was not kept whole: send it again from where it came",
+            taken.body_bytes
+        ));
     }
     if taken.body.len() > MOST_CURL_BYTES {
         let bytes = taken.body.len();
-        return Err(format!("its body has {bytes} bytes, more than a command line holds ({MOST_CURL_BYTES}): use Replay"));
+        return Err(format!(
+            "its body has {bytes} bytes, more than a command line holds ({MOST_CURL_BYTES}): use Replay"
+        ));
     }
     let text = std::str::from_utf8(&taken.body).ok().filter(|text| !text.contains('\0'));
     text.ok_or_else(|| "its body is not text, which a command line cannot hold: use Replay".to_owned())

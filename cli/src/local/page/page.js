@@ -115,7 +115,8 @@ function row(summary) {
   return el('li', {}, el('a', { href: `#${summary.number}`, tabindex: -1, click: (event) => open(event, summary.number) },
     badge(summary.outcome), el('span', { class: 'address' }, address(summary)),
     el('time', {}, clock(summary.received)),
-    el('span', { class: 'what' }, what), el('span', { class: 'took' }, el('span', { class: 'fate' }), ` ${summary.TotalMs?.toFixed(1)} ms`)));
+    el('span', { class: 'second' }, el('span', { class: 'what' }, what),
+      el('span', { class: 'took' }, el('span', { class: 'fate' }), `${summary.TotalMs?.toFixed(1)} ms`))));
 }
 
 /** What became of the message, once the queues were looked at. */
