@@ -341,6 +341,7 @@ const tests = {
     await $('#list li').first().waitFor();
     const [first, second, third] = await numbers();
     const focused = () => page.evaluate(() => document.activeElement.hash ?? document.activeElement.id);
+    await page.evaluate(() => document.activeElement.blur());
     await page.keyboard.press('j');
     assert.equal(await focused(), `#${first}`);
     await page.waitForFunction((hash) => location.hash === hash, `#${first}`);

@@ -180,12 +180,12 @@ impl Page {
             }
             None => plan::event(provider, Some(&wish.event)).map_err(|error| error.to_string())?,
         };
-        let scheme = match &wish.scheme {
-            Some(name) => verifier.schemes().iter().find(|scheme| scheme.name == *name),
-            None => {
-                let signs = |scheme: &&Scheme| scheme.signature_header().is_some_and(|name| headers.contains_key(name));
-                verifier.schemes().iter().find(signs).or_else(|| preferred(verifier, &template))
-            }
+        let scheme = if let Some(name) = &wish.scheme {
+            verifier.schemes().iter().find(|scheme| scheme.name == *name)
+        } else {
+            // As that delivery was signed.
+            let signs = |scheme: &&Scheme| scheme.signature_header().is_some_and(|name| headers.contains_key(name));
+            verifier.schemes().iter().find(signs).or_else(|| preferred(verifier, &template))
         };
         let path = if account == Account::default() { String::new() } else { format!("/{account}") };
         let plan = Plan {

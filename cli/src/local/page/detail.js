@@ -33,7 +33,7 @@ export async function showDelivery(number) {
     const pairs = Object.entries(state.deliveries.get(number) ?? {});
     show(back(), heading(`Delivery #${number}`), el('p', {}, error.message),
       pairs.length > 0 && block('What the list knows of it', el('dl', { class: 'pairs' },
-        pairs.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, String(value))]))));
+        pairs.flatMap(([name, value]) => [el('dt', {}, name), el('dd', {}, name === 'received' ? new Date(value).toISOString() : String(value))]))));
     return;
   }
   if (number !== state.selected) return;

@@ -112,7 +112,7 @@ function isShown(summary) {
 
 function row(summary) {
   const what = [summary.type?.replace('commerce.', '') ?? summary.reason ?? summary.method, summary.subject].filter(Boolean).join(' · ');
-  return el('li', {}, el('a', { href: `#${summary.number}`, tabindex: -1, click: (event) => open(event, summary.number) },
+  return el('li', { class: Date.now() - summary.received < 2000 && 'new' }, el('a', { href: `#${summary.number}`, tabindex: -1, click: (event) => open(event, summary.number) },
     badge(summary.outcome), el('span', { class: 'address' }, address(summary)),
     el('time', {}, clock(summary.received)),
     el('span', { class: 'second' }, el('span', { class: 'what' }, what),
@@ -151,7 +151,7 @@ function renderShown(shown) {
   const all = came > kept ? `newest ${number(kept)} of ${plural(came, 'delivery', 'deliveries')}` : plural(kept, 'delivery', 'deliveries');
   const filtered = Boolean(state.outcome || state.provider || state.text);
   $('shown').firstElementChild.textContent = filtered ? `${number(shown)} of ${came > kept ? 'the ' : ''}${all}` : all;
-  $('clear').hidden = !filtered;
+  $('clear').hidden = !filtered || shown === 0;
   $('none').hidden = shown > 0 || kept === 0;
 }
 
