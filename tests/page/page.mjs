@@ -454,6 +454,7 @@ const tests = {
     await accessible('another run');
     await screenshot('another-run');
     await $('#notice button').click();
+    await page.evaluate(() => { document.getElementById('send').open = true; });
     await $('#send-one').click();
     await becomes(count('queued'), '1');
   },

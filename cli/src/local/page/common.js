@@ -80,6 +80,8 @@ export const copyable = (command) => el('div', { class: 'command' }, el('pre', {
 /** Fills the right-hand side, and keeps its place where it shows the same thing as before. */
 export function show(...children) {
   const scrolled = $('right').dataset.of === location.hash ? $('right').scrollTop : 0;
+  // Shown again before it was read: the focus stays on the heading.
+  if (document.activeElement?.closest('#right h2')) state.focus = true;
   $('right').replaceChildren(...children.flat());
   $('right').dataset.of = location.hash;
   $('right').scrollTop = scrolled;
