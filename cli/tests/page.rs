@@ -138,7 +138,10 @@ fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
     let intake = Intake::start(&["--no-samples"]);
     let mut stream = Stream::open(&intake);
     assert_eq!(stream.next("snapshot")["deliveries"], json!([]));
-    assert_eq!(stream.next("queues"), json!({"events": [0, 0], "quarantine": [0, 0], "dead_letters": [0, 0]}));
+    assert_eq!(
+        stream.next("queues"),
+        json!({"events": [0, 0], "quarantine": [0, 0], "dead_letters": [0, 0], "fates": {}})
+    );
 
     let platform = with_ids().name;
     let rejected = with_ids().rejected_status;
@@ -152,7 +155,8 @@ fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
     assert_eq!((&delivery["provider"], &delivery["type"]), (&json!(platform), &json!(event_type())));
     assert_eq!((&delivery["id"], &delivery["subject"]), (&json!("evt_1"), &json!(subject())));
     assert!(delivery["TotalMs"].as_f64().unwrap() > 0.0);
-    assert_eq!(stream.next("queues")["events"], json!([1, 0]));
+    let queues = stream.next("queues");
+    assert_eq!((&queues["events"], &queues["fates"]["1"]["queue"]), (&json!([1, 0]), &json!("hookgate-events")));
 
     assert_eq!(intake.deliver(&format!("/webhooks/{platform}"), &[], b"{}"), rejected);
     let counts = &stream.next("delivery")["counts"];
@@ -191,12 +195,15 @@ async fn what_is_shown_is_what_happened() {
         (&shown["explanation"]["scheme"], &shown["explanation"]["secret"]),
         (&json!(support::scheme(with_ids()).name), &json!(0))
     );
-    assert_eq!(shown["words"], "Authentic and new: its event is on the queue.");
+    assert_eq!(shown["words"], "Verified and new: its event was queued.");
 
     let claim = intake.get("/api/deliveries/1/claim");
     assert_eq!((&claim["item"]["state"], &claim["item"]["event_id"]), (&json!("queued"), &json!("evt_1")));
-    assert_eq!(claim["message"], json!({"queue": "hookgate-events", "receives": 0, "waiting": true}));
+    let id = &claim["item"]["message_id"];
+    let place = json!({"id": id, "queue": "hookgate-events", "receives": 0, "most_receives": 5, "waiting": true, "redriven": false});
+    assert_eq!(claim["message"], place);
     let queues = intake.get("/api/queues");
+    assert_eq!((&queues["events"]["messages"][0]["id"], &queues["events"]["messages"][0]["number"]), (id, &json!(1)));
     assert_eq!(queues["events"]["messages"][0]["text"], shown["event"]);
 
     let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
@@ -219,6 +226,11 @@ async fn what_is_shown_is_what_happened() {
     assert_eq!((&shown["summary"]["outcome"], &shown["event"]), (&json!("quarantined"), &Value::Null));
     assert_eq!(intake.get("/api/queues")["quarantine"]["messages"][0]["text"], "<script>alert(1)</script>");
     assert_eq!(intake.get("/api/search?text=%3CSCRIPT")["numbers"], json!([3]));
+    // As it is written, and as a parser reads it.
+    intake.signed(with_ids(), br#"{"a":"Caf\u00e9 \/ bar"}"#);
+    for text in ["caf%C3%A9%20/%20bar", "caf%5Cu00E9", "%5C/"] {
+        assert_eq!(intake.get(&format!("/api/search?text={text}"))["numbers"], json!([4]), "{text}");
+    }
 }
 
 #[test]
@@ -260,7 +272,7 @@ fn samples_are_sent_twice_tampered_with_and_again() {
     for provider in providers::ALL {
         let same = json!({"provider": provider.name, "event": provider.events[0].0, "same": true});
         assert_eq!(intake.post("/api/send", &same).1["outcome"], "queued");
-        assert_eq!(intake.post("/api/send", &same).1["outcome"], "duplicate");
+        assert_eq!(intake.post("/api/send", &same).1["outcome"], "duplicate", "{}", provider.name);
     }
 
     let misspelled = format!("{}x", &sold[..sold.len() - 1]);
@@ -279,6 +291,217 @@ fn samples_are_sent_twice_tampered_with_and_again() {
         assert!(answer["error"].as_str().unwrap().starts_with(&why), "{answer}");
     }
     assert_eq!(intake.post("/api/deliveries/9999/replay", &json!({})).0, 404);
+}
+
+/// First it is said what would happen, which changes nothing; then it is done, by the command's own release.
+#[test]
+fn a_quarantined_delivery_is_released() {
+    let intake = Intake::start(&["--no-samples"]);
+    let body = order("evt_1");
+    intake.signed(with_ids(), body.as_bytes());
+    let other = body.replace("5500", "6600");
+    let shown = intake.signed(with_ids(), other.as_bytes());
+    assert_eq!(shown["words"], "Verified, but its id was used before with other content: it was put into quarantine.");
+    intake.signed(with_ids(), b"{}");
+    let held = || intake.get("/api/queues")["quarantine"]["messages"].clone();
+    let (unreadable, conflict) = (held()[0].clone(), held()[1].clone());
+    assert_eq!((&unreadable["number"], &conflict["number"]), (&json!(3), &json!(2)));
+    let release = |message: &Value, how: &Value| {
+        intake.post(&format!("/api/quarantine/{}/release", message["id"].as_str().unwrap()), how)
+    };
+
+    let (status, dry) = release(&unreadable, &json!({"dry_run": true}));
+    assert_eq!((status, &dry["outcome"], &dry["leaves"]), (200, &json!("unreadable"), &json!(false)));
+    assert!(dry["words"].as_str().unwrap().starts_with("stays: still "), "{dry}");
+    let (_, dry) = release(&conflict, &json!({"dry_run": true}));
+    assert_eq!((&dry["outcome"], &dry["leaves"]), (&json!("conflict"), &json!(false)));
+    let (_, dry) = release(&conflict, &json!({"dry_run": true, "new_id": true}));
+    assert_eq!((&dry["outcome"], &dry["words"]), (&json!("queued"), &json!("it would be queued")));
+    assert_eq!(held(), json!([unreadable, conflict]), "a dry run changes nothing");
+
+    let (_, stays) = release(&unreadable, &json!({}));
+    assert_eq!(stays["leaves"], false);
+    assert_eq!(held().as_array().unwrap().len(), 2);
+    let (_, done) = release(&conflict, &json!({"new_id": true}));
+    assert_eq!((&done["outcome"], &done["id"]), (&json!("queued"), &dry["id"]));
+    let left = held();
+    assert_eq!((left.as_array().unwrap().len(), &left[0]["id"]), (1, &unreadable["id"]));
+    assert_eq!(left[0]["waiting"], true, "given back");
+    let queued = intake.get("/api/queues")["events"]["messages"][0]["text"].as_str().unwrap().to_owned();
+    assert!(queued.contains("6600"), "{queued}");
+    assert_eq!(release(&conflict, &json!({})).0, 404);
+    // What is on another queue is none of the quarantine's.
+    let event = intake.get("/api/queues")["events"]["messages"][0].clone();
+    assert_eq!(release(&event, &json!({"dry_run": true})).0, 404);
+}
+
+#[tokio::test]
+async fn dead_letters_are_redriven_and_known_again() {
+    let intake = Intake::start(&["--no-samples"]);
+    intake.signed(with_ids(), order("evt_1").as_bytes());
+    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
+    let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
+    for _ in 0..6 {
+        sqs.receive_message().queue_url(&queue).visibility_timeout(0).send().await.unwrap();
+    }
+    let message = || intake.get("/api/deliveries/1/claim")["message"].clone();
+    let dead = message();
+    assert_eq!((&dead["queue"], &dead["receives"]), (&json!("hookgate-dead-letters"), &json!(5)));
+    let (status, moved) = intake.post("/api/redrive", &json!({}));
+    assert_eq!((status, &moved["words"]), (200, &json!("Moved 1 from hookgate-dead-letters.")));
+    let back = message();
+    assert_eq!(
+        (&back["queue"], &back["receives"], &back["redriven"]),
+        (&json!("hookgate-events"), &json!(0), &json!(true))
+    );
+    assert_ne!(back["id"], dead["id"]);
+    // By its new id and by the one that the log line has.
+    for id in [&back["id"], &dead["id"]] {
+        let held = intake.get(&format!("/api/queues?message={}", id.as_str().unwrap()));
+        assert_eq!(held["events"]["messages"].as_array().unwrap().len(), 1);
+        assert_eq!(held["events"]["messages"][0]["number"], 1);
+    }
+    let (_, moved) = intake.post("/api/redrive", &json!({}));
+    assert_eq!(moved["words"], "The dead-letter queue hookgate-dead-letters is empty.");
+
+    // An older message than those that are shown is shown where it is asked for.
+    for number in 0..60 {
+        sqs.send_message().queue_url(&queue).message_body(number.to_string()).send().await.unwrap();
+    }
+    let shown = |path: &str| intake.get(path)["events"]["messages"].as_array().unwrap().len();
+    assert_eq!(shown("/api/queues"), 50);
+    assert_eq!(shown(&format!("/api/queues?message={}", back["id"].as_str().unwrap())), 51);
+}
+
+/// A shell that runs the command sends the same body; what was masked is not in it.
+#[test]
+fn a_delivery_is_copied_as_curl() {
+    let intake = Intake::start(&["--no-samples"]);
+    let curl = |number: u64| intake.post(&format!("/api/deliveries/{number}/curl"), &json!({}));
+    let run = |command: &str| {
+        let ran = Command::new("sh").args(["-c", &format!("{command} --silent")]).output().unwrap();
+        assert!(ran.status.success(), "{command}: {ran:?}");
+        intake.latest()
+    };
+    let odd = order("evt_1").replace("\"note\":", "\"odd\":\"it's $HOME `x` \\u00e9 é \\\\ !\",\"note\":");
+    for provider in providers::ALL {
+        let body = if provider.name == with_ids().name { odd.clone() } else { r#"{"it's":"$HOME"}"#.to_owned() };
+        let first = intake.signed(provider, body.as_bytes());
+        let number = first["summary"]["number"].as_u64().unwrap();
+        let (status, copied) = curl(number);
+        assert_eq!(status, 200, "{copied}");
+        assert!(copied["note"].as_str().unwrap().starts_with("Signed anew (scheme "), "{copied}");
+        let again = run(copied["curl"].as_str().unwrap());
+        assert_eq!(again["body"], first["body"], "{}", provider.name);
+        assert_eq!(again["summary"]["outcome"], "duplicate", "{copied}");
+    }
+
+    // Nothing is masked: as it came, with its method, query, headers and no more.
+    let path = format!("/webhooks/{}", with_ids().name);
+    let headers = [("content-type".to_owned(), "text/x".to_owned()), ("x-empty".to_owned(), String::new())];
+    intake.deliver(&path, &headers, b"a=b");
+    let first = intake.latest();
+    let (_, copied) = curl(first["summary"]["number"].as_u64().unwrap());
+    assert_eq!(copied["note"], "As it came: nothing of it is masked.");
+    let again = run(copied["curl"].as_str().unwrap());
+    assert_eq!((&again["body"], &again["summary"]["reason"]), (&first["body"], &first["summary"]["reason"]));
+    let header = |shown: &Value, name: &str| {
+        let all = shown["headers"].as_array().unwrap();
+        all.iter().find(|header| header["name"] == name).map(|header| header["value"].clone())
+    };
+    assert_eq!(header(&again, "content-type"), Some(json!("text/x")));
+    assert_eq!(header(&again, "x-empty"), Some(json!("")));
+    intake.request(&format!("PUT {path}"), &[("host", &intake.host)], b"x");
+    let (_, copied) = curl(intake.latest()["summary"]["number"].as_u64().unwrap());
+    let again = run(copied["curl"].as_str().unwrap());
+    assert_eq!((&again["summary"]["method"], header(&again, "content-type")), (&json!("PUT"), None));
+
+    // Credentials, and a signature by a secret that is not this intake's, stay where they are.
+    let mut headers: Vec<_> = support::scheme(with_ids())
+        .signature_header()
+        .into_iter()
+        .map(|name| (name.to_owned(), "0123456789abcdef".repeat(4)))
+        .collect();
+    headers.extend([("cookie".to_owned(), "s3cr3t-cookie".to_owned()), ("x-kept".to_owned(), "kept".to_owned())]);
+    intake.deliver(&format!("{path}?token=s3cr3t-token"), &headers, odd.as_bytes());
+    let (_, copied) = curl(intake.latest()["summary"]["number"].as_u64().unwrap());
+    let command = copied["curl"].as_str().unwrap();
+    assert!(
+        !command.contains("s3cr3t-cookie")
+            && !command.contains("s3cr3t-token")
+            && !command.contains("0123456789abcdef"),
+        "{command}"
+    );
+    assert!(command.contains("x-kept: kept"), "{command}");
+    assert!(copied["note"].as_str().unwrap().ends_with("The query is left out."), "{copied}");
+
+    // What no command line holds is said.
+    for (body, why) in [
+        (vec![0xff], "its body is not text"),
+        (b"a\0b".to_vec(), "its body is not text"),
+        (vec![b' '; 100_001], "its body has 100001 bytes"),
+        (vec![b' '; journal::MOST_BODY_BYTES + 1], "its body of 1048577 bytes was not kept whole"),
+    ] {
+        intake.deliver(&path, &[], &body);
+        let (status, refused) = curl(intake.latest()["summary"]["number"].as_u64().unwrap());
+        assert_eq!(status, 409);
+        assert!(refused["error"].as_str().unwrap().starts_with(why), "{refused}");
+    }
+    assert_eq!(curl(9999).0, 404);
+}
+
+/// A body that somebody has edited is sent as it is written, with the headers of the delivery that it is from.
+#[test]
+fn a_delivery_is_sent_with_edits() {
+    let intake = Intake::start(&["--no-samples"]);
+    for provider in providers::ALL {
+        let sample = json!({"provider": provider.name, "event": provider.events[0].0});
+        assert_eq!(intake.post("/api/send", &sample).1["outcome"], "queued");
+        let first = intake.latest();
+        let number = first["summary"]["number"].clone();
+        let (name, shown) = (provider.name, first["body"].as_str().unwrap());
+        let again = json!({"provider": name, "from": number, "body": shown});
+        assert_eq!(intake.post("/api/send", &again).1["outcome"], "duplicate", "{name}");
+        let fresh = || {
+            let (_, fresh) = intake.post("/api/fresh", &json!({"provider": name, "body": shown}));
+            fresh["body"].as_str().unwrap().to_owned()
+        };
+        let edited = fresh().replacen('{', "{ \"note\": \"it\\u0027s\", ", 1);
+        let edit = json!({"provider": name, "from": number, "fresh": true, "body": edited});
+        assert_eq!(intake.post("/api/send", &edit).1["outcome"], "queued", "{name}");
+        let sent = intake.latest();
+        assert!(sent["body"].as_str().unwrap().starts_with("{ \"note\": \"it\\u0027s\", "), "{sent}");
+        assert_eq!(sent["name"], provider.events[0].0);
+        // A field of it.
+        let Some(amount) = provider.fields.amount.first() else { continue };
+        let change = format!("{}=12", in_object(provider, amount));
+        let edit = json!({"provider": name, "from": number, "fresh": true, "body": fresh(), "set": [change]});
+        assert_eq!(intake.post("/api/send", &edit).1["outcome"], "queued", "{name}");
+        assert!(intake.latest()["event"].as_str().unwrap().contains(r#""amount":{"value":"12""#), "{name}");
+    }
+    let name = with_ids().name;
+    let (status, answer) = intake.post("/api/send", &json!({"provider": name, "body": "{}", "from": 9999}));
+    assert_eq!((status, &answer["error"]), (400, &json!("that delivery is no longer kept")));
+    // Text that is not JSON is a body, too.
+    let (_, answer) = intake.post("/api/send", &json!({"provider": name, "body": "no JSON"}));
+    assert_eq!(answer["outcome"], "quarantined");
+}
+
+/// By the newest scheme, unless another is asked for, or the sample has an id under another's header.
+#[test]
+fn samples_are_signed_by_the_newest_scheme() {
+    let intake = Intake::start(&["--no-samples"]);
+    for platform in intake.get("/api/catalogue").as_array().unwrap() {
+        let provider = Provider::named(platform["name"].as_str().unwrap()).unwrap();
+        let schemes = provider.default_schemes();
+        assert_eq!(platform["schemes"][0], schemes[0].name);
+        let headers = Template::of(provider, provider.events[0].0).unwrap().headers;
+        let own = schemes.iter().find(|scheme| headers.iter().any(|(name, _)| scheme.id_header() == Some(name)));
+        let newest = own.unwrap_or(&schemes[0]).name;
+        assert_eq!(platform["scheme"], newest);
+        intake.post("/api/send", &json!({"provider": platform["name"], "event": platform["events"][0]}));
+        assert_eq!(intake.latest()["explanation"]["scheme"], newest, "{platform}");
+    }
 }
 
 /// JSON that an intake queues and that `serde_json::Value` does not take.
@@ -354,7 +577,9 @@ fn other_sites_are_refused() {
     // A form of another site can send no JSON.
     for kind in ["text/plain", "application/x-www-form-urlencoded"] {
         let headers = [("host", &*intake.host), ("content-type", kind)];
-        assert_eq!(intake.request("POST /api/send", &headers, body).0, 415);
+        for path in ["send", "redrive", "fresh", "quarantine/x/release", "deliveries/1/replay", "deliveries/1/curl"] {
+            assert_eq!(intake.request(&format!("POST /api/{path}"), &headers, body).0, 415, "{path}");
+        }
     }
     assert_eq!(
         intake.request("OPTIONS /api/send", &[("host", &intake.host), ("origin", "http://evil.example")], b"").0,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, QueueAttributeName};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::interrupted;
 use crate::{
@@ -53,47 +53,84 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::DeadLetters, arguments.queue.as_deref()).await?;
-    let name = messages::name(&url);
-    let arn = arn_of(&clients, &url).await?;
     let to = match &arguments.to {
         Some(queue) => Some(arn_of(&clients, &clients.queue(Queue::Events, Some(queue)).await?).await?),
         None => None,
     };
-    let before = tasks(&clients, &arn).await?.iter().map(|task| task.started_timestamp).max();
-    let start = clients.sqs.start_message_move_task().source_arn(&arn).set_destination_arn(to);
-    let start = start.set_max_number_of_messages_per_second(arguments.max_per_second).send().await;
-    let started = start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
-
-    let task = tokio::select! {
-        task = finished(&clients, &arn, started.task_handle(), before, !arguments.json) => task?,
+    let moved = tokio::select! {
+        moved = redrive(&clients, &url, to, arguments.max_per_second, !arguments.json) => moved?,
         () = interrupted() => return Err(anyhow!("stopped waiting: SQS goes on moving messages")),
     };
-    let status = task.status().unwrap_or("UNKNOWN");
-    // The task leaves behind messages that somebody holds at the moment.
-    let hidden = messages::attribute(&clients, &url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
-    let hidden = hidden.filter(|count| count != "0");
-    let moved = task.approximate_number_of_messages_moved();
-    let reason = task.failure_reason();
     if arguments.json {
-        let result = json!({"queue": name, "status": status, "moved": moved, "reason": reason, "hidden": hidden});
-        print_json(&result)?;
+        print_json(&moved.json())?;
     } else {
-        print(match (status, moved) {
-            ("COMPLETED", 0) if hidden.is_none() => format!("The dead-letter queue {name} is empty."),
-            ("COMPLETED", _) => format!("Moved {moved} from {name}."),
-            _ => {
-                let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
-                format!("Moved {moved} from {name}, then {}{reason}.", status.to_lowercase())
-            }
-        })?;
-        if reason.is_some_and(|reason| reason.contains("CouldNotDetermineMessageSource")) {
-            print(format_args!("A message was sent to {name} directly: name its destination with --to."))?;
-        }
+        print(moved.words())?;
     }
-    if let Some(hidden) = &hidden {
+    if let Some(hidden) = &moved.hidden {
         anstream::eprintln!("{hidden} more are held by somebody else: try again in two minutes.");
     }
-    Ok((status == "COMPLETED" && hidden.is_none()).into())
+    Ok((moved.is_complete() && moved.hidden.is_none()).into())
+}
+
+/// What a redrive came to.
+pub(crate) struct Moved {
+    name: String,
+    task: ListMessageMoveTasksResultEntry,
+    /// How many were hidden for a while by somebody who looks at them, and left behind by the task.
+    hidden: Option<String>,
+}
+
+impl Moved {
+    fn is_complete(&self) -> bool {
+        self.task.status() == Some("COMPLETED")
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let Moved { name, task, hidden } = self;
+        json!({
+            "queue": name, "status": task.status().unwrap_or("UNKNOWN"),
+            "moved": task.approximate_number_of_messages_moved(), "reason": task.failure_reason(), "hidden": hidden,
+        })
+    }
+
+    pub(crate) fn words(&self) -> String {
+        let Moved { name, task, hidden } = self;
+        let moved = task.approximate_number_of_messages_moved();
+        if self.is_complete() {
+            return match moved {
+                0 if hidden.is_none() => format!("The dead-letter queue {name} is empty."),
+                _ => format!("Moved {moved} from {name}."),
+            };
+        }
+        let reason = task.failure_reason();
+        let mut words =
+            format!("Moved {moved} from {name}, then {}", task.status().unwrap_or("UNKNOWN").to_lowercase());
+        words += &reason.map_or_else(|| ".".to_owned(), |reason| format!(": {reason}."));
+        if reason.is_some_and(|reason| reason.contains("CouldNotDetermineMessageSource")) {
+            words += &format!("\nA message was sent to {name} directly: name its destination with --to.");
+        }
+        words
+    }
+}
+
+/// Has SQS move the messages of the dead-letter queue at `url` to the queue with the ARN `to`, or to where each is from,
+/// and waits until it has.
+pub(crate) async fn redrive(
+    clients: &Clients,
+    url: &str,
+    to: Option<String>,
+    max_per_second: Option<i32>,
+    show: bool,
+) -> anyhow::Result<Moved> {
+    let name = messages::name(url).to_owned();
+    let arn = arn_of(clients, url).await?;
+    let before = tasks(clients, &arn).await?.iter().map(|task| task.started_timestamp).max();
+    let start = clients.sqs.start_message_move_task().source_arn(&arn).set_destination_arn(to);
+    let start = start.set_max_number_of_messages_per_second(max_per_second).send().await;
+    let started = start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
+    let task = finished(clients, &arn, started.task_handle(), before, show).await?;
+    let hidden = messages::attribute(clients, url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+    Ok(Moved { name, task, hidden: hidden.filter(|count| count != "0") })
 }
 
 async fn arn_of(clients: &Clients, url: &str) -> anyhow::Result<String> {

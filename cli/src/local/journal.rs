@@ -174,6 +174,13 @@ impl Journal {
         kept.deliveries.get(place).cloned()
     }
 
+    /// The number and the message's id of each delivery that was queued or put into quarantine.
+    pub(crate) fn messages(&self) -> Vec<(u64, String)> {
+        let kept = self.kept();
+        let sent = kept.deliveries.iter().filter(|taken| matches!(taken.said("outcome"), "queued" | "quarantined"));
+        sent.map(|taken| (taken.number, taken.said("message_id").to_owned())).filter(|(_, id)| !id.is_empty()).collect()
+    }
+
     /// Every delivery that is kept.
     pub fn all(&self) -> Vec<Arc<RecordedDelivery>> {
         self.kept().deliveries.iter().cloned().collect()

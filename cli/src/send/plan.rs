@@ -1,8 +1,10 @@
 //! The deliveries to send: event, changes, signature, address.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context as _, anyhow, bail};
 use hookgate_verify::{Provider, Scheme};
-use http::Uri;
+use http::{Method, Uri};
 use time::OffsetDateTime;
 
 use super::{
@@ -17,7 +19,7 @@ use crate::{
 };
 
 /// Below the limit of a command line.
-const MOST_CURL_BYTES: usize = 100_000;
+pub(crate) const MOST_CURL_BYTES: usize = 100_000;
 
 /// The deliveries to send, checked.
 #[derive(Debug, Clone)]
@@ -102,11 +104,7 @@ impl Plan {
         let text = String::from_utf8(body).ok().filter(|text| text.len() <= MOST_CURL_BYTES && !text.contains('\0'));
         let text =
             text.context("the body does not fit on a command line (too long, or not text): send it without --print")?;
-        let mut command = format!("curl -i {}", quoted(&self.url.to_string()));
-        for (name, value) in headers {
-            command = format!("{command} \\\n  -H {}", quoted(&format!("{name}: {value}")));
-        }
-        Ok(format!("{command} \\\n  --data-raw {}", quoted(&text)))
+        Ok(curl(&Method::POST, &self.url.to_string(), &headers, &text))
     }
 
     /// Whether this is the expected answer.
@@ -119,6 +117,30 @@ impl Plan {
             (_, None) => (200..300).contains(&answer.status),
         }
     }
+}
+
+/// A command that sends this request, for a POSIX shell.
+pub(crate) fn curl(method: &Method, url: &str, headers: &[(String, String)], body: &str) -> String {
+    let mut command = format!("curl -i {}", quoted(url));
+    if method == Method::HEAD {
+        command += " --head";
+    } else if method != Method::POST {
+        let _ = write!(command, " -X {}", quoted(method.as_str()));
+    }
+    for (name, value) in headers {
+        // What ends with the colon would take curl's own header of this name away instead.
+        let header = if value.is_empty() { format!("{name};") } else { format!("{name}: {value}") };
+        let _ = write!(command, " \\\n  -H {}", quoted(&header));
+    }
+    if body.is_empty() && method != Method::POST {
+        return command;
+    }
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        // Else curl calls the body a form.
+        command += " \\\n  -H 'content-type:'";
+    }
+    let _ = write!(command, " \\\n  --data-raw {}", quoted(body));
+    command
 }
 
 /// The event's name and sample.

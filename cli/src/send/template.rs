@@ -7,6 +7,7 @@ use hookgate_verify::{
     providers::{Fields, Identity, Name},
     rfc3339_milliseconds,
 };
+use http::{HeaderMap, HeaderValue};
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
 use super::{
@@ -58,12 +59,19 @@ impl Template {
         names
     }
 
+    /// A delivery that came, to be signed anew. A body that is not JSON stays as it is.
+    pub(crate) fn received(provider: &'static Provider, headers: &HeaderMap, body: &str) -> Self {
+        let body = Json::parse(body.as_bytes()).unwrap_or_else(|| Json::Token(body.to_owned()));
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let event = event(provider, &body, |name| headers.get(name).map(text)).unwrap_or_default();
+        let headers = headers.iter().filter(|(name, _)| belongs_to_the_event(provider, name.as_str()));
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
+        Template { provider, event, body, headers }
+    }
+
     fn from(Sample { provider, headers, body, .. }: Sample) -> Option<Self> {
         let body = Json::parse(&body)?;
-        let event = match provider.fields.name {
-            Name::Member(path) => body.at(path)?.as_text()?,
-            Name::UnsignedHeader(header) => headers.get(header)?.clone(),
-        };
+        let event = event(provider, &body, |name| headers.get(name).cloned())?;
         let headers = headers.into_iter().filter(|(name, _)| belongs_to_the_event(provider, name)).collect();
         Some(Template { provider, event, body, headers })
     }
@@ -122,6 +130,11 @@ impl Template {
                 self.set(&path, fresh);
             }
         }
+        self.freshen_header_ids();
+    }
+
+    /// Gives the delivery a new id where a scheme signs one in a header.
+    pub(crate) fn freshen_header_ids(&mut self) {
         let headers: Vec<_> = self.provider.schemes().filter_map(Scheme::id_header).collect();
         for (_, value) in self.headers.iter_mut().filter(|(name, _)| headers.contains(&&name[..])) {
             *value = fresh_text(value);
@@ -209,6 +222,14 @@ impl Template {
     }
 }
 
+/// The event's name at the platform.
+fn event(provider: &Provider, body: &Json, header: impl Fn(&str) -> Option<String>) -> Option<String> {
+    match provider.fields.name {
+        Name::Member(path) => body.at(path)?.as_text(),
+        Name::UnsignedHeader(name) => header(name),
+    }
+}
+
 fn samples(provider: &'static Provider) -> Vec<Template> {
     samples::all()
         .into_iter()
@@ -221,7 +242,7 @@ fn samples(provider: &'static Provider) -> Vec<Template> {
 fn belongs_to_the_event(provider: &Provider, name: &str) -> bool {
     !(provider.schemes().any(|scheme| scheme.signature_header() == Some(name))
         || name.starts_with("x-forwarded-")
-        || matches!(name, "host" | "content-length" | "x-amzn-trace-id"))
+        || matches!(name, "host" | "connection" | "content-length" | "transfer-encoding" | "x-amzn-trace-id"))
 }
 
 fn words(event: &str) -> Vec<&str> {

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::output::{BOLD, MAYBE, plain};
 
 /// One message of the quarantine.
-pub(super) struct Item {
-    pub(super) message_id: String,
+pub(crate) struct Item {
+    pub(crate) message_id: String,
     /// None if the message is not a quarantined delivery.
     pub(super) entry: Option<Quarantined>,
 }
@@ -34,12 +34,15 @@ impl Item {
 
 impl From<Message> for Item {
     fn from(message: Message) -> Self {
-        let entry = serde_json::from_str(message.body.as_deref().unwrap_or_default()).ok();
-        Item { message_id: message.message_id.unwrap_or_default(), entry }
+        Item::read(message.message_id.unwrap_or_default(), message.body.as_deref().unwrap_or_default())
     }
 }
 
 impl Item {
+    pub(crate) fn read(message_id: String, body: &str) -> Self {
+        Item { message_id, entry: serde_json::from_str(body).ok() }
+    }
+
     pub(super) fn line(&self) -> String {
         let Some(entry) = &self.entry else {
             return format!("{MAYBE}{:<15}{MAYBE:#}  {}", "not a delivery", plain(&self.message_id));

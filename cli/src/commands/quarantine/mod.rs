@@ -2,13 +2,17 @@
 
 mod item;
 mod release;
+mod releasing;
 
 use anyhow::anyhow;
 use hookgate_intake::Quarantined;
 use hookgate_verify::Provider;
 use serde_json::Value;
 
-use self::item::Item;
+pub(crate) use self::{
+    item::Item,
+    releasing::{How, Releasing},
+};
 use super::interrupted;
 use crate::{
     arguments,

@@ -10,7 +10,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use clap::ValueEnum;
-use hookgate_verify::Account;
+use hookgate_verify::{Account, Scheme, Verifier};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -35,26 +35,41 @@ pub(super) async fn catalogue(State(page): State<Arc<Page>>) -> Response {
             "member": arguments::member(verifier.provider()),
             "events": Template::events(verifier.provider()),
             "accounts": secrets.accounts().map(Account::as_str).collect::<Vec<_>>(),
+            "scheme": sample(verifier).and_then(|sample| preferred(verifier, &sample)).map(|scheme| scheme.name),
             "schemes": verifier.schemes().iter().map(|scheme| scheme.name).collect::<Vec<_>>(),
         })
     });
     Json(platforms.collect::<Value>()).into_response()
 }
 
-/// What the page asks to send.
-#[derive(Deserialize)]
+fn sample(verifier: &Verifier) -> Option<Template> {
+    let provider = verifier.provider();
+    Template::of(provider, provider.events.first()?.0)
+}
+
+/// What the page asks to send: a sample, or a body that somebody has written.
+#[derive(Default, Deserialize)]
 pub(super) struct SendRequest {
-    provider: String,
-    event: String,
-    account: Option<String>,
-    scheme: Option<String>,
+    pub(super) provider: String,
+    /// The sample's event.
+    #[serde(default)]
+    pub(super) event: String,
+    pub(super) account: Option<String>,
+    pub(super) scheme: Option<String>,
     /// Lines like `path.to.member=100`.
     #[serde(default)]
-    set: Vec<String>,
+    pub(super) set: Vec<String>,
     /// The sample as it is, with its own ids and times.
     #[serde(default)]
-    same: bool,
-    tamper: Option<String>,
+    pub(super) same: bool,
+    pub(super) tamper: Option<String>,
+    /// This body, byte for byte, instead of a sample's.
+    pub(super) body: Option<String>,
+    /// The number of the delivery whose headers go with that body.
+    pub(super) from: Option<u64>,
+    /// With a new id where those headers have one.
+    #[serde(default)]
+    pub(super) fresh: bool,
 }
 
 /// Sends a delivery, signed with this intake's own secret.
@@ -116,6 +131,14 @@ pub(super) async fn crash(
     page.functions.deliver(request, Some(crash)).await.0
 }
 
+/// How to sign where nothing was said: by the newest scheme. One that signs an id under the name of a header that is here
+/// already comes before one that would need another header for it.
+fn preferred(verifier: &Verifier, template: &Template) -> Option<&'static Scheme> {
+    let has = |name: &str| template.headers.iter().any(|(known, _)| known == name);
+    let schemes = verifier.schemes();
+    schemes.iter().find(|scheme| scheme.id_header().is_some_and(has)).or(schemes.first())
+}
+
 impl Page {
     /// Has the function take a request, by the way that every delivery goes.
     async fn deliver(&self, request: Request) -> Response {
@@ -126,33 +149,7 @@ impl Page {
     }
 
     fn request(&self, wish: SendRequest) -> Result<Request, String> {
-        let platform = self.platforms.get(&*wish.provider);
-        let Platform { verifier, secrets } = platform.ok_or("there are no secrets for this platform: see --secrets")?;
-        let provider = verifier.provider();
-        let account = wish.account.as_deref().map_or_else(|| Some(Account::default()), Account::parse);
-        let account = account.ok_or("an account is 1 to 64 of a-z, 0-9 and -")?;
-        let secret = secrets.current(&account).ok_or("this account has no secret: see --secrets")?;
-        let mut schemes = verifier.schemes().iter();
-        let scheme = match &wish.scheme {
-            Some(name) => schemes.find(|scheme| scheme.name == *name),
-            None => schemes.next_back(),
-        };
-        let path = if account == Account::default() { String::new() } else { format!("/{account}") };
-        let (event, template) = plan::event(provider, Some(&wish.event)).map_err(|error| error.to_string())?;
-        let plan = Plan {
-            provider,
-            event,
-            template,
-            data: None,
-            set: wish.set.iter().map(|line| plan::assignment(line)).collect::<Result<_, _>>()?,
-            id: None,
-            same: wish.same,
-            scheme: scheme.ok_or("this intake does not take this scheme")?,
-            secret: secret.to_vec(),
-            tamper: wish.tamper.map(|name| Tamper::from_str(&name, false)).transpose()?,
-            url: format!("/webhooks/{}{path}", provider.name).parse::<Uri>().map_err(|error| error.to_string())?,
-        };
-        let plan = plan.checked().map_err(|error| error.to_string())?;
+        let plan = self.plan(wish)?;
         let now = OffsetDateTime::now_utc();
         let Outgoing { headers, body } = plan.outgoing(&plan.template(now), now).map_err(|error| error.to_string())?;
         let mut request = Request::post(plan.url).header(header::CONTENT_LENGTH, body.len());
@@ -160,5 +157,51 @@ impl Page {
             request = request.header(name, value);
         }
         request.body(Body::from(body)).map_err(|error| error.to_string())
+    }
+
+    /// What is to be sent to this intake, all of it checked.
+    pub(super) fn plan(&self, wish: SendRequest) -> Result<Plan, String> {
+        let platform = self.platforms.get(&*wish.provider);
+        let Platform { verifier, secrets } = platform.ok_or("there are no secrets for this platform: see --secrets")?;
+        let provider = verifier.provider();
+        let account = wish.account.as_deref().map_or_else(|| Some(Account::default()), Account::parse);
+        let account = account.ok_or("an account is 1 to 64 of a-z, 0-9 and -")?;
+        let secret = secrets.current(&account).ok_or("this account has no secret: see --secrets")?;
+        let from = wish.from.map(|number| self.functions.journal.get(number).ok_or("that delivery is no longer kept"));
+        let headers = from.transpose()?.map(|taken| taken.headers.clone()).unwrap_or_default();
+        let set: Vec<_> = wish.set.iter().map(|line| plan::assignment(line)).collect::<Result<_, _>>()?;
+        let (event, template) = match &wish.body {
+            Some(body) => {
+                let mut template = Template::received(provider, &headers, body);
+                if wish.fresh {
+                    template.freshen_header_ids();
+                }
+                (template.event.clone(), template)
+            }
+            None => plan::event(provider, Some(&wish.event)).map_err(|error| error.to_string())?,
+        };
+        let scheme = if let Some(name) = &wish.scheme {
+            verifier.schemes().iter().find(|scheme| scheme.name == *name)
+        } else {
+            // As that delivery was signed.
+            let signs = |scheme: &&Scheme| scheme.signature_header().is_some_and(|name| headers.contains_key(name));
+            verifier.schemes().iter().find(signs).or_else(|| preferred(verifier, &template))
+        };
+        let path = if account == Account::default() { String::new() } else { format!("/{account}") };
+        let plan = Plan {
+            provider,
+            event,
+            template,
+            same: wish.same || wish.body.is_some(),
+            // What was changed in a body is written anew; else it stays byte for byte.
+            data: wish.body.filter(|_| set.is_empty()).map(String::into_bytes),
+            set,
+            id: None,
+            scheme: scheme.ok_or("this intake does not take this scheme")?,
+            secret: secret.to_vec(),
+            tamper: wish.tamper.map(|name| Tamper::from_str(&name, false)).transpose()?,
+            url: format!("/webhooks/{}{path}", provider.name).parse::<Uri>().map_err(|error| error.to_string())?,
+        };
+        plan.checked().map_err(|error| error.to_string())
     }
 }

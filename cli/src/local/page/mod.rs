@@ -4,7 +4,10 @@
 //! drive it: see `guard`. What it shows of signatures and credentials is cut short: see [`mask`].
 
 mod acts;
+mod copies;
 pub mod mask;
+mod queues;
+mod search;
 mod shown;
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
@@ -30,12 +33,15 @@ use super::{
     gateway::{Functions, SecretsFile},
     host,
 };
+use crate::client::aws::Deployment;
 
 /// How often queues are looked at for followers.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How soon a page comes back that has lost its connection.
 const RECONNECT: Duration = Duration::from_secs(1);
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// What the page's code may do: load its own files and talk to its own address, and turn no text into markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -48,6 +54,8 @@ struct Page {
     dynamodb: aws_sdk_dynamodb::Client,
     resources: Resources,
     queues: Queues,
+    /// For what the page does as a command would.
+    deployment: Deployment,
 }
 
 /// How one platform's deliveries are verified here.
@@ -75,23 +83,39 @@ pub(crate) fn router(
         dynamodb: engines.dynamodb(),
         resources: resources.clone(),
         queues: engines.queues(),
+        deployment: Deployment {
+            aws: false,
+            profile: None,
+            region: None,
+            stack: String::new(),
+            dynamodb: engines.dynamodb_url(),
+            sqs: engines.sqs_url(),
+        },
     };
     let file =
         |kind: &'static str, text: &'static str| get(move || async move { ([(header::CONTENT_TYPE, kind)], text) });
     Ok(Router::new()
         .route("/", file("text/html; charset=utf-8", include_str!("index.html")))
         .route("/assets/style.css", file("text/css; charset=utf-8", include_str!("style.css")))
-        .route("/assets/page.js", file("text/javascript; charset=utf-8", include_str!("page.js")))
+        .route("/assets/page.js", file(SCRIPT, include_str!("page.js")))
+        .route("/assets/detail.js", file(SCRIPT, include_str!("detail.js")))
+        .route("/assets/queues.js", file(SCRIPT, include_str!("queues.js")))
+        .route("/assets/form.js", file(SCRIPT, include_str!("form.js")))
+        .route("/assets/common.js", file(SCRIPT, include_str!("common.js")))
         .route("/assets/icon.svg", file("image/svg+xml", include_str!("icon.svg")))
         .route("/api/stream", get(follow))
         .route("/api/deliveries", get(deliveries))
         .route("/api/deliveries/{number}", get(shown::delivery))
         .route("/api/deliveries/{number}/claim", get(shown::claim))
+        .route("/api/deliveries/{number}/curl", post(copies::as_curl))
         .route("/api/deliveries/{number}/replay", post(acts::replay))
-        .route("/api/search", get(shown::search))
-        .route("/api/queues", get(shown::queues))
+        .route("/api/search", get(search::search))
+        .route("/api/queues", get(queues::queues))
+        .route("/api/quarantine/{id}/release", post(queues::release))
+        .route("/api/redrive", post(queues::redrive))
         .route("/api/catalogue", get(acts::catalogue))
         .route("/api/send", post(acts::send))
+        .route("/api/fresh", post(copies::freshened))
         .route("/api/crash/{crash}/{*path}", post(acts::crash))
         .layer(middleware::from_fn(guard))
         .with_state(Arc::new(page)))
@@ -101,7 +125,7 @@ pub(crate) fn router(
 ///
 /// - Another site's name that its DNS has made to lead here (rebinding) comes as that name in `Host`.
 /// - Another site's code comes with `Sec-Fetch-Site` and, to change something, with `Origin`. Browsers that send neither
-///   ask beforehand whether they may send JSON across origins, and are never told yes.
+///   ask beforehand whether they may send JSON across origins, and are never told yes: whatever acts takes JSON only.
 async fn guard(request: Request, next: Next) -> Response {
     let headers = request.headers();
     let said = |name: HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or("?").to_owned());
@@ -153,14 +177,16 @@ struct Follower {
     snapshot: Option<Value>,
     news: broadcast::Receiver<String>,
     looking: Interval,
-    seen: Value,
+    /// How full the queues were, and where the deliveries' messages.
+    seen: [Value; 2],
 }
 
-/// Everything that is kept, then every delivery as it is taken, and how full the queues are whenever that changes.
+/// Everything that is kept, then every delivery as it is taken, and whenever that changes how full the queues are and where
+/// the deliveries' messages.
 async fn follow(State(page): State<Arc<Page>>) -> Response {
     let (snapshot, news) = page.functions.journal.follow();
     let looking = tokio::time::interval(LOOK);
-    let follower = Follower { page, snapshot: Some(snapshot), news, looking, seen: Value::Null };
+    let follower = Follower { page, snapshot: Some(snapshot), news, looking, seen: Default::default() };
     let events = stream::unfold(follower, async |mut follower| {
         let event = follower.next().await;
         Some((Ok::<_, Infallible>(event), follower))
@@ -184,10 +210,12 @@ impl Follower {
                     (self.snapshot, self.news) = (Some(snapshot), news);
                 }
                 _ = self.looking.tick() => {
-                    let fullness = self.page.fullness();
-                    if fullness != self.seen {
-                        self.seen = fullness;
-                        return Event::default().event("queues").data(self.seen.to_string());
+                    let now = [self.page.fullness(), self.page.fates()];
+                    if now != self.seen {
+                        self.seen = now;
+                        let [mut queues, fates] = self.seen.clone();
+                        queues["fates"] = fates;
+                        return Event::default().event("queues").data(queues.to_string());
                     }
                 }
             }

@@ -1,34 +1,19 @@
-//! What the page shows: a delivery and why it came out as it did, its claim, the queues. Changes nothing.
+//! What the page shows of a delivery: why it came out as it did, its event, its claim. Changes nothing.
 
 use std::sync::Arc;
 
 use axum::{
     Json,
-    extract::{Path, Query, State},
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
-use hookgate_intake::Quarantined;
 use hookgate_verify::Delivery;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{Page, gone, mask, refused};
-use crate::{
-    capture, explain,
-    local::{
-        engines::{Resources, Seen},
-        journal::RecordedDelivery,
-    },
-};
-
-/// The most messages of a queue that are shown.
-const MOST_MESSAGES: usize = 50;
-
-/// The most of a message that is shown, in bytes.
-const MOST_MESSAGE_BYTES: usize = 64 * 1024;
+use crate::{capture, explain, local::journal::RecordedDelivery};
 
 /// One delivery with everything that is known of it and does not change.
 pub(super) async fn delivery(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Response {
@@ -57,86 +42,17 @@ pub(super) async fn claim(State(page): State<Arc<Page>>, Path(number): Path<u64>
         item.iter().map(|(name, value)| (name.clone(), text(value))).collect()
     });
     let message_id = item.as_ref().and_then(|item| item.get("message_id")?.as_str());
-    let message = message_id
-        .and_then(|id| page.queues.find(id))
-        .map(|(queue, seen)| json!({"queue": queue, "receives": seen.receives, "waiting": seen.waiting}));
+    let message = message_id.and_then(|id| page.queues.places(|known| known == id).remove(id));
     let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
     Json(json!({"key": key, "item": item, "message": message, "now": i64::try_from(now).unwrap_or_default()}))
         .into_response()
-}
-
-/// What the queues hold, untouched.
-pub(super) async fn queues(State(page): State<Arc<Page>>) -> Response {
-    let held = |url: &str| {
-        let look = page.queues.look(url, MOST_MESSAGES)?;
-        let messages: Vec<_> = look.latest.iter().map(message).collect();
-        Some(json!({"waiting": look.waiting, "in_flight": look.in_flight, "messages": messages}))
-    };
-    let Resources { events_url, quarantine_url, dead_letters_url, .. } = &page.resources;
-    Json(json!({
-        "events": held(events_url),
-        "quarantine": held(quarantine_url),
-        "dead_letters": held(dead_letters_url),
-    }))
-    .into_response()
-}
-
-/// A message as the page shows it: an event's text, or what a quarantined delivery was.
-fn message(seen: &Seen) -> Value {
-    let mut shown = json!({"id": seen.id, "sent": seen.sent, "receives": seen.receives, "waiting": seen.waiting});
-    if let Ok(entry) = serde_json::from_str::<Quarantined>(&seen.body) {
-        let body = entry.body.as_ref().and_then(|body| BASE64_STANDARD.decode(body).ok());
-        shown["reason"] = entry.reason.into();
-        shown["provider"] = entry.provider.into();
-        shown["account"] = entry.account.into();
-        shown["text"] = match body {
-            Some(body) => beginning(&mask::body(&String::from_utf8_lossy(&body))),
-            None => "(a large body, kept compressed)".into(),
-        };
-    } else {
-        // As a consumer reads it: a payload may hold what a `Value` cannot.
-        let event = hookgate_event::Event::from_json(&seen.body).ok();
-        shown["type"] = event.as_ref().map(|event| event.event_type.as_str()).into();
-        shown["provider"] = event.as_ref().map(|event| event.provider.clone()).into();
-        shown["account"] = event.as_ref().map(|event| event.account.clone()).into();
-        shown["subject"] = event.and_then(|event| event.subject).into();
-        shown["text"] = beginning(&seen.body);
-    }
-    shown
-}
-
-fn beginning(text: &str) -> Value {
-    if text.len() <= MOST_MESSAGE_BYTES {
-        return text.into();
-    }
-    format!("{}… ({} bytes)", &text[..text.floor_char_boundary(MOST_MESSAGE_BYTES)], text.len()).into()
-}
-
-#[derive(Deserialize)]
-pub(super) struct Wanted {
-    text: String,
-}
-
-/// The numbers of the deliveries in whose body or headers a text stands.
-pub(super) async fn search(State(page): State<Arc<Page>>, Query(Wanted { text }): Query<Wanted>) -> Response {
-    let text = text.to_lowercase();
-    let all = page.functions.journal.all();
-    let search = move || {
-        let has = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_lowercase().contains(&text);
-        let matches = |taken: &RecordedDelivery| {
-            let mut headers = taken.headers.iter();
-            has(&taken.body) || headers.any(|(name, value)| has(name.as_str().as_bytes()) || has(value.as_bytes()))
-        };
-        all.iter().filter(|taken| matches(taken)).map(|taken| taken.number).collect::<Vec<_>>()
-    };
-    let found = tokio::task::spawn_blocking(search).await.unwrap_or_default();
-    Json(json!({"numbers": found})).into_response()
 }
 
 impl Page {
     fn describe(&self, taken: &RecordedDelivery) -> Value {
         let text = String::from_utf8_lossy(&taken.body);
         let (explanation, event) = self.explain(taken).unzip();
+        let event = event.flatten();
         let mut log = taken.log.clone();
         log.remove("_aws");
         let target = match taken.target.query() {
@@ -153,14 +69,15 @@ impl Page {
             "body_kept": taken.body.len(),
             "words": words(taken),
             "explanation": explanation,
-            "event": event.flatten(),
+            "name": event.as_ref().map(|(name, _)| name),
+            "event": event.as_ref().map(|(_, text)| text),
             "log": log,
         })
     }
 
-    /// What `hookgate explain` says of it, as if it were asked when the delivery came; and the normalised event, where
-    /// there is one. None where there is nothing to explain.
-    fn explain(&self, taken: &RecordedDelivery) -> Option<(Value, Option<String>)> {
+    /// What `hookgate explain` says of it, as if it were asked when the delivery came; and the event's name at the platform
+    /// and the normalised event, where there is one. None where there is nothing to explain.
+    fn explain(&self, taken: &RecordedDelivery) -> Option<(Value, Option<(String, String)>)> {
         if matches!(taken.said("reason"), "address" | "body_not_base64") || !taken.is_whole() {
             return None;
         }
@@ -181,7 +98,10 @@ impl Page {
         let explanation = explain::explain(&request, platform.verifier, &platform.secrets, &account, received);
         let delivery = Delivery { headers, body, account, received };
         let proof = platform.verifier.authenticate(&delivery, &platform.secrets).ok();
-        let event = proof.and_then(|proof| Some(proof.read().ok()?.event.to_json()));
+        let event = proof.and_then(|proof| {
+            let event = proof.read().ok()?.event;
+            Some((event.provider_type.clone(), event.to_json()))
+        });
         Some((json!(explanation), event))
     }
 }
@@ -199,27 +119,45 @@ fn headers(headers: &HeaderMap) -> Value {
 fn words(taken: &RecordedDelivery) -> String {
     let (outcome, reason, error) = (taken.said("outcome"), taken.said("reason"), taken.said("error"));
     match (outcome, reason) {
-        ("queued", _) => "Authentic and new: its event is on the queue.".into(),
-        ("duplicate", _) => "Authentic and known: it was taken before, and nothing was queued again.".into(),
+        ("queued", _) => "Verified and new: its event was queued.".into(),
+        ("duplicate", _) => "Verified and known: the event was taken before, nothing was queued again.".into(),
         ("quarantined", "key_conflict") => {
-            "Authentic, but its id already stands for other content: it is in quarantine.".into()
+            "Verified, but its id was used before with other content: it was put into quarantine.".into()
         }
         ("quarantined", "too_old") => {
-            "Authentic, but older than MAX_EVENT_AGE_DAYS, so that no claim could tell it from a replay: it is in \
+            "Verified, but older than MAX_EVENT_AGE_DAYS, so no claim can tell it from a replay: it was put into \
              quarantine."
                 .into()
         }
-        ("quarantined", _) => format!("Authentic, but no event that can be read ({reason}): it is in quarantine."),
-        ("ping", _) => "The platform tries the address; nothing is signed, claimed or queued.".into(),
-        ("rejected", "method") => "Not a POST: nothing else was looked at.".into(),
+        ("quarantined", _) => {
+            format!("Verified, but could not be read as an event ({reason}): it was put into quarantine.")
+        }
+        ("ping", _) => "The platform tests the address: nothing was verified, recorded or queued.".into(),
+        ("rejected", "method") => "Not a POST: nothing else was checked, recorded or queued.".into(),
         ("rejected", "address") => {
-            "Its address names no account: an account is 1 to 64 of a-z, 0-9 and -. Nothing else was looked at.".into()
+            "Invalid account in the address (1 to 64 of a-z, 0-9 and -): nothing else was checked, recorded or queued."
+                .into()
         }
-        ("rejected", _) => format!("Not proved to come from the platform ({reason}): nothing was claimed or queued."),
+        ("rejected", _) => format!("{}: nothing was recorded or queued.", rejection(reason)),
         ("too_large", _) => {
-            "Authentic, but more than a message can carry even when compressed: nothing was claimed or queued.".into()
+            "Verified, but larger than a message can be, even compressed: nothing was recorded or queued.".into()
         }
-        ("busy", _) => "Another copy is being worked on: the platform is asked to send it again.".into(),
-        _ => format!("The step {reason} failed ({error}): the platform is asked to send it again."),
+        ("busy", _) => "Another copy of the event is being processed: the platform was asked to retry.".into(),
+        _ => format!("The step {reason} failed ({error}): the platform was asked to retry."),
     }
+}
+
+fn rejection(reason: &str) -> String {
+    let words = match reason {
+        "signature_missing" => "No signature",
+        "signature_repeated" => "More than one signature, where there must be one",
+        "signature_malformed" => "Malformed signature",
+        "signature_mismatch" => "Signature mismatch",
+        "timestamp_expired" => "Signed timestamp too far from now",
+        "unknown_account" => "No secret for this account",
+        "not_a_webhook" => "Not a webhook",
+        "body_not_base64" => "Body is not base64",
+        other => return format!("Rejected ({other})"),
+    };
+    words.to_owned()
 }

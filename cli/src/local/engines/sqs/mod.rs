@@ -7,7 +7,7 @@ mod queue;
 mod tests;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -19,6 +19,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
@@ -58,6 +59,8 @@ pub struct Look {
 pub struct Seen {
     /// SQS's id.
     pub id: String,
+    /// The ids that it had before each redrive.
+    pub earlier_ids: Vec<String>,
     /// When it was sent, in Unix milliseconds.
     pub sent: u64,
     /// How often it was received.
@@ -65,6 +68,23 @@ pub struct Seen {
     /// Whether it can be received now.
     pub waiting: bool,
     pub body: String,
+}
+
+/// Where a message is.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Place {
+    /// The id that it has now. A redrive gives it a new one.
+    pub(crate) id: String,
+    /// The queue's name.
+    pub(crate) queue: String,
+    /// How often it was received.
+    pub(crate) receives: u64,
+    /// After how many receives it moves to the dead-letter queue, where this queue has one.
+    pub(crate) most_receives: Option<u64>,
+    /// Whether it can be received now.
+    pub(crate) waiting: bool,
+    /// Whether it was moved from a dead-letter queue.
+    pub(crate) redriven: bool,
 }
 
 /// Answers SQS calls on `listener` until `stopped`.
@@ -118,13 +138,34 @@ impl Queues {
         })
     }
 
-    /// The queue that holds a message, and the message.
+    /// The message that has this id, or had it before a redrive, and the name of its queue.
     pub(crate) fn find(&self, message_id: &str) -> Option<(String, Seen)> {
         self.with(|store, now| {
             store.queues.iter().find_map(|(name, queue)| {
-                let message = queue.messages.iter().find(|message| message.id == message_id)?;
-                Some((name.clone(), seen(message, now)))
+                let found = queue.messages.iter().find(|message| message.ids().any(|id| id == message_id))?;
+                Some((name.clone(), seen(found, now)))
             })
+        })
+    }
+
+    /// Where messages are, by each id that they have or had before a redrive.
+    pub(crate) fn places(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, Place> {
+        self.with(|store, now| {
+            let mut places = HashMap::new();
+            for (name, queue) in &store.queues {
+                for message in &queue.messages {
+                    let place = || Place {
+                        id: message.id.clone(),
+                        queue: name.clone(),
+                        receives: message.receives,
+                        most_receives: queue.redrive.as_ref().map(|(_, most)| *most),
+                        waiting: message.visible_at <= now,
+                        redriven: !message.earlier_ids.is_empty(),
+                    };
+                    places.extend(message.ids().filter(|id| wanted(id)).map(|id| (id.to_owned(), place())));
+                }
+            }
+            places
         })
     }
 
@@ -254,6 +295,6 @@ impl Queues {
 }
 
 fn seen(message: &Message, now: u64) -> Seen {
-    let Message { id, body, sent, receives, visible_at, .. } = message.clone();
-    Seen { id, sent, receives, waiting: visible_at <= now, body }
+    let Message { id, earlier_ids, body, sent, receives, visible_at, .. } = message.clone();
+    Seen { id, earlier_ids, sent, receives, waiting: visible_at <= now, body }
 }

@@ -68,6 +68,8 @@ pub(super) struct Attribute {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Message {
     pub(super) id: String,
+    /// The ids that it had before each redrive.
+    pub(super) earlier_ids: Vec<String>,
     pub(super) body: String,
     pub(super) attributes: BTreeMap<String, Attribute>,
     /// The system attributes that no receive changes.
@@ -79,6 +81,13 @@ pub(super) struct Message {
     pub(super) receives: u64,
     /// Before it was moved to this queue.
     pub(super) earlier_receives: u64,
+}
+
+impl Message {
+    /// The id that it has, and those that it had before each redrive.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.earlier_ids.iter().chain([&self.id]).map(String::as_str)
+    }
 }
 
 /// Refuses the request unless the condition holds.

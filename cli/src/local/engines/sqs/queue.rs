@@ -44,7 +44,7 @@ pub(super) struct Store {
 pub(super) struct Queue {
     attributes: Attributes,
     /// The dead-letter queue and `maxReceiveCount` of the redrive policy.
-    redrive: Option<(String, u64)>,
+    pub(super) redrive: Option<(String, u64)>,
     /// Oldest arrival first.
     pub(super) messages: Vec<Message>,
 }
@@ -196,6 +196,7 @@ impl Store {
                 continue;
             };
             letter.system.remove(SOURCE);
+            letter.earlier_ids.push(letter.id);
             let message = Message { id: new_id(), sent: now, receives: 0, earlier_receives: 0, ..letter };
             self.send(&destination, message, None)?;
             moved += 1;
