@@ -217,7 +217,7 @@ const tests = {
     const row = $('#right details[open]');
     await becomes(row.locator('a'), /^Delivery #/);
     await row.getByRole('button', { name: 'Release…' }).click();
-    await becomes($('.asked'), 'Dry run: stays: its id stands for other content');
+    await becomes($('.asked'), 'Dry run: stays: its id belongs to other content');
     await row.getByRole('button', { name: 'With a new id…' }).click();
     await becomes($('.asked'), 'Dry run: it would be queued');
     await screenshot('dry-run');
