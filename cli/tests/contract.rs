@@ -107,7 +107,7 @@ fn the_table_of_events_is_the_codes() {
         assert!(!senders.is_empty(), "no platform sends {event_type:?}");
         writeln!(text, "| `{}` | {} |", event_type.as_str(), senders.join(", ")).unwrap();
     }
-    text += "\n## Which comes later at the same time\n\nThe [stage](../consume.md#four-rules) breaks ties of time, and nothing else.\n\n\
+    text += "\n## Which comes later at the same time\n\nThe [stage](../consume.md#latest-wins) breaks ties of time, and nothing else.\n\n\
              | stage | types |\n|---|---|\n";
     let mut stages: BTreeMap<u8, Vec<String>> = BTreeMap::new();
     for event_type in EventType::ALL {
