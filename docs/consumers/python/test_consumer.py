@@ -190,6 +190,8 @@ class Consumer(unittest.TestCase):
             for messages in ((created, paid), (cancelled, cancelled)):
                 self.assertEqual(failed(consumer.handler(of(*messages), context())), [])
         self.assertEqual(self.state(), "c")
+        # A repeat passes, so that it can be finished.
+        self.assertEqual([consumer.keep_latest(json.loads(body)) for body in (cancelled, paid)], [False, True])
 
     def test_whatever_fails_the_latest_event_remains(self):
         a, b, c = self.of_life("paid after its cancellation, which comes late")
