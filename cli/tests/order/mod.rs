@@ -164,7 +164,7 @@ fn every_permutation_and_every_duplicate_ends_in_the_same_state() {
         }
     }
     println!("{} lives, {permuted} permutations, {repeated} with a duplicate", lives.len());
-    let expected = lives.iter().map(|life| (1..=life.events.len().min(6)).product::<usize>()).sum();
+    let expected: usize = lives.iter().map(|life| (1..=life.events.len().min(6)).product::<usize>()).sum();
     assert_eq!(permuted, expected);
 }
 
