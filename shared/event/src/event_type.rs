@@ -21,9 +21,9 @@ macro_rules! event_types {
             /// Where the type stands in its resource's life: of two events of the same time, the one with the higher stage
             /// is the later one ([`Event::sort_key`](crate::Event::sort_key)). Nothing else depends on it.
             ///
-            /// A type may follow every type below it. A tie goes to the event that takes something back: goods that were
-            /// held back can be shipped later, and not the other way round. Across times the stage says nothing: an order that
-            /// was paid after it had expired is paid.
+            /// A tie goes to the event that takes something back: goods that were held back can be shipped later, but shipped
+            /// goods cannot be held back. Between different times the stage decides nothing: an order that was paid after it
+            /// had expired is paid.
             ///
             /// | stage | types | may follow |
             /// |---|---|---|
@@ -31,17 +31,17 @@ macro_rules! event_types {
             /// | 20 | updated, stock changed, dynamic, replied | created |
             /// | 22, 24 | trial started, trial ended | created, updated |
             /// | 30 | payment pending, partially paid, upcoming | created, updated, a trial |
-            /// | 40 | payment failed | all above; a later attempt may succeed |
-            /// | 50 | paid, succeeded, renewed, activated | all above |
+            /// | 40 | payment failed | all of the above; a later attempt may succeed |
+            /// | 50 | paid, succeeded, renewed, activated | all of the above |
             /// | 55, 60 | fulfilled, completed | paid |
             /// | 64, 66 | paused or suspended, resumed | paid |
-            /// | 70 | expired | all of an order that is not paid in time |
-            /// | 75 | failed | paid, too: its delivery can fail |
-            /// | 80 | cancelled | paid, fulfilled, expired, failed |
-            /// | 85 | disputed | paid, fulfilled, completed, cancelled |
-            /// | 90 | refunded | all above: a dispute may end in it |
-            /// | 95 | ended | all of a subscription, its cancellation, too |
-            /// | 99 | deleted | all |
+            /// | 70 | expired | created to payment failed: it was not paid in time |
+            /// | 75 | failed | created to paid: the delivery of a paid order can fail, too |
+            /// | 80 | cancelled | all of the above |
+            /// | 85 | disputed | paid and later, cancelled included |
+            /// | 90 | refunded | paid and later: a dispute or a cancellation may end in it |
+            /// | 95 | ended | every event of a subscription, its cancellation included |
+            /// | 99 | deleted | everything |
             /// | 0 | unrecognized: never wins a tie | |
             ///
             /// A type whose payload lists the products shares the stage of the one without.
