@@ -85,7 +85,7 @@ def spread(rate, partitions):
 def main():
     memory = int(sys.argv[1]) if len(sys.argv) > 1 else 256
     print(f"Fresh deliveries of 1 KiB, {memory} MB.\n")
-    print("| deliveries per second | quota of sandboxes | sandboxes used | p50 / p99 ms | refused in all | refused per second at the end |")
+    print("| deliveries per second | quota of execution environments | environments used | p50 / p99 ms | refused in total | refused per second at the end |")
     print("|---|---|---|---|---|---|")
     for rate, seconds, quota in [
         (100, 20, SANDBOXES), (10_000, 10, SANDBOXES), (10_000, 10, 2 * SANDBOXES),

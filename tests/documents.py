@@ -3,13 +3,18 @@
 
     tests/documents.py [README.md …]
 
-Needs `cargo build`, `fuzz/run`, the tools of .ci/requirements.txt in the PATH, MiniStack, and ports 9000 to 9002 and 9010.
+Needs `cargo build`, `fuzz/run`, the tools of .ci/requirements.txt in the PATH, MiniStack, and ports 9000 to 9002, 9010 and
+9100 to 9102.
 
-Each document is one shell session, from its first `sh` block to its last, beside a local intake of its own, a server that
-stands in for AWS and one for the platforms' own APIs. Every block must end well; one tagged `sh no` must end with exit code 1,
-and in one tagged `sh any` every command with 0 or 1, since what it looks for may not be there. What a block prints must hold
-what the document shows next: a block `text output` (… stands for anything), or a line that begins with "says", "prints" or
-"The answer is" and a text in backquotes. A command that another step of CI runs stands in ELSEWHERE.
+Documents are run as a reader runs them: README, troubleshooting, deploying, then the others, all against one local intake,
+which is started as README says, samples included, and keeps what the documents before have sent. So an id that is used twice
+shows: the second answer is `duplicate`, or `quarantined`. Each document is one shell session, from its first `sh` block to its
+last, beside a server that stands in for AWS and one for the platforms' own APIs.
+
+A block `sh` must succeed. One tagged `sh no` must end with exit code 1, one tagged `sh error` with 2, and in one tagged `sh any`
+every command with 0 or 1, since what it looks for may not be there. What a block prints must contain what the document shows
+next: a block `text output` (… stands for anything), or a line that begins with "says", "prints" or "The answer is" and a text
+in backquotes. A command that another step of CI runs is listed in ELSEWHERE.
 """
 
 import ast
@@ -46,11 +51,16 @@ ELSEWHERE = {
     "bench/guard": ".ci/run",
     "bench/run table 1 20": ".ci/run",
     "cargo bench --manifest-path bench/Cargo.toml -- --test": ".ci/run",
-    "UPDATE_SAMPLES=1 cargo test -p hookgate --test command signed": "tests/sixth_provider/follow_readme",
-    "UPDATE_CONTRACT=1 cargo test -p hookgate --test contract": "tests/sixth_provider/follow_readme",
-    "UPDATE_SAMPLES=1 cargo test -p hookgate-functions --test end_to_end consumers": "tests/sixth_provider/follow_readme",
-    "fuzz/run 1000": "tests/sixth_provider/follow_readme",
+    "cargo fmt --all --check": ".ci/run",
+    "cargo clippy --workspace --all-targets -- -D warnings": ".ci/run",
+    "UPDATE_SAMPLES=1 cargo test -p hookgate --test command signed": "tests/sixth_provider/follow_contributing",
+    "UPDATE_CONTRACT=1 cargo test -p hookgate --test contract": "tests/sixth_provider/follow_contributing",
+    "UPDATE_SAMPLES=1 cargo test -p hookgate-functions --test end_to_end consumers": "tests/sixth_provider/follow_contributing",
+    "fuzz/run 1000": "tests/sixth_provider/follow_contributing",
 }
+
+# In this order; then all others.
+FIRST = ["README.md", "docs/troubleshooting.md", "docs/deploy.md"]
 
 # What else makes the documents' sessions those of a reader.
 PREAMBLE = r"""
@@ -60,7 +70,12 @@ hookgate() {
     " "* | --*)
       case " $* " in *" --once "* | *" --help "* | *" --version "*) "$HOOKGATE" "$@"; return ;; esac
       start_intake "$@" ;;
-    # Follows until Ctrl-C.
+    # A new event, unless it says otherwise: whatever it is answered but "queued", its id is used twice.
+    "send "*)
+      "$HOOKGATE" "$@" | tee sent
+      case "$*" in *--help* | *--same* | *--data* | *--tamper* | *--scenario* | *--print* | *--json*) ;; *) grep -q '^200 queued' sent ;; esac ;;
+    # Stays up until Ctrl-C, and posts to the reader's own code.
+    "listen "*) timeout --preserve-status --signal INT 3 "$HOOKGATE" "${@/#http:\/\/localhost:+([^\/])/$PLATFORM}" ;;
     "tail "*) case " $* " in *" --once "* | *" --max "*) "$HOOKGATE" "$@" ;; *) timeout --preserve-status --signal INT 3 "$HOOKGATE" "$@" ;; esac ;;
     "register "*" --secret-file "*) "$HOOKGATE" "$@" --api-url "$PLATFORM" ;;
     # MiniStack cannot move messages, the local intake's SQS can: it has the stack's queues then.
@@ -80,22 +95,29 @@ shopt -s extglob
 curl() { command curl "${@/#https:\/\/+([^\/])/$PLATFORM}"; }
 # In the project itself, for SAM cannot follow links; says yes to whatever it asks.
 sam() { (cd "$PROJECT" && command sam "$@" <<< $'y\ny'); }
-# Stays up in the reader's terminal; here in the background, in place of the one before.
+# Stays up in the reader's other terminal. One for all documents: whoever has it running does not start it again. One on other
+# ports ends with the document.
 start_intake() {
-  if [ -f intake.pid ]; then kill "$(cat intake.pid)"; while kill -0 "$(cat intake.pid)" 2> /dev/null; do sleep 0.1; done; fi
-  # Emptied now: what it says next must not be what the one before has said.
-  : > intake.log
-  "$HOOKGATE" "$@" > intake.log 2>&1 &
-  echo $! > intake.pid
-  for _ in $(seq 300); do
-    if grep -q '^Waiting for deliveries' intake.log; then cat intake.log; return; fi
-    kill -0 "$(cat intake.pid)" 2> /dev/null || { cat intake.log; return 1; }
-    sleep 0.1
-  done
-  return 1
+  local log=$INTAKE pid
+  case "$*" in *--port\ *) log=another.log ;; esac
+  if [ ! -e "$log" ]; then
+    echo "$*" > "$log.options"
+    setsid "$HOOKGATE" "$@" > "$log" 2>&1 &
+    pid=$!
+    echo $pid >> "$PIDS"
+    for _ in $(seq 600); do
+      grep -q '^Waiting for deliveries' "$log" && break
+      kill -0 $pid 2> /dev/null || { cat "$log"; rm "$log"; return 1; }
+      sleep 0.1
+    done
+  fi
+  [ "$*" = "$(cat "$log.options")" ] || { echo "an intake runs already, started with '$(cat "$log.options")'"; return 1; }
+  sed '/^Waiting for deliveries/q' "$log"
 }
 cargo() {
   case "$*" in
+    # What it builds is there already: $HOOKGATE.
+    "install --locked --path cli") ;;
     "run --manifest-path "* | "run -q -p "*) (cd "$PROJECT" && command cargo "$@") ;;
     run | "run "*)
       shift
@@ -183,18 +205,18 @@ def script(document):
         if words[:1] != ["sh"]:
             judge(block)
             continue
-        assert set(words[1:]) <= {"no", "any"}, f"{block.place}: what is {block.tag}?"
+        assert set(words[1:]) <= {"no", "error", "any"}, f"{block.place}: what is {block.tag}?"
         kept = []
         for command in commands(block.text):
             if command in ELSEWHERE:
                 written = (ROOT / ELSEWHERE[command]).read_text().split("\n")
-                assert command in [line.split(" > ")[0] for line in written], f"{ELSEWHERE[command]} does not run {command}"
+                assert command in [line.strip().split(" > ")[0] for line in written], f"{ELSEWHERE[command]} does not run {command}"
             else:
                 kept.append(command)
         lines.append(f"printf '\\n@@ {index}\\n'")
         kept = [line for line in kept if line]
-        if "no" in words:
-            lines += [*kept[:-1], f"code=0; {kept[-1]} || code=$?; [ $code = 1 ]"]
+        if {"no", "error"} & set(words):
+            lines += [*kept[:-1], f"code=0; {kept[-1]} || code=$?; [ $code = {1 if 'no' in words else 2} ]"]
         elif "any" in words:
             lines += [f"{each} || [ $? = 1 ]" for each in kept]
         else:
@@ -244,7 +266,8 @@ def play(document, aws, platform):
     environment = aws | {
         "PROJECT": str(ROOT),
         "HOOKGATE": os.environ.get("HOOKGATE", str(ROOT / "target/debug/hookgate")),
-        "CARGO_MANIFEST_DIR": str(ROOT / "cli"),
+        "INTAKE": str(SCRATCH / "intake.log"),
+        "PIDS": str(SCRATCH / "pids"),
         "PLATFORM": platform,
         # Six binaries for another machine: as documented, but in three minutes and not in a quarter of an hour.
         "CARGO_PROFILE_RELEASE_LTO": "off",
@@ -256,7 +279,8 @@ def play(document, aws, platform):
     asked = re.findall(r'key: "(\w+)"|\$([A-Z]\w+)', "".join(PROVIDERS.values()))
     environment |= {name: "given" for names in asked for name in names if name}
     started = time.monotonic()
-    intake = "start_intake --no-samples > /dev/null\n"
+    # Started by the document itself, if by any.
+    intake = "" if re.search(r"^(cargo run|hookgate)$", session, re.M) else "start_intake > /dev/null\n"
     process = subprocess.Popen(
         ["timeout", "1200", "bash", "-c", session.replace(PREAMBLE, PREAMBLE + intake, 1)],
         cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -279,9 +303,7 @@ def play(document, aws, platform):
             # What was built in a hurry is not to be deployed.
             for built in (".aws-sam", "target/lambda"):
                 shutil.rmtree(ROOT / built, ignore_errors=True)
-        # The next session starts an intake of its own.
-        while taken_port():
-            time.sleep(0.05)
+        stop_intakes(all_of_them=False)
     parts = dict(re.findall(r"(?ms)^@@ (\w+)\n(.*?)(?=^@@ |\Z)", "".join(output)))
     if "end" not in parts:
         last = document_blocks[int(max(parts, key=int, default="0"))]
@@ -316,8 +338,18 @@ def built_apart(aws):
         assert bootstrap[18] == 0xB7, f"{name} is not built for arm64"
 
 
+def stop_intakes(all_of_them):
+    """What the sessions have started in a group of its own: the first one, for all documents, only at the end."""
+    pids = SCRATCH / "pids"
+    started = pids.read_text().split() if pids.exists() else []
+    for pid in started[0 if all_of_them else 1 :]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGTERM)
+    pids.write_text("".join(f"{pid}\n" for pid in ([] if all_of_them else started[:1])))
+
+
 def taken_port():
-    for port in (9000, 9001, 9002, 9010):
+    for port in (9000, 9001, 9002, 9010, 9100, 9101, 9102):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return port
@@ -357,6 +389,7 @@ class Platform(http.server.BaseHTTPRequestHandler):
 
 def main():
     documents = [name for name in tracked() if name.endswith(".md") and name != "CHANGELOG.md"]
+    documents.sort(key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
     told = {plain(command) for name in documents for block in blocks(name) for command in commands(block.text)}
     said = [(name, command) for name in documents for command in inline(name)]
     strange = [f"{name}: `{command}` is run nowhere: put it into an sh block" for name, command in said if not any(command in each for each in told)]
@@ -371,11 +404,18 @@ def main():
     platforms = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Platform)
     threading.Thread(target=platforms.serve_forever, daemon=True).start()
     platform = f"http://127.0.0.1:{platforms.server_port}"
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    SCRATCH.mkdir(parents=True)
+    # So that the intakes end with this, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with ministack(CLOUD, secure=False) as aws:
         prepare(aws)
-        for name in documents:
-            if not sys.argv[1:] or name in sys.argv[1:]:
-                play(name, aws, platform)
+        try:
+            for name in documents:
+                if not sys.argv[1:] or name in sys.argv[1:]:
+                    play(name, aws, platform)
+        finally:
+            stop_intakes(all_of_them=True)
 
 
 main()

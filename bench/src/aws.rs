@@ -1,7 +1,6 @@
-//! As much of DynamoDB, SQS and Secrets Manager as a delivery needs, each on a port of its own, over TLS.
+//! The parts of DynamoDB, SQS and Secrets Manager that a delivery needs, each on its own port, over TLS.
 //!
-//! `DynamoDB` remembers keys, so that a duplicate is one. Everything else is answered at once: what is measured is the
-//! function.
+//! `DynamoDB` remembers keys, so that duplicates work. Everything else is answered at once: the function is measured.
 
 use std::{
     collections::HashMap,
@@ -30,7 +29,7 @@ use hookgate_bench::SECRET;
 pub struct Aws {
     state: Arc<Mutex<State>>,
     folder: PathBuf,
-    /// What a function must be told to find them.
+    /// The environment by which a function finds them.
     pub environment: Vec<(String, String)>,
 }
 
@@ -79,7 +78,7 @@ impl Aws {
 
 impl Drop for Aws {
     fn drop(&mut self) {
-        // The system's own cleaning of temporary files does it otherwise.
+        // On failure the system cleans its temporary files.
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -113,7 +112,7 @@ fn tls() -> Result<(TlsAcceptor, String)> {
     Ok((TlsAcceptor::from(Arc::new(config)), authority.pem()))
 }
 
-/// One service; gives its address.
+/// Starts one service and returns its address.
 async fn serve(acceptor: TlsAcceptor, state: Arc<Mutex<State>>) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let port = listener.local_addr()?.port();
@@ -125,7 +124,7 @@ async fn serve(acceptor: TlsAcceptor, state: Arc<Mutex<State>>) -> Result<String
             tokio::spawn(async move {
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 let service = service_fn(async |request| answer(request, &state).await);
-                // Ends with an error where the function was stopped: nobody's concern.
+                // Fails when the function is stopped, which is fine.
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -164,7 +163,7 @@ async fn answer(request: Request<Incoming>, state: &Mutex<State>) -> Result<Resp
         .body(Full::new(answer.to_string().into()))?)
 }
 
-/// Refuses a key that is there, with its item: as if its event were on the queue by now.
+/// Refuses a known key and returns its item, as if its event were on the queue.
 fn put_item(items: &mut HashMap<String, Value>, item: &Value) -> (u16, Value) {
     // "id" is what Powertools calls it.
     let key = ["pk", "id"].iter().find_map(|name| item[name]["S"].as_str());

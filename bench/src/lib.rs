@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
 use time::OffsetDateTime;
 
-/// The secret that all functions here are given.
+/// The secret of all functions here.
 pub const SECRET: &str = "whsec_test";
 
-/// The platform whose function is measured: the plainest, with one scheme that signs the body alone, and ids of its own.
+/// The platform whose function is measured: one with a single scheme that signs the body alone, and with its own ids.
 ///
 /// # Panics
-/// Where there is no such platform.
+/// If there is no such platform.
 #[must_use]
 pub fn plainest() -> &'static Provider {
     let is_plain = |provider: &&Provider| {
@@ -29,9 +29,8 @@ pub fn plainest() -> &'static Provider {
     providers::ALL.iter().copied().find(is_plain).expect("a plain platform")
 }
 
-/// The `number`th event of this platform, `size` bytes long (or as long as it must be), all of it signed.
-///
-/// Its filling is what makes real events long: lines of an order.
+/// The `number`th event of this platform, `size` bytes long (or as long as it must be), all of it signed. It is filled with
+/// lines of an order, which make real events long.
 #[must_use]
 pub fn body(provider: &Provider, number: usize, size: usize) -> String {
     let fields = &provider.fields;
@@ -50,7 +49,7 @@ pub fn body(provider: &Provider, number: usize, size: usize) -> String {
     };
     let mut members: Vec<(String, String)> = Vec::new();
     let mut put = |path: String, value: &str| {
-        // Two facts can stand at one place.
+        // Two facts can have the same path.
         if members.iter().all(|(other, _)| *other != path) {
             members.push((path, value.to_owned()));
         }
@@ -81,7 +80,7 @@ pub fn body(provider: &Provider, number: usize, size: usize) -> String {
         let members: Vec<_> = members.iter().chain(&filling).map(|(path, value)| (&**path, &**value)).collect();
         object(&members)
     };
-    // A line is about this long; the note takes up the rest.
+    // A line is about this long; the note fills the rest.
     let line =
         |n: usize| format!(r#"{{"sku":"S-{n:06}","name":"Shirt \"Ørsted\", size M","quantity":2,"price":1999}}"#);
     let fixed = filled("", "").len();
@@ -140,7 +139,7 @@ pub fn delivery(signed: Signed) -> Delivery {
 /// The event that an HTTP API makes of it (payload format 2.0).
 ///
 /// # Panics
-/// Where the body is no UTF-8, which [`body`] never is.
+/// If the body is not UTF-8, which [`body`] always is.
 #[must_use]
 pub fn invocation(provider: &Provider, signed: &Signed) -> String {
     let path = format!("/webhooks/{}", provider.name);

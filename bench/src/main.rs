@@ -4,7 +4,7 @@
 //! table [COLD WARM [TEXT]]            cold starts and warm deliveries, a row each (those with TEXT in their name)
 //! curve [DELIVERIES]                  CPU per delivery over the size of its body
 //! platform                            the name of the platform whose function is measured
-//! count OUTCOME BYTES NUMBER COMMAND… sends deliveries to one process, says what they cost it
+//! count OUTCOME BYTES NUMBER COMMAND… sends deliveries to one process, prints their cost
 //! ```
 
 mod aws;
@@ -27,14 +27,14 @@ use sandbox::Sandbox;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// What is measured.
+/// A function to measure.
 struct Subject {
     /// Where it runs, in the repository.
     folder: &'static str,
     /// `{platform}` stands for the name of the platform whose function is measured.
     command: &'static [&'static str],
     environment: &'static [(&'static str, &'static str)],
-    /// How to get it, where it is not there. In its folder.
+    /// The command that builds it, run in its folder.
     remedy: &'static str,
 }
 
@@ -71,7 +71,7 @@ const PYTHON: Subject = Subject {
     remedy: "python3 -m venv venv && venv/bin/pip install -r requirements.txt",
 };
 
-/// What becomes of a delivery.
+/// The outcomes that are measured.
 #[derive(Clone, Copy, PartialEq)]
 enum Outcome {
     Queued,
@@ -155,7 +155,7 @@ impl Subject {
     fn environment(&self, aws: &Aws) -> Vec<(String, String)> {
         let (provider, given) = (plainest(), self.environment.iter());
         let Identity::Id(id) = provider.identity else { unreachable!("the plainest platform has ids") };
-        // What the peers have to know of the platform: they are written for any that is as plain.
+        // The peers need these facts of the platform: they work for any that is as simple.
         let peers = [
             ("TABLE_NAME", "hookgate-claims"),
             ("SIGNATURE_HEADER", provider.default_schemes()[0].signature_header().unwrap_or_default()),
@@ -169,7 +169,7 @@ impl Subject {
     }
 }
 
-/// Makes the deliveries, no two alike, unless they are to be duplicates.
+/// Makes the deliveries, all different unless they are to be duplicates.
 struct Sender {
     outcome: Outcome,
     size: usize,
@@ -194,10 +194,10 @@ impl Sender {
         invocation(plainest(), &signed)
     }
 
-    /// That this was the answer that it ought to be.
+    /// Fails unless this is the expected answer.
     fn check(&self, answer: &Bytes) -> Result<()> {
         let answer = String::from_utf8_lossy(answer);
-        // Only Hookgate says its outcome.
+        // Only Hookgate's answer has an outcome.
         let expected = match self.outcome {
             _ if !answer.contains("outcome") => r#""statusCode":20"#,
             Outcome::Queued => r#"\"queued\""#,
@@ -216,7 +216,7 @@ async fn row(subject: &Subject, outcome: Outcome, size: usize, cold: usize, warm
     let (mut init, mut first, mut first_cpu) = (vec![], vec![], vec![]);
     let (mut start, mut start_cpu) = (vec![], vec![]);
 
-    // The first reads the file from the disk, and sends what later ones are duplicates of: it is not counted.
+    // The first start is not counted: it reads the file from the disk, and sends the event that later ones repeat.
     let mut sandbox = subject.start(&aws).await?;
     sandbox.invoke(sender.next()).await?;
     for _ in 0..cold {
@@ -304,11 +304,11 @@ async fn curve(deliveries: usize) -> Result<()> {
     Ok(())
 }
 
-/// Sends deliveries to one process of this command, then ends it. Tools like valgrind may stand around the function.
+/// Sends deliveries to one process of this command, then ends it. A tool like valgrind may wrap the function.
 async fn count(mut sender: Sender, number: u32, command: &[String]) -> Result<()> {
     let aws = Aws::start().await?;
     let mut sandbox = Sandbox::start(command, ".", &HOOKGATE.environment(&aws)).await?;
-    // What the others are duplicates of.
+    // The event that the others repeat.
     sandbox.invoke(sender.next()).await?;
     sandbox.cpu().await?;
     let (calls, connections) = (aws.calls(), aws.connections());

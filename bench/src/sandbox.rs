@@ -1,4 +1,4 @@
-//! One sandbox as Lambda runs it: the function's process and the Runtime API (2018-06-01) that it talks to.
+//! One execution environment as Lambda runs it: the function's process, and the Runtime API (2018-06-01) that it calls.
 
 use std::{
     process::Stdio,
@@ -26,7 +26,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// The longest that a function may be silent; under valgrind everything takes its time.
+/// How long a function may be silent: valgrind is slow.
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running function that waits for its next event.
@@ -37,17 +37,17 @@ pub struct Sandbox {
     next: oneshot::Sender<Event>,
     invocations: usize,
     charged: Duration,
-    /// From just before the process was made to its first question for an event.
+    /// From just before the process was started to its first request for an event.
     pub init: Duration,
 }
 
-/// What a function says to the Runtime API.
+/// A function's calls of the Runtime API.
 enum Said {
     /// It is ready for an event.
     Next { at: Instant, next: oneshot::Sender<Event> },
     /// It has answered.
     Answered { at: Instant, body: Bytes },
-    /// It says that it failed.
+    /// It reports a failure.
     Failed(Bytes),
 }
 
@@ -57,7 +57,7 @@ struct Event {
 }
 
 impl Sandbox {
-    /// Starts the function and waits until it asks for an event. Its environment: what Lambda sets, and `environment`.
+    /// Starts the function and waits until it asks for an event. Its environment is Lambda's, and `environment`.
     pub async fn start(command: &[String], folder: &str, environment: &[(String, String)]) -> Result<Self> {
         let (program, arguments) = command.split_first().context("no command")?;
         let (api, mut said) = runtime_api().await?;
@@ -80,8 +80,8 @@ impl Sandbox {
         Ok(Sandbox { child, pid, said, next, invocations: 0, charged: Duration::ZERO, init: at - started })
     }
 
-    /// Hands over one event, and waits for the answer and then for the question for the next event. Gives how long the
-    /// answer took, and the answer.
+    /// Hands over one event, and waits for the answer and for the request for the next event. Returns how long the answer
+    /// took, and the answer.
     pub async fn invoke(&mut self, payload: String) -> Result<(Duration, Bytes)> {
         self.invocations += 1;
         let request_id = format!("{:08x}-0000-4000-8000-{:012x}", self.pid.as_raw(), self.invocations);
@@ -103,15 +103,15 @@ impl Sandbox {
         Ok((at - started, body))
     }
 
-    /// CPU time of all its threads since this was last asked: from one question for an event to a later one.
+    /// CPU time of all its threads since the last call: from one request for an event to a later one.
     pub async fn cpu(&mut self) -> Result<Duration> {
-        // Until it sleeps again, the last invocation has not been charged in full.
+        // The CPU time of the last invocation is complete only when the process sleeps again.
         sleep(Duration::from_millis(1)).await;
         let charged: Duration = clock_gettime(clock_getcpuclockid(self.pid)?)?.into();
         Ok(charged.saturating_sub(std::mem::replace(&mut self.charged, charged)))
     }
 
-    /// The most memory that was ever resident, in MiB.
+    /// The peak of resident memory, in MiB.
     pub fn peak_memory(&self) -> Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -127,7 +127,7 @@ impl Sandbox {
     }
 }
 
-/// What Lambda sets for every function, as far as anybody here reads it.
+/// The variables that Lambda sets for every function and that a function here reads.
 const LAMBDA: [(&str, &str); 16] = [
     ("LANG", "en_US.UTF-8"),
     ("TZ", ":UTC"),
@@ -156,7 +156,7 @@ async fn hear(said: &mut mpsc::UnboundedReceiver<Said>, child: &mut Child) -> Re
     }
 }
 
-/// Its address, and what the function says to it.
+/// Serves the Runtime API. Returns its address, and the function's calls.
 async fn runtime_api() -> Result<(String, mpsc::UnboundedReceiver<Said>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
@@ -167,7 +167,7 @@ async fn runtime_api() -> Result<(String, mpsc::UnboundedReceiver<Said>)> {
             let say = say.clone();
             tokio::spawn(async move {
                 let service = service_fn(async |request| route(request, &say).await);
-                // Ends with an error where the function was stopped: nobody's concern.
+                // Fails when the function is stopped, which is fine.
                 let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
             });
         }

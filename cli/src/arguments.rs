@@ -1,4 +1,4 @@
-//! How the subcommands read what is typed: platforms, accounts, addresses, files.
+//! Parsing of arguments: platforms, accounts, addresses, files.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -6,47 +6,47 @@ use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use hookgate_verify::{Account, Provider, providers};
 use http::Uri;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// Where the local intake listens, unless told otherwise.
+/// The local intake's default address.
 pub(crate) const LOCAL: &str = "http://127.0.0.1:9000";
 
-/// A help text with examples of the first platform: its name for PLATFORM, its first event's for EVENT, a member of the body
-/// for MEMBER.
+/// Fills in a help text: PLATFORM is the first platform, EVENT its first event, MEMBER a member of that event's body.
 pub fn examples(text: &str) -> String {
     let Some(provider) = providers::ALL.first() else { return text.to_owned() };
     let event = provider.events.first().map_or("", |(name, _)| name);
     text.replace("PLATFORM", provider.name).replace("EVENT", event).replace("MEMBER", &member(provider))
 }
 
-/// Where a member of the platform's bodies stands that one may want to change: an amount, or else an id.
+/// The path of a member that is worth changing: the amount, or else an id.
 pub(crate) fn member(provider: &Provider) -> String {
     let fields = &provider.fields;
     let path = fields.amount.first().or(fields.resource_paths("").first()).unwrap_or(&"");
     fields.in_object(path)
 }
 
-/// Reads a platform's name.
+/// Parses a platform's name.
 pub(crate) fn provider() -> impl TypedValueParser<Value = &'static Provider> {
     PossibleValuesParser::new(providers::ALL.iter().map(|provider| provider.name))
         .try_map(|name| Provider::named(&name).ok_or("no such platform"))
 }
 
-/// Reads an account's name.
+/// Parses an account's name.
 pub(crate) fn account(name: &str) -> Result<Account, String> {
-    Account::parse(name).ok_or_else(|| "an account is 1 to 64 of a-z, 0-9 and -".to_owned())
+    Account::parse(name).ok_or_else(|| "an account's name has 1 to 64 characters of a-z, 0-9 and -".to_owned())
 }
 
-/// Reads an address to listen on: `127.0.0.1:9100`, `localhost:9100`, `:9100` or `9100`.
+/// Parses an address to listen on: `127.0.0.1:9100`, `localhost:9100`, `:9100` or `9100`.
 pub(crate) fn listen(text: &str) -> Result<SocketAddr, String> {
     let text = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     let (host, port) = text.rsplit_once(':').unwrap_or(("", text));
     let host = if host.is_empty() || host == "localhost" { "127.0.0.1" } else { host };
     format!("{host}:{port}")
         .parse()
-        .map_err(|_| "an address to listen on is a port, or an IP address and a port: 9100, 127.0.0.1:9100".to_owned())
+        .map_err(|_| "expected a port, or an IP address and a port, like 9100 or 127.0.0.1:9100".to_owned())
 }
 
-/// The address that deliveries go to: `url`, with `/webhooks/{provider}[/{account}]` added unless it has that.
+/// The address of deliveries: `url`, with `/webhooks/{provider}[/{account}]` added unless it has `/webhooks` in it.
 pub(crate) fn endpoint(url: &str, provider: &Provider, account: &Account) -> anyhow::Result<Uri> {
     let uri = address("--url", url)?;
     if uri.path().split('/').any(|part| part == "webhooks") {
@@ -57,7 +57,7 @@ pub(crate) fn endpoint(url: &str, provider: &Provider, account: &Account) -> any
     address("--url", &format!("{base}/webhooks/{}{account}", provider.name))
 }
 
-/// Reads the URL that an option gives. Of an address on this machine the scheme may be left out, and the host.
+/// Parses the URL of an option. An address on this machine may leave out scheme and host.
 pub(crate) fn address(option: &str, url: &str) -> anyhow::Result<Uri> {
     let uri = url.parse().ok().filter(|uri: &Uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
@@ -70,14 +70,33 @@ pub(crate) fn address(option: &str, url: &str) -> anyhow::Result<Uri> {
     uri.with_context(|| format!("{option} {url:?} is not a URL: write it like {LOCAL} or https://host/stage"))
 }
 
-/// Reads a file that an argument names.
+/// Reads a time: an age (`10m`, `2h`, `1d`), or RFC 3339.
+pub(crate) fn time(text: &str) -> Result<OffsetDateTime, String> {
+    let wrong = || "write it like 30s, 10m, 2h, 1d or 2026-03-14T16:00:00Z".to_owned();
+    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
+        return Ok(time);
+    }
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    let ago = time::Duration::seconds(i64::from(number) * seconds);
+    OffsetDateTime::now_utc().checked_sub(ago).ok_or_else(wrong)
+}
+
+/// Reads the file of an argument.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// `" (did you mean order.paid?)"` where one of the known names is close to what was typed, else nothing.
+/// `" (did you mean order.paid?)"` if a known name is close to what was typed, else an empty text.
 pub(crate) fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let distances = known.into_iter().map(|known| (strsim::osa_distance(typed, known), known));
+    let distances = known.into_iter().map(|known| (strsim::levenshtein(typed, known), known));
     let nearest = distances.min().filter(|(distance, known)| *distance <= 3.min(known.len() / 2));
     nearest.map_or_else(String::new, |(_, known)| format!(" (did you mean {known}?)"))
 }
@@ -116,6 +135,18 @@ mod tests {
         }
         for typed in ["", "a.example", "ftp://a.example", "http://", "0.0.0.0:80"] {
             assert!(address("--url", typed).is_err(), "{typed}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_an_age_or_a_moment() {
+        let ago = |text: &str| (OffsetDateTime::now_utc() - time(text).unwrap()).whole_seconds();
+        for (text, seconds) in [("0s", 0), ("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
+            assert!((ago(text) - seconds).abs() <= 1, "{text}");
+        }
+        assert_eq!(time("2026-03-14T16:00:00Z").unwrap().unix_timestamp(), 1_773_504_000);
+        for text in ["", "m", "10", "-1m", "1w", "1.5h", "yesterday", "é", "4294967295d"] {
+            assert!(time(text).is_err(), "{text}");
         }
     }
 

@@ -1,17 +1,17 @@
-//! How a command ends: its exit code, and the one place that prints an error.
+//! Exit codes, and the one place that prints an error.
 
 use std::{error::Error, fmt, process};
 
 /// How a command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
-    /// 0: done, and everything is as it should be.
+    /// 0: as expected.
     Yes,
-    /// 1: done, and something is not as it should be, or there was nothing.
+    /// 1: not as expected, or nothing found.
     No,
-    /// 2: not done. An error says why.
+    /// 2: failed. An error says why.
     NotDone,
-    /// 141, as of a process that SIGPIPE ends: nobody reads standard output any more.
+    /// 141, as after SIGPIPE: the reader of standard output has gone.
     ReaderGone,
 }
 
@@ -32,19 +32,19 @@ impl From<ExitCode> for process::ExitCode {
     }
 }
 
-/// Nobody reads standard output any more (`hookgate tail | head`). Ends the command, and is not reported.
+/// The reader of standard output has gone (`hookgate tail | head`). Ends the command without an error message.
 #[derive(Debug)]
 pub(crate) struct ReaderGone;
 
 impl fmt::Display for ReaderGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nobody reads standard output")
+        f.write_str("the reader of standard output has gone")
     }
 }
 
 impl Error for ReaderGone {}
 
-/// The exit code of what a command returned. Prints the error, if it is one, with its causes on one line.
+/// The exit code of a command's result. Prints an error and its causes on one line.
 pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
     match ended {
         Ok(code) => code,
@@ -56,7 +56,7 @@ pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
     }
 }
 
-/// An error and its causes in one line. Leaves out a cause that the text before it has already named.
+/// An error and its causes on one line, without a cause that the text already names.
 pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -68,21 +68,6 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-/// Until everything is anyhow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageError(pub String);
-impl fmt::Display for UsageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-impl Error for UsageError {}
-impl From<anyhow::Error> for UsageError {
-    fn from(error: anyhow::Error) -> Self {
-        UsageError(with_causes(error.as_ref()))
-    }
 }
 
 #[cfg(test)]
@@ -98,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_is_gone_is_no_failure_whatever_was_being_done() {
+    fn a_reader_that_has_gone_is_not_an_error() {
         let gone = Err::<ExitCode, _>(ReaderGone).context("while listing");
         assert_eq!(report(gone), ExitCode::ReaderGone);
         assert_eq!(report(Err(anyhow!("x"))), ExitCode::NotDone);

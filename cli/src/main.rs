@@ -5,21 +5,23 @@ use std::process;
 use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use hookgate::{
     arguments,
-    commands::{claims, completions, doctor, explain, listen, quarantine, redrive, register, send, start, tail},
+    commands::{
+        claims, completions, doctor, explain, listen, quarantine, redrive, register, replay, send, start, tail,
+    },
     error::{ExitCode, report},
 };
 
-/// Webhook intake on this machine: every platform's function, DynamoDB and SQS, without an AWS account.
+/// Run the webhook intake on this machine: every platform's function, DynamoDB and SQS, without an AWS account.
 ///
-/// Without a subcommand: starts the intake, sends every sample three times (new, repeated, tampered), prints the results,
-/// and stays up for your deliveries.
+/// Without a subcommand, starts the intake, sends every sample three times (new, repeated, tampered), prints the results,
+/// and waits for your deliveries.
 #[derive(Parser)]
 #[command(
     version,
     args_conflicts_with_subcommands = true,
     after_help = arguments::examples("Examples:
-  hookgate                     start, send the samples, stay until Ctrl-C; the page is at http://127.0.0.1:9000/
-  hookgate --once              start, send the samples, exit: 0 if all came out as expected
+  hookgate                     start, send the samples, run until Ctrl-C; see http://127.0.0.1:9000/
+  hookgate --once              start, send the samples, exit
   hookgate --no-samples --secrets my-secrets.json
   hookgate send PLATFORM EVENT
   hookgate explain PLATFORM request.txt --secrets my-secrets.json
@@ -28,7 +30,7 @@ use hookgate::{
   hookgate quarantine list
   hookgate doctor
 
-Exit code: 0 as expected, 1 not as expected, 2 not done: the error says why.")
+Exit code: 0 as expected, 1 not as expected, 2 failed: the error says why.")
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -45,13 +47,14 @@ enum Command {
     Listen(Box<listen::Arguments>),
     Quarantine(quarantine::Arguments),
     Redrive(redrive::Arguments),
+    Replay(Box<replay::Arguments>),
     Claims(claims::Arguments),
     Register(register::Arguments),
     Doctor(doctor::Arguments),
     Completions(completions::Arguments),
 }
 
-/// What other tools call it, and what to type here.
+/// Subcommands of other tools, and what to use here.
 const HABITS: [(&[&str], &str); 6] = [
     (&["start", "serve", "dev", "up", "run", "intake"], "hookgate starts the local intake without a subcommand"),
     (&["trigger", "fixtures", "simulate", "post"], "hookgate send sends a signed sample"),
@@ -82,11 +85,12 @@ async fn run(CommandLine { command, start }: CommandLine) -> anyhow::Result<Exit
     let Some(command) = command else { return start::run(start).await };
     match command {
         Command::Send(arguments) => send::run(*arguments).await,
-        Command::Explain(arguments) => Ok(explain::run(&arguments)?.into()),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Tail(arguments) => tail::run(&arguments).await,
         Command::Listen(arguments) => listen::run(&arguments).await,
         Command::Quarantine(arguments) => quarantine::run(&arguments).await,
         Command::Redrive(arguments) => redrive::run(&arguments).await,
+        Command::Replay(arguments) => replay::run(&arguments).await,
         Command::Claims(arguments) => claims::run(&arguments).await,
         Command::Register(arguments) => register::run(arguments).await,
         Command::Doctor(arguments) => doctor::run(arguments).await,

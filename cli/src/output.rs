@@ -1,4 +1,4 @@
-//! What the command prints, and how: lines, colours, progress.
+//! Printing: lines, colours, progress, questions.
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
@@ -8,18 +8,18 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::ReaderGone;
 
-/// Of what is as it should be.
+/// For results that are as expected.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// Of what is not.
+/// For failures.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// Of what may be.
+/// For results that need attention.
 pub(crate) const MAYBE: Style = AnsiColor::Yellow.on_default().bold();
-/// Of names and of what matters less.
+/// For details.
 pub(crate) const DIM: Style = Style::new().dimmed();
-/// Of headings.
+/// For headings.
 pub(crate) const BOLD: Style = Style::new().bold();
 
-/// Prints a text, and a line break unless it ends with one, to standard output. Colours are left out where that is no terminal.
+/// Prints text to standard output, with a line break unless it ends with one; in colour on a terminal only.
 pub(crate) fn print(line: impl std::fmt::Display) -> anyhow::Result<()> {
     let text = line.to_string();
     written(writeln!(anstream::stdout(), "{}", text.strip_suffix('\n').unwrap_or(&text)))
@@ -30,7 +30,7 @@ pub(crate) fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(format_args!("{value:#}"))
 }
 
-/// The same for what was written to standard output by other means.
+/// Turns the result of a write to standard output into the command's error.
 pub(crate) fn written(result: std::io::Result<()>) -> anyhow::Result<()> {
     match result {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(ReaderGone.into()),
@@ -38,7 +38,7 @@ pub(crate) fn written(result: std::io::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// A platform's text without what a terminal would obey.
+/// Foreign text with its control characters escaped: a terminal would obey them.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
 }
@@ -48,13 +48,13 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A progress bar of so many steps on standard error; nothing where that is no terminal. Clear it in the end.
+/// A progress bar on standard error, if that is a terminal. Clear it in the end.
 pub(crate) fn progress(steps: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::new(steps).with_style(style)
 }
 
-/// Asks whoever sits at the terminal. No where nobody does.
+/// Asks at the terminal. Without one, the answer is no.
 pub(crate) fn confirm(question: &str) -> bool {
     let mut answer = String::new();
     if std::io::stdin().is_terminal() {
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_platform_commands_the_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(plain("a\u{1b}[31mé\u{9b}\r\n"), r"a\u{1b}[31mé\u{9b}\r\n");
     }
 }

@@ -115,7 +115,7 @@ fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
             "cannot read /no/such: choose another file with --secrets: No such file".into(),
         ),
         ("--secrets", path(&not_json), "is not of the form".into()),
-        ("--secrets", path(&unknown), format!("names an unknown platform: known are {name}")),
+        ("--secrets", path(&unknown), format!("has an unknown platform: the known ones are {name}")),
         ("--secrets", path(&empty), format!("platform {name}: account \"default\" has an empty secret")),
     ] {
         let mut arguments = vec!["--once"];

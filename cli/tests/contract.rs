@@ -15,7 +15,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, MessageSystemAttributeName, Queu
 use hookgate::{
     client::messages,
     commands::register,
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
     local::engines::{self, Engines},
     local::{Local, SecretsFile},
     send::samples,

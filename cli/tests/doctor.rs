@@ -382,10 +382,10 @@ async fn what_is_wrong_with_a_table_is_named() {
     for (table, what, words) in [
         ("other-expiry", "expiry", ["by ttl, which no claim has", "AttributeName=expires_at"]),
         ("no-expiry", "expiry", ["off: no claim is ever deleted", "--table-name no-expiry"]),
-        ("number", "key", ["it is pk (HASH), no text", "cannot be changed"]),
+        ("number", "key", ["it is pk (HASH), not a string", "cannot be changed"]),
         ("two-keys", "key", ["it is id (HASH) and pk (RANGE);", "cannot be changed"]),
         ("provisioned", "billing", ["provisioned capacity", "--billing-mode PAY_PER_REQUEST"]),
-        ("unprotected", "protection", ["can be deleted", "--deletion-protection-enabled"]),
+        ("unprotected", "protection", ["deletion protection is off", "--deletion-protection-enabled"]),
         ("no-such-table", "table", ["there is no table no-such-table", "--table"]),
     ] {
         stack.finds(&["--only", "table", "--table", table], what, "problem", &words);
@@ -445,24 +445,29 @@ async fn what_is_wrong_with_a_function_is_named() {
             ["QUEUE_URL is https://other, not", "--queue"],
         ),
         (with("TABLE_NAME", Value::Null), &settings, "problem", ["TABLE_NAME is not set", "template.yaml"]),
-        (with("WEBHOOK_SECRETS", json!(SECRET)), &settings, "problem", ["sees the signing secrets", "SECRET_ID"]),
-        (with("MAX_EVENT_AGE_DAYS", json!("30")), &replays, "problem", ["30 is not below CLAIM_TTL_DAYS 30", "lower"]),
+        (with("WEBHOOK_SECRETS", json!(SECRET)), &settings, "problem", ["shows the signing secrets", "SECRET_ID"]),
+        (
+            with("MAX_EVENT_AGE_DAYS", json!("30")),
+            &replays,
+            "problem",
+            ["30 is not below CLAIM_TTL_DAYS 30", "lower it"],
+        ),
         (with("MAX_EVENT_AGE_DAYS", json!("")), &replays, "problem", ["is not set", "older than 30 days"]),
-        ((403, denied), one().name, "unknown", ["Lambda answers 403: User is not authorized", "allow lambda:"]),
+        ((403, denied), one().name, "unknown", ["Lambda answered 403: User is not authorized", "allow lambda:"]),
     ] {
         stack.say(|all| _ = all.functions.insert(format!("hookgate-{}", one().name), said));
         stack.finds(&["--only", "functions"], what, status, &words);
     }
     stack.say(|all| _ = all.functions.remove(&format!("hookgate-{}", one().name)));
-    stack.finds(&["--only", "functions"], one().name, "problem", &["the stack has no function of it", "Providers"]);
-    let words = ["which entry it reads is not known: there is no function that reads it"];
+    stack.finds(&["--only", "functions"], one().name, "problem", &["the stack has no function for it", "Providers"]);
+    let words = ["its entry of Secrets Manager is unknown: it has no function"];
     stack.finds(&["--only", "secrets"], one().name, "unknown", &words);
-    // One that the stack does not serve is looked at only if it is asked for.
+    // A platform that the stack does not serve is checked only if it is named.
     let other = support::find(|provider| ![one().name, two().name].contains(&provider.name)).unwrap().name;
     let asked = ["--only", "functions", "--provider", two().name];
     assert_eq!(stack.doctor(&asked).findings(), []);
     let asked = [&asked[..], &["--provider", other]].concat();
-    stack.finds(&asked, other, "problem", &["the stack has no function of it", "Providers"]);
+    stack.finds(&asked, other, "problem", &["the stack has no function for it", "Providers"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -483,15 +488,15 @@ async fn a_stack_that_cannot_be_looked_at_leaves_the_rest_to_be_checked() {
         (
             "hookgate",
             Some(Err((400, "Throttling", "Rate exceeded &amp; more"))),
-            &["cannot look at the stack hookgate in eu-west-1: Throttling: Rate exceeded & more →"],
+            &["cannot describe the stack hookgate in eu-west-1: Throttling: Rate exceeded & more →"],
         ),
         (
             "hookgate",
             Some(Err((403, "ExpiredToken", "The security token included in the request is expired"))),
             &["stack hookgate in eu-west-1: ExpiredToken: The security token included in the request is expired →"],
         ),
-        ("hookgate", Some(Err((200, "", ""))), &["cannot look at the stack hookgate in eu-west-1: HTTP status 200"]),
-        ("hookgate", Some(Err((502, "", ""))), &["cannot look at the stack hookgate in eu-west-1: HTTP status 502"]),
+        ("hookgate", Some(Err((200, "", ""))), &["cannot describe the stack hookgate in eu-west-1: HTTP status 200"]),
+        ("hookgate", Some(Err((502, "", ""))), &["cannot describe the stack hookgate in eu-west-1: HTTP status 502"]),
         ("hookgate", Some(Ok(("ROLLBACK_IN_PROGRESS", vec![]))), &["is ROLLBACK_IN_PROGRESS and has no ", "--stack"]),
     ] {
         stack.say(|all| {
@@ -517,11 +522,11 @@ async fn a_stack_that_cannot_be_looked_at_leaves_the_rest_to_be_checked() {
     let mut command = stack.command(&["--only", "table"]);
     let ran = Ran::of(command.env("AWS_ENDPOINT_URL_CLOUDFORMATION", format!("http://{nobody}")));
     let [(what, _, text)] = &ran.findings()[..] else { panic!("{}", ran.out) };
-    assert!(what == "table" && text.contains("cloudformation cannot be asked: "), "{text}");
+    assert!(what == "table" && text.contains("cannot reach cloudformation: "), "{text}");
     assert!(text.contains("AWS_ENDPOINT_URL and AWS_CA_BUNDLE"), "{text}");
     let mut command = stack.command(&["--stack", "arn:aws:cloudformation:eu-west-1:1:stack/hookgate/1"]);
     let ran = Ran::of(&mut command);
-    assert!(ran.code == Some(2) && ran.err.contains("a stack's name is at most 128 letters"), "{}", ran.err);
+    assert!(ran.code == Some(2) && ran.err.contains("a stack's name has at most 128 letters"), "{}", ran.err);
 }
 
 /// As the SDK's clients do.
@@ -611,13 +616,13 @@ async fn what_is_wrong_with_a_secret_is_named_without_it() {
         (
             (200, text(GENERATED), 1),
             "problem",
-            ["still the random value", &format!("put-secret-value --secret-id {}-secret", one().name)],
+            ["still the template's random value", &format!("put-secret-value --secret-id {}-secret", one().name)],
         ),
-        ((200, text(sample), 2), "problem", ["published samples", "only the platform's own"]),
+        ((200, text(sample), 2), "problem", ["published sample secret", "only the platform's own"]),
         (
             (200, text(&json!({"default": [SECRET], "eu-shop": ["a", sample]}).to_string()), 2),
             "problem",
-            ["published samples", ""],
+            ["published sample secret", ""],
         ),
         (
             (200, text(&json!({"default": [format!("{SECRET}\n")]}).to_string()), 2),
@@ -644,7 +649,7 @@ async fn what_is_wrong_with_a_secret_is_named_without_it() {
         (
             (400, json!({"__type": "ResourceNotFoundException"}), 0),
             "problem",
-            [&format!("there is no {}-secret", one().name), "deploy"],
+            [&format!("{}-secret is missing or empty", one().name), "deploy"],
         ),
         ((400, denied, 0), "unknown", ["AccessDeniedException: not authorized", "allow secretsmanager:GetSecretValue"]),
     ] {
@@ -662,10 +667,10 @@ async fn what_is_wrong_with_a_secret_is_named_without_it() {
     }
     let shared = json!({"default": [SECRET], "eu-shop": ["a", secret_of(two())]}).to_string();
     stack.say(|all| _ = all.secrets.insert(format!("{}-secret", one().name), (200, text(&shared), 2)));
-    let words = ["a secret in common", "change it at one of the two platforms"];
+    let words = ["they share a secret", "change it at one of the two platforms"];
     stack.finds(&["--only", "secrets"], &format!("{}, {}", one().name, two().name), "problem", &words);
     stack.say(|all| all.functions.get_mut(&format!("hookgate-{}", one().name)).unwrap().1["Environment"] = json!({}));
-    stack.finds(&["--only", "secrets"], one().name, "unknown", &["names none in SECRET_ID"]);
+    stack.finds(&["--only", "secrets"], one().name, "unknown", &["has no SECRET_ID"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -674,12 +679,12 @@ async fn what_an_endpoint_should_not_answer_is_named() {
     let outcome = |outcome: &str| json!({"outcome": outcome}).to_string();
     let right = one().rejected_status;
     let wrong = if right == 400 { 401 } else { 400 };
-    let with = |words: &str| format!("{words}, not with {right}");
+    let with = |words: &str| format!("{words}, not {right}");
     for (status, body, words) in [
         (200, outcome("queued"), (with("HTTP 200, queued"), "must never be accepted")),
-        (wrong, outcome("rejected"), (with(&format!("HTTP {wrong}, rejected")), "something else than Hookgate")),
-        (right, "{}".to_owned(), (with(&format!("HTTP {right}")), "something else than Hookgate")),
-        (403, json!({"Message": "Forbidden"}).to_string(), ("HTTP 403".to_owned(), "AuthType must be NONE")),
+        (wrong, outcome("rejected"), (with(&format!("HTTP {wrong}, rejected")), "something other than Hookgate")),
+        (right, "{}".to_owned(), (with(&format!("HTTP {right}")), "something other than Hookgate")),
+        (403, json!({"Message": "Forbidden"}).to_string(), ("HTTP 403".to_owned(), "AuthType NONE")),
         (404, "{}".to_owned(), ("HTTP 404".to_owned(), "the parameter Providers")),
         (429, "{}".to_owned(), ("HTTP 429".to_owned(), "ThrottlingRate")),
         (500, "{}".to_owned(), ("HTTP 500".to_owned(), "function's log")),
@@ -719,7 +724,7 @@ async fn what_is_looked_at_follows_from_what_is_given() {
     assert_eq!((sections, ran.code), (vec!["endpoints", "clock"], Some(1)), "{}", ran.out);
 
     for (arguments, expected) in [
-        (&["--only", "secrets"][..], "--only secrets: the local intake has none, add --aws"),
+        (&["--only", "secrets"][..], "--only secrets needs --aws: the local intake has none"),
         (&["--only", "everything"], "possible values"),
         (&["--url", "hooks.example.com"], "is not a URL"),
         (&["--profile", "x"], "--aws"),
@@ -741,7 +746,7 @@ async fn what_is_looked_at_follows_from_what_is_given() {
             .args(["--stack", "other"]),
     );
     assert_eq!(ran.code, Some(2));
-    assert!(ran.out.contains(&format!("could not check  {}: its address is not known", one().name)), "{}", ran.out);
+    assert!(ran.out.contains(&format!("could not check  {}: its address is unknown", one().name)), "{}", ran.out);
     let all = format!("{0} of {0} checks could not be made", providers::ALL.len());
     assert!(ran.err.contains(&all), "{}", ran.err);
 
@@ -786,12 +791,12 @@ fn the_local_intake_is_well_and_its_absence_is_said() {
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
     for provider in providers::ALL {
         let line = format!(
-            "  ok               {}: turns an unsigned delivery away with {}\n",
+            "  ok               {}: rejects an unsigned delivery with {}\n",
             provider.name, provider.rejected_status
         );
         assert!(ran.out.contains(&line), "{}", ran.out);
     }
-    assert!(ran.out.starts_with("Table of claims\n  ok               key: pk, a text\n"), "{}", ran.out);
+    assert!(ran.out.starts_with("Table of claims\n  ok               key: pk, a string\n"), "{}", ran.out);
     let all_well = format!("\n{} ok, 0 with a problem, 0 could not be checked\n", 12 + providers::ALL.len());
     assert!(ran.out.ends_with(&all_well), "{}", ran.out);
     assert!(!ran.out.contains('\u{1b}'));

@@ -10,14 +10,14 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
-    capture::Request,
-    explain::json::{Escapes, Json, Space, Style},
+    capture::{self, Request},
     explain::{Explanation, explain},
+    json::{Escapes, Json, Space, Style},
 };
 use hookgate_event::{EventType, Unit};
 use hookgate_verify::{
-    Account, Provider, Scheme, Secrets, Verifier,
-    providers::{self, Deliveries, Fields, Identity, Name, Payload, Registration, Retries, TimeFormat},
+    Account, Delivery, Provider, Scheme, Secrets, Verifier,
+    providers::{self, Deliveries, Fields, Identity, Name, Payload, Ping, Registration, Retries, TimeFormat},
     scheme::{Encoding, FieldsForm, Form, Hash, KeyForm, Piece, Place, Time},
 };
 use serde_json::{Value, json};
@@ -227,8 +227,9 @@ impl Case {
     }
 
     fn inspect(&self) -> hookgate_verify::scheme::Inspection {
-        let request = Request::parse(&self.http()).unwrap().pop().unwrap();
-        self.scheme.inspect(&request.delivery(Account::default(), OffsetDateTime::UNIX_EPOCH)).unwrap()
+        let Request { headers, body, .. } = self.request();
+        let delivery = Delivery { headers, body, account: Account::default(), received: OffsetDateTime::UNIX_EPOCH };
+        self.scheme.inspect(&delivery).unwrap()
     }
 
     fn mode(self, mode: &'static str) -> Self {
@@ -259,8 +260,12 @@ impl Case {
         [head.as_bytes(), b"\r\n", &self.body].concat()
     }
 
+    fn request(&self) -> Request {
+        capture::read(&self.http(), None).unwrap().pop().unwrap().unwrap()
+    }
+
     fn explain(&self) -> Explanation {
-        let request = Request::parse(&self.http()).unwrap().pop().unwrap();
+        let request = self.request();
         let verifier = Verifier::new(self.provider, |_| self.mode.map(str::to_owned)).unwrap();
         let secrets = Secrets::as_given(&self.secrets.to_string()).unwrap();
         let now = OffsetDateTime::from_unix_timestamp(self.now).unwrap();
@@ -351,6 +356,23 @@ fn about_the_request(right: &Case, schemes: &[Scheme], add: Add<'_>) {
         },
     );
     add("method", case().line(&format!("GET /webhooks/{} HTTP/1.1", provider.name)));
+    let name = provider.name;
+    for path in [
+        format!("/webhook/{name}"),
+        format!("/Webhooks/{name}"),
+        format!("/webhooks/{name}/EU"),
+        format!("/webhooks/{name}/a/b"),
+    ] {
+        add("address", case().line(&format!("POST {path} HTTP/1.1")));
+    }
+    let other = platforms().find(|other| other.name != name).unwrap().name;
+    add("address", case().line(&format!("POST /webhooks/{other} HTTP/1.1")));
+    add("", case().line(&format!("POST /stage/webhooks/{name}/ HTTP/1.1")));
+    add("address nothing_matches", case().line("POST /hook HTTP/1.1").secret("x"));
+    if let Some(Ping { field }) = provider.deliveries.ping {
+        let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
+        add("ping", Case { headers, ..case().body(format!("{field}=12")) });
+    }
     if scheme.signature_header().is_some() {
         let key = key(scheme);
         add("capture nothing_matches", case().body("x").over(&key, b"y").header("content-length", "99"));
@@ -415,6 +437,7 @@ fn about_the_place(right: &Case, schemes: &[Scheme], add: Add<'_>) {
         add("signature_form", case().edit(nine));
     } else {
         add("signature_repeated", case().edit(|written| format!("{written},{written}")));
+        add("signature_repeated nothing_matches", case().edit(|written| format!("{written},{written}")).secret("x"));
     }
     if let Some(name) = scheme.signature_header() {
         add("signature_repeated", case().header(name, "00"));
@@ -474,7 +497,14 @@ fn about_stamps(right: &Case, schemes: &[Scheme], add: Add<'_>) {
     add("timestamp_expired", case().at(NOW + tolerance + 33_120));
     add("timestamp_in_the_future", case().at(NOW - tolerance - 1));
     let mode = case().mode.unwrap_or_default();
-    add("timestamp_milliseconds", Case::at_time(provider, mode, scheme, &body(provider), NOW * 1000));
+    for unit in [1000, 1_000_000, 1_000_000_000] {
+        add("timestamp_unit", Case::at_time(provider, mode, scheme, &body(provider), NOW * unit));
+    }
+    add("timestamp_expired nothing_matches", case().at(NOW + tolerance + 9).secret("x"));
+    add("timestamp_expired secret_trimmed", case().at(NOW + tolerance + 9).secret(&format!("{} ", secret(scheme))));
+    for time in [format!("{NOW}000"), format!("{NOW}000000")] {
+        add("signed_time_unit", case().over(&key, &scheme.signed_text("whd_abc123", &time, &right.body).unwrap()));
+    }
     add("signed_body_alone", case().over(&key, &right.body));
     if there.time.is_some() {
         let differ = "signature_form timestamps_differ signed_header_timestamp";
@@ -513,7 +543,14 @@ fn about_the_secret(right: &Case, add: Add<'_>) {
     add("another_account", case().secrets(json!({"default": ["x"], "eu-shop": [own]})));
     add("unknown_account another_account", case().account("uk-shop").secrets(json!({"default": [own]})));
     add("secret_trimmed", case().secret(&format!(" {own}\n")));
-    add("secret_unquoted", case().secret(&format!("\"{own}\"")));
+    for (open, close) in [('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”')] {
+        add("secret_unquoted", case().secret(&format!("{open}{own}{close}")));
+    }
+    for hidden in [format!("\u{feff}{own}"), format!("{own}\u{a0}"), own.replacen('_', "_\u{200b}", 1)] {
+        add("secret_invisible", case().secret(&hidden));
+    }
+    add("secret_without_version", case().secret(&format!("v1,{own}")));
+    add("secret_without_version secret_unquoted", case().secret(&format!("\"v1,{own}\"")));
     add("secret_trimmed body_newline_added", case().text(|body| format!("{body}\n")).secret(&format!("{own} ")));
     if scheme.key == KeyForm::Text {
         add("secret_without_prefix", by(&SECRET.as_bytes()[6..]));
@@ -521,6 +558,12 @@ fn about_the_secret(right: &Case, add: Add<'_>) {
         add("secret_base64_decoded", by(DECODED));
         add("secret_base64_decoded", by(DECODED).secret(&SECRET[6..]));
         add("secret_hex_decoded", by(&[0xab, 0xcd, 0xef]).secret("abcdef"));
+        add("secret_html", by(b"a&b<c>\"d'").secret("a&amp;b&lt;c&gt;&quot;d&#39;"));
+        add("secret_html_escaped", by(b"a&amp;b&lt;c").secret("a&b<c"));
+        let in_base64 = BASE64_STANDARD.encode("plain_Secret_1\n");
+        add("secret_base64_decoded secret_trimmed", by(b"plain_Secret_1").secret(&in_base64));
+        let quoted = format!("'{}'", BASE64_STANDARD.encode("plain_Secret_1"));
+        add("secret_unquoted secret_base64_decoded", by(b"plain_Secret_1").secret(&quoted));
         add("secret_with_newline", by(format!("{SECRET}\n").as_bytes()));
     } else {
         add("secret_with_prefix", case().secret(&own[scheme.key_prefix().len()..]));
@@ -550,12 +593,19 @@ fn about_the_body(right: &Case, mode: &'static str, add: Add<'_>) {
         (Escapes::Least, Escapes::Php),
         (Escapes::Least, Escapes::Slash),
         (Escapes::Slash, Escapes::Least),
+        (Escapes::Html, Escapes::Least),
+        (Escapes::HtmlGson, Escapes::Least),
+        (Escapes::DotNet, Escapes::Least),
     ] {
+        if written(Space::None, escapes, false) == written(Space::None, captured, false) {
+            continue;
+        }
         let case = signed(&written(Space::None, escapes, false));
         add("body_reencoded", case.text(|body| again(body, captured)));
     }
     add("body_reencoded", case().text(|body| body.replace(',', ", ")));
     add("body_byte_order_mark", case().text(|body| format!("\u{feff}{body}")));
+    add("body_byte_order_mark body_newline_added", case().text(|body| format!("\u{feff}{body}\n")));
     add("body_encoded_twice", case().text(|body| body.bytes().map(char::from).collect()));
     if scheme.signature_header().is_none() {
         return;
@@ -572,6 +622,22 @@ fn about_the_body(right: &Case, mode: &'static str, add: Add<'_>) {
     }
     add("body_base64", case().text(|body| BASE64_STANDARD.encode(body)));
     add("body_in_quotes", case().text(|body| Value::from(body).to_string()));
+    add("body_in_quotes", case().text(|body| format!("'{body}'")));
+    add("body_invisible", case().text(|body| body.replacen(',', ",\u{200b}", 1)));
+    add("body_html", case().text(|body| body.replace('"', "&quot;")));
+    let form = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &plain).finish();
+    add("body_in_form", case().body(form.clone()));
+    add("body_from_form", signed(&form).body(plain.clone()));
+    add("body_byte_order_mark_removed", signed(&format!("\u{feff}{plain}")).body(plain.clone()));
+    let windows = lines.replace('\n', "\r\n");
+    add("body_line_ends_windows body_newline_removed", signed(&format!("{windows}\r\n")).body(lines.clone()));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(plain.as_bytes()).unwrap();
+    add("body_compressed", case().body(gzip.finish().unwrap()));
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    zlib.write_all(plain.as_bytes()).unwrap();
+    // What is no text is said, too.
+    add("body_compressed body_lost_bytes", case().body(zlib.finish().unwrap()));
     let empty = scheme.signed_text("whd_abc123", &NOW.to_string(), b"").unwrap();
     add("body_consumed", case().over(&key(scheme), &empty));
 }
@@ -600,6 +666,13 @@ fn about_what_is_signed(right: &Case, add: Add<'_>) {
         let prefix = scheme.signature_prefix();
         let other = if prefix.is_empty() { format!("sha256={mac}") } else { mac };
         add("signature_spelling", case().edit(|_| other));
+        // As other platforms write it.
+        add("signature_spelling", case().edit_mac(|mac| format!("t={NOW},v1={mac}")));
+        let stamped = [NOW.to_string().as_bytes(), b".", &right.body].concat();
+        if scheme.time.is_none() && scheme.signature_header().is_some() {
+            let case = case().over(&key(scheme), &stamped).edit_mac(|mac| format!("t={NOW},v1={mac}"));
+            add("signature_spelling signed_stamped", case);
+        }
     }
 }
 
@@ -611,11 +684,11 @@ fn every_request_gets_its_diagnoses() {
         let mut expected: Vec<_> = expected.split_whitespace().collect();
         let scheme = case.scheme.name;
         let mut got: Vec<_> = explanation.diagnoses.iter().map(|diagnosis| diagnosis.code).collect();
-        let harmless = ["method", "older_secret", "upper_case_hex", "unreadable", "unrecognized"];
+        let harmless = ["address", "method", "older_secret", "upper_case_hex", "unreadable", "unrecognized"];
         let verifies = expected.iter().all(|code| harmless.contains(code));
         expected.sort_unstable();
         got.sort_unstable();
-        if got != expected || explanation.verdict.is_ok() != verifies {
+        if got != expected || explanation.verifies != verifies {
             let request = String::from_utf8_lossy(&case.http()).into_owned();
             let _ =
                 writeln!(wrong, "{scheme}: expected {expected:?}, got {:#?} for\n{request}\n", explanation.diagnoses);
@@ -649,12 +722,13 @@ fn every_diagnosis_has_a_request() {
     let sources = [
         include_str!("../src/explain/mod.rs"),
         include_str!("../src/explain/guesses.rs"),
+        include_str!("../src/explain/reasons.rs"),
         include_str!("../src/explain/search.rs"),
     ];
     let after = |source: &'static str, word: &'static str| {
         source.split(word).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
     };
-    let words = ["certain(", "hint(", "code: ", "add(", "=> ("];
+    let words = ["certain(", "hint(", "over(", "say(", "Guess(", "REENCODED: &str =", "=> (", "            ("];
     let written: BTreeSet<_> = sources
         .iter()
         .flat_map(|source| words.iter().flat_map(|word| after(source, word)))
@@ -664,6 +738,28 @@ fn every_diagnosis_has_a_request() {
     let tested: BTreeSet<_> = cases.iter().flat_map(|(codes, _)| codes.split_whitespace()).collect();
     assert_eq!(written, tested);
     assert!(written.len() > 50, "{}", written.len());
+}
+
+/// The one POST among several, the platform's among others, and "verifies, but" where the address is wrong.
+#[test]
+fn of_several_requests_the_delivery_is_chosen() {
+    let case = plain();
+    let (name, signature) = &case.headers[0];
+    let url = format!("https://host/webhooks/{}", case.provider.name);
+    let header = json!([{"name": name, "value": signature}]);
+    let entry = |method: &str, url: &str| json!({"request": {"method": method, "url": url, "headers": header, "postData": {"text": String::from_utf8_lossy(&case.body)}}});
+    let bad = json!({"request": {"method": "GET", "url": "https://cdn/x", "headers": [{"name": "", "value": ""}]}});
+    let har = json!({"log": {"entries": [bad, entry("OPTIONS", &url), entry("POST", &url)]}}).to_string();
+    let (code, out, err) = ran(&["--secret", SECRET, "--json"], har.as_bytes());
+    assert_eq!((code, &err[..]), (Some(0), ""), "{out}");
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["accepted"], true);
+    let odd = entry("POST", "https://host/webhook").to_string();
+    let (code, out, _) = ran(&[case.provider.name, "--secret", SECRET], odd.as_bytes());
+    assert_eq!(code, Some(0));
+    assert!(out.contains("verifies (scheme v1, secret 0), but an intake would reject it"), "{out}");
+    let (code, _, err) = ran(&["--secret", SECRET, "--entry", "1"], har.as_bytes());
+    assert_eq!(code, Some(2));
+    assert!(err.contains("header 1 has a name or value"), "{err}");
 }
 
 #[test]
@@ -753,7 +849,11 @@ fn every_form_of_capture_and_of_secret_is_taken() {
         (vec!["--secret", SECRET, "--body", &raw], head),
         (vec!["--secrets", &secrets, &sample], b""),
     ] {
-        let arguments = [&[platform], &arguments[..]].concat();
+        let named = [&[platform], &arguments[..]].concat();
+        // Where the path names the platform, it need not be said.
+        let (code, out, err) = ran(&arguments, capture);
+        assert_eq!((code, &err[..]), (Some(0), ""), "{arguments:?} {out}");
+        let arguments = named;
         let (code, out, err) = ran(&arguments, capture);
         assert_eq!((code, &err[..]), (Some(0), ""), "{arguments:?} {out}");
         assert!(out.starts_with(&format!("{platform}, account default: verifies")), "{out}");
@@ -841,17 +941,24 @@ fn what_cannot_be_used_is_one_line_with_a_remedy() {
     let two = file("two.har", json!({"log": {"entries": [entry, entry]}}).to_string());
     let no_secrets = format!("has no secrets of {platform}");
     let mut cases = vec![
-        (vec![platform], "hello", "this is no captured request".to_owned()),
+        (vec![platform], "hello", "not a captured request".to_owned()),
         (vec![platform, &http], "", "no secret: give a file with --secrets".to_owned()),
+        (vec!["--secret", "x"], "POST /hook HTTP/1.1\n\n{}", "say which, hookgate explain PLATFORM".to_owned()),
+        (vec!["/no/such"], "", "/no/such is neither a platform nor a file".to_owned()),
         (vec![platform, "/no/such"], "", "cannot read /no/such".to_owned()),
         (vec![platform, &http, "--secrets", &unknown], "", no_secrets),
         (vec![platform, &http, "--secrets", &broken], "", "not of the form".to_owned()),
         (vec![platform, &http, "--secret", ""], "", "has an empty secret".to_owned()),
         (vec![platform, &two, "--secret", "x"], "", "choose one with --entry (1, 2)".to_owned()),
+        (vec![another, &two, "--secret", "x"], "", "none of the capture's 2 requests is known".to_owned()),
         (vec![platform, &two, "--secret", "x", "--entry", "3"], "", "--entry goes from 1 to 2".to_owned()),
         (vec!["nobody", &http], "", format!("possible values: {}", first().name)),
         (vec![platform, &http, "--at", "yesterday"], "", "2026-03-14T16:00:01Z".to_owned()),
-        (vec![platform, &http, "--secret", "x", "--account", "EU"], "", "1 to 64 of a-z, 0-9 and -".to_owned()),
+        (
+            vec![platform, &http, "--secret", "x", "--account", "EU"],
+            "",
+            "1 to 64 characters of a-z, 0-9 and -".to_owned(),
+        ),
     ];
     if let Some(plain) = find(|provider| provider.setting.is_none()) {
         let call = vec![plain.name, &http, "--secret", "x", "--mode", "true"];

@@ -18,7 +18,7 @@ use aws_sdk_sqs::types::{Message, MessageSystemAttributeName, QueueAttributeName
 use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
     local::engines::{Engines, Resources, create_table, provision},
     local::{Local, SecretsFile},
 };
@@ -234,7 +234,7 @@ async fn a_released_delivery_is_queued_once_as_if_it_had_just_been_read() {
     // As after a crash between queue and quarantine.
     let id = world.quarantine("event_name", PLATFORM.name, ORDER.as_bytes()).await;
     let ran = world.run(&["quarantine", "release", &id, "--dry-run"]).await;
-    assert!(ran.out.contains("it is on the queue already; it would be deleted"), "{}", ran.out);
+    assert!(ran.out.contains("it is on the queue already, and would be deleted here"), "{}", ran.out);
     let ran = world.run(&["quarantine", "release", &id, "--json"]).await;
     assert_eq!((ran.code, &ran.json()[0]["outcome"]), (Some(0), &json!("duplicate")));
     assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 0));
@@ -399,7 +399,7 @@ async fn on_aws_much_is_asked_for_twice() {
     let named = [&named[..], &["--table", "hookgate-claims"]].concat();
     let ran = world.run(&[&["quarantine", "release", "--all", LATE[0], LATE[1]], &named[..]].concat()).await;
     assert_eq!(ran.code, Some(2), "{} {}", ran.out, ran.err);
-    assert!(ran.err.contains("--dry-run, then say --yes"), "{}", ran.err);
+    assert!(ran.err.contains("then add --yes"), "{}", ran.err);
     let ran = world.run(&[&["quarantine", "release", "--all", LATE[0], LATE[1], "--yes"], &named[..]].concat()).await;
     assert_eq!(ran.code, Some(0), "{} {}", ran.out, ran.err);
     assert_eq!((world.events().await.len(), world.in_quarantine().await), (1, 0));
@@ -703,7 +703,7 @@ async fn tail_refuses_where_looking_counts_as_failing() {
     let ran = world.run(&arguments).await;
     assert_eq!((ran.code, &*ran.out), (Some(2), ""));
     assert!(
-        ran.err.contains("hookgate-events has dead letters") && ran.err.contains("--disturb-consumers"),
+        ran.err.contains("hookgate-events has a redrive policy") && ran.err.contains("--disturb-consumers"),
         "{}",
         ran.err
     );
@@ -727,9 +727,9 @@ async fn the_quarantine_is_no_queue_whose_consumers_would_be_disturbed() {
     for command in [&["list"][..], &["show", "3f1c2a90"], &["release", "3f1c2a90"]] {
         let ran = world.run(&[&["quarantine"], command, &["--quarantine", "hookgate-events"]].concat()).await;
         assert_eq!((ran.code, &*ran.out), (Some(2), ""), "{command:?}");
-        let expected = "hookgate-events has dead letters: to receive counts as a failure of its consumers, and hides its \
-                        messages from them. Name the quarantine with --quarantine: as deployed, it has none, or say \
-                        --disturb-consumers";
+        let expected = "hookgate-events has a redrive policy: each receive counts against maxReceiveCount, and hides \
+                        messages from its consumers. Name the quarantine queue with --quarantine, which as deployed has no \
+                        redrive policy, or add --disturb-consumers";
         assert!(ran.err.contains(expected), "{}", ran.err);
     }
     assert_eq!(received().await, "1");
@@ -857,14 +857,14 @@ async fn a_claim_is_told_in_words() {
     let world = World::new().await;
     let none = world.run(&["claims", "show", "evt_1"]).await;
     assert_eq!(none.code, Some(1), "{}", none.err);
-    assert!(none.out.starts_with("No claim of evt_1 in hookgate-claims"), "{}", none.out);
+    assert!(none.out.starts_with("hookgate-claims has no claim for evt_1"), "{}", none.out);
     assert_eq!(world.run(&["claims", "show", "evt_1", "--json"]).await.json(), json!([]));
 
     world.deliver(&PLATFORM, ORDER.as_bytes()).await;
     let message_id = world.visible(&world.resources.events_url).await[0].message_id.clone().unwrap();
     let ran = world.run(&["claims", "show", "evt_1"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.out.starts_with(&format!("queued: its message {message_id} went to the queue\n")), "{}", ran.out);
+    assert!(ran.out.starts_with(&format!("queued: message {message_id} was sent to the queue\n")), "{}", ran.out);
     assert!(ran.out.contains("expires  in 29 d 23 h"), "{}", ran.out);
     for arguments in [&["--account", "eu-shop"][..], &["--provider", another(&PLATFORM).name]] {
         assert_eq!(world.run(&[&["claims", "show", "evt_1"], arguments].concat()).await.code, Some(1));
@@ -873,10 +873,10 @@ async fn a_claim_is_told_in_words() {
     let key = partition_key(PLATFORM.name, "default", "evt_1");
     let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     for (lease, expires_in, meaning, words) in [
-        (now + 10_000, 900, "claimed", "at work on it; its lease ends in "),
+        (now + 10_000, 900, "claimed", "working on it; its lease ends in "),
         (0, 900, "released", "the platform's next attempt takes over"),
-        (now - 125_000, 900, "abandoned", "its lease 2 min 5 s ago"),
-        (now + 10_000, -60, "expired", "the same as none"),
+        (now - 125_000, 900, "abandoned", "its lease ended 2 min "),
+        (now + 10_000, -60, "expired", "it no longer counts"),
     ] {
         let number = |number: i64| AttributeValue::N(number.to_string());
         let text = |text: &str| AttributeValue::S(text.to_owned());
@@ -948,7 +948,7 @@ async fn an_id_with_a_hash_sign_is_an_id_and_a_quarantined_one_is_found_by_its_a
         let claim = world.run(&["claims", "show", id]).await;
         let listed = world.run(&["quarantine", "list", "--json", "--provider", provider.name]).await.json();
         let message = listed[0]["quarantine_id"].clone();
-        let said = format!("quarantined: its message {} went to quarantine", message.as_str().unwrap());
+        let said = format!("quarantined: message {} was sent to quarantine", message.as_str().unwrap());
         assert!(claim.out.starts_with(&said), "{}", claim.out);
         assert_eq!(world.run(&["claims", "show", id, "--json"]).await.json()[0]["meaning"], "quarantined");
         for asked in [id, &id[..18], message.as_str().unwrap()] {
@@ -980,8 +980,8 @@ async fn a_claim_is_forgotten_as_shown_or_not_at_all() {
 
     let ran = world.run(&["claims", "forget", "evt_1"]).await;
     assert_eq!(ran.code, Some(0), "{}", ran.err);
-    assert!(ran.out.starts_with(&format!("queued: its message {message}")), "{}", ran.out);
-    assert!(ran.out.contains("\nForgotten."), "{}", ran.out);
+    assert!(ran.out.starts_with(&format!("queued: message {message}")), "{}", ran.out);
+    assert!(ran.out.contains("\nDeleted."), "{}", ran.out);
     assert_eq!(world.run(&["claims", "forget", "evt_1"]).await.code, Some(1));
     assert_eq!(deliver().await, "queued");
     let key = partition_key(PLATFORM.name, "default", "evt_1");
@@ -1006,7 +1006,7 @@ async fn a_claim_is_forgotten_as_shown_or_not_at_all() {
         put.item("expires_at", number(now / 1000 + expires_in)).send().await.unwrap();
         let ran = world.run(&["claims", "forget", "evt_1"]).await;
         assert_eq!(ran.code, Some(1), "{state} {lease}: {}", ran.out);
-        assert!(ran.out.contains("Only a claim whose message was sent can be forgotten"), "{}", ran.out);
+        assert!(ran.out.contains("only the claim of a queued event can be"), "{}", ran.out);
         assert_eq!(world.run(&["claims", "show", "evt_1"]).await.code, Some(0), "{state} {lease}");
     }
 
@@ -1052,7 +1052,7 @@ async fn a_claim_that_changed_since_it_was_shown_is_not_forgotten() {
     command.env("AWS_ENDPOINT_URL_DYNAMODB", url);
     let ran: Ran = tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap();
     assert_eq!(ran.code, Some(1), "{} {}", ran.out, ran.err);
-    assert!(ran.out.contains("It has changed since it was shown"), "{}", ran.out);
+    assert!(ran.out.contains("the claim has changed since it was shown"), "{}", ran.out);
     assert_eq!(world.run(&["claims", "show", "evt_1"]).await.code, Some(0));
 }
 

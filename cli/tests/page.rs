@@ -271,7 +271,7 @@ fn samples_are_sent_twice_tampered_with_and_again() {
         ),
         (json!({"provider": "nobody", "event": sold}), "there are no secrets for this platform".to_owned()),
         (json!({"provider": name, "event": sold, "account": "other"}), "this account has no secret".to_owned()),
-        (json!({"provider": name, "event": sold, "set": ["x"]}), "write it like path.to.member=100".to_owned()),
+        (json!({"provider": name, "event": sold, "set": ["x"]}), "expected path.to.member=value".to_owned()),
         (json!({"provider": name, "event": sold, "scheme": "v9"}), "this intake does not take this scheme".to_owned()),
     ] {
         let (status, answer) = intake.post("/api/send", &wish);

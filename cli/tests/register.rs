@@ -137,7 +137,7 @@ fn the_endpoint_is_created_by_the_documented_call() {
 
     // The file stays as it is, and the platform is not asked.
     let (code, _, err) = register(Some(KEY), &call);
-    assert_eq!((code, err.contains("never overwritten")), (Some(2), true), "{err}");
+    assert_eq!((code, err.contains("must be a new file")), (Some(2), true), "{err}");
     assert!(requests.try_recv().is_err());
 }
 
@@ -180,7 +180,7 @@ fn an_answer_without_one_whole_secret_is_kept() {
         let (code, out, _) = register(Some(KEY), &call);
         assert_eq!(code, Some(1), "{name}: {out}");
         assert!(out.starts_with(if known { "created" } else { "unknown" }), "{name}: {out}");
-        assert_eq!(out.contains("look in the dashboard first"), !known, "{name}: {out}");
+        assert_eq!(out.contains("check the dashboard before another run"), !known, "{name}: {out}");
         assert!(out.contains("No signing secret was recognised"), "{name}: {out}");
         assert_eq!(std::fs::read_to_string(&file).unwrap(), answer, "{name}");
         assert_eq!(out.contains("The answer is empty."), answer.is_empty(), "{name}: {out}");
@@ -192,21 +192,21 @@ fn an_answer_without_one_whole_secret_is_kept() {
 fn every_refusal_has_a_remedy_and_leaves_no_file() {
     let said = json!({"error": {"message": format!("no such key {KEY}\u{1b}[2J")}}).to_string();
     let check = format!("check {}", called().1.key);
-    let check_more = format!("{check}, and what the key may do (it says: no such key …[2J)");
+    let check_more = format!("{check}, and the key's permissions (its message: no such key …[2J)");
     for (status, body, expected) in [
         ("401 Unauthorized", &*said, &check_more[..]),
         ("403 Forbidden", "{}", &check[..]),
         ("404 Not Found", "", "check --api-url"),
-        ("409 Conflict", "", "there is such an endpoint already"),
+        ("409 Conflict", "", "such an endpoint exists already"),
         (
             "422 Unprocessable Entity",
             r#"{"message": "url is taken"}"#,
-            "check --url, --event and --description (it says: url is taken)",
+            "check --url, --event and --description (its message: url is taken)",
         ),
         ("429 Too Many Requests", "", "wait"),
         ("302 Found\r\nlocation: http://127.0.0.1:9/", "", "the API key is not sent there"),
-        ("500 Internal Server Error", "", "another run could create a second one"),
-        ("503 Service Unavailable", "<html>", "look in the dashboard first"),
+        ("500 Internal Server Error", "", "which could create a second one"),
+        ("503 Service Unavailable", "<html>", "check the dashboard before another run"),
     ] {
         let (url, requests) = api(response(status, body));
         let file = fresh("refused");
@@ -229,7 +229,7 @@ fn silence_and_a_closed_port_are_told_apart() {
     let call = [called().0.name, "--url", &hook(), "--api-url", &url, "--secret-file", path, "--timeout", "1"];
     let (code, _, err) = register(Some(KEY), &call);
     assert_eq!(code, Some(1), "{err}");
-    assert!(err.contains("no answer within 1 s: whether the endpoint now exists is unknown"), "{err}");
+    assert!(err.contains("no answer within 1 s: the endpoint may exist now"), "{err}");
 
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{closed}/v2/webhooks");
@@ -283,7 +283,7 @@ fn what_cannot_be_used_is_said_before_anything_is_sent() {
     let other = format!("https://hooks.example.com/webhooks/{}", support::another(called().0).name);
     let (hook, elsewhere) = (hook(), format!("does not end in /webhooks/{name}"));
     let misspelled = &event[1..];
-    let unknown = format!("no event {misspelled}: it has {event}");
+    let unknown = format!("has no event {misspelled:?} (did you mean {event}?): {event}");
     let plain = called().1.url.replace("https", "http");
     let [upper, deep, asked] = ["/EU", "/a/b", "?a=b"].map(|rest| format!("{hook}{rest}"));
     for (arguments, expected) in [
@@ -303,16 +303,27 @@ fn what_cannot_be_used_is_said_before_anything_is_sent() {
         assert_eq!(code, Some(2), "{arguments:?}: {err}");
         assert!(err.contains(expected), "{arguments:?}: {err}");
     }
-    for (key, expected) in [(None, "no API key"), (Some(" \n"), "no API key"), (Some("a b"), "is no API key")] {
+    for (key, expected) in
+        [(None, "key is missing"), (Some(" \n"), "key is missing"), (Some("a b"), "is not an API key")]
+    {
         let (code, _, err) =
             register(key, &[called().0.name, "--url", &hook, "--api-url", &url, "--secret-file", file]);
         assert_eq!((code, err.contains(expected)), (Some(2), true), "{err}");
     }
     let (code, _, err) = register(Some(KEY), &[called().0.name, "--url", &hook, "--api-url", &url]);
-    assert_eq!((code, err.contains(&format!("--secret-file {name}.json"))), (Some(2), true), "{err}");
+    assert_eq!(
+        (
+            code,
+            err.contains(&format!(
+                "--secret-file is missing: name a new file for the signing secret, like {name}.json"
+            ))
+        ),
+        (Some(2), true),
+        "{err}"
+    );
     let (code, _, err) =
         register(None, &[by_hand().next().unwrap().name, "--url", "https://hooks.example.com", "--dry-run"]);
-    assert_eq!((code, err.contains("leave --dry-run out")), (Some(2), true), "{err}");
+    assert_eq!((code, err.contains("leave out --dry-run")), (Some(2), true), "{err}");
     assert!(requests.try_recv().is_err());
     assert!(!Path::new(file).exists());
 }
@@ -360,7 +371,7 @@ fn steps_are_printed_with_the_address_filled_in() {
             assert!(!out.contains(open), "{name}: {open}: {out}");
         }
         let (_, out, _) = register(None, &[name]);
-        assert!(out.ends_with("https://hooks.example.com stands for your address: --url fills it in.\n"), "{out}");
+        assert!(out.ends_with("https://hooks.example.com stands for your address: set it with --url.\n"), "{out}");
         let (_, out, _) = register(None, &[name, "--url", "https://h.example", "--json"]);
         let told: Value = serde_json::from_str(&out).unwrap();
         assert_eq!(told["url"], format!("https://h.example/webhooks/{name}"));

@@ -11,7 +11,7 @@ use std::{
 };
 
 use hookgate::{
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
     local::engines,
     send::samples,
     send::template::Template,
@@ -336,7 +336,7 @@ fn scenarios_come_out_as_they_should() {
         assert_eq!((played.code, played.json()["checks"].as_array().unwrap().len()), (Some(0), 3), "{}", played.out);
     }
     let played = intake.send(&[name, event, "--scenario", "duplicates"]);
-    assert!(played.out.contains("✓ 1 queued: 1") && played.out.contains("is not looked at"), "{}", played.out);
+    assert!(played.out.contains("\n✓ 1 queued: 1\n") && played.out.contains("is not checked"), "{}", played.out);
     let played = intake.send(&[name, event, "--scenario", "flood", "--repeat", "2", "--secret", "x"]);
     assert_eq!(played.code, Some(1));
     assert!(played.out.contains("✗ 2 queued: 0"), "{}", played.out);
@@ -413,8 +413,8 @@ fn only_the_local_intake_can_let_a_function_die() {
     // A value that tells no event from another may be set.
     let played = ran(&[name, event, "--scenario", "crash", "--set", &unimportant, "--url", &url]);
     assert_eq!((played.code, &*played.out), (Some(2), ""));
-    let expected = format!("no local intake answers at {url}/webhooks/{name}: ");
-    assert!(played.err.contains(&expected) && played.err.contains("Start it with hookgate"), "{}", played.err);
+    let expected = format!("no local intake answers at {url}/webhooks/{name}, and --scenario crash needs one: ");
+    assert!(played.err.contains(&expected) && played.err.contains("start it with `hookgate`"), "{}", played.err);
     let requests: Vec<_> = requests.try_iter().collect();
     assert!(matches!(&requests[..], [one] if one.starts_with("GET /api/catalogue ")), "{requests:?}");
 
@@ -423,7 +423,7 @@ fn only_the_local_intake_can_let_a_function_die() {
     let played = intake.send(&[name, event, "--scenario", "crash", "--secret", "x", "--json"]);
     assert_eq!((played.code, &played.json()["outcomes"]), (Some(1), &json!({"rejected": 8})), "{}", played.err);
     let played = intake.send(&[name, event, "--scenario", "crash", "--secret", "x"]);
-    assert!(played.out.contains("✗ dead once claimed: no 2xx: rejected\n"), "{}", played.out);
+    assert!(played.out.contains("✗ dies after the claim: no 2xx: rejected\n"), "{}", played.out);
 }
 
 #[test]
@@ -434,14 +434,14 @@ fn what_cannot_be_done_is_one_line_with_a_remedy() {
     let misspelled = format!("{}x", &event[..event.len() - 1]);
     let beyond_text = format!("{}.x=1", provider.fields.name.member().unwrap());
     let mut cases = vec![
-        (vec![name], format!("say which event of {name}: {}", events.join(", "))),
+        (vec![name], format!("the event is missing: choose one of {name}'s: {}", events.join(", "))),
         (vec![name, &misspelled], format!("did you mean {event}?")),
-        (vec![name, event, "--scheme", "v0"], format!("{name} does not sign by v0: it knows ")),
+        (vec![name, event, "--scheme", "v0"], format!("{name} has no scheme \"v0\": choose ")),
         (vec![name, event, "--tamper", "timestamp"], format!("{name} signs no timestamp under ")),
-        (vec![name, event, "--account", "no-shop"], "give one with --secret or HOOKGATE_SECRET".to_owned()),
+        (vec![name, event, "--account", "no-shop"], "set --secret or HOOKGATE_SECRET".to_owned()),
         (vec![name, event, "--secret", " "], "the secret is empty".to_owned()),
-        (vec![name, event, "--set", &beyond_text], "there is nothing to hold x".to_owned()),
-        (vec![name, event, "--set", "x"], "write it like path.to.member=100".to_owned()),
+        (vec![name, event, "--set", &beyond_text], "the body has no place for x".to_owned()),
+        (vec![name, event, "--set", "x"], "expected path.to.member=value".to_owned()),
         (vec![name, event, "--url", "example.com"], "--url \"example.com\" is not a URL".to_owned()),
         (vec![name, event, "--data", "/no/such"], "cannot read /no/such".to_owned()),
         (vec![name, event, "--scenario", "crash", "--repeat", "5"], "leave out --repeat and --concurrency".to_owned()),
@@ -460,11 +460,7 @@ fn what_cannot_be_done_is_one_line_with_a_remedy() {
                 }
                 Identity::SignedHeader | Identity::Content => return None,
             };
-            Some((
-                *provider,
-                format!("{path}=x"),
-                format!("what is set ({path}) makes them one: leave out the --set of the id"),
-            ))
+            Some((*provider, format!("{path}=x"), format!("--set gives them the same id ({path}): leave that out")))
         })
         .collect();
     for (provider, set, expected) in &ids {
@@ -478,7 +474,7 @@ fn what_cannot_be_done_is_one_line_with_a_remedy() {
         let lonely =
             provider.events.iter().find(|(name, _)| kinds.iter().filter(|k| **k == provider.kind(name)).count() == 1);
         cases.extend(lonely.map(|(event, _)| {
-            (vec![provider.name, event, "--scenario", "out-of-order"], "a story needs two".to_owned())
+            (vec![provider.name, event, "--scenario", "out-of-order"], "--scenario out-of-order needs two".to_owned())
         }));
         if provider.schemes().all(|scheme| scheme.time.is_none()) {
             let call = vec![provider.name, support::event(provider), "--tamper", "timestamp"];

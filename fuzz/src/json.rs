@@ -1,8 +1,8 @@
-//! A recursive JSON parser that remembers where everything stood. Slow, obvious, and strict as RFC 8259 is.
+//! A recursive JSON parser that remembers all positions. Slow, obvious, and as strict as RFC 8259.
 
 use std::ops::Range;
 
-/// One value, and where it stands in the text.
+/// One value, and its place in the text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Node {
     pub span: Range<usize>,
@@ -14,7 +14,7 @@ pub enum Kind {
     Null,
     Bool,
     Number,
-    /// None where an escape spells half a surrogate pair: no text.
+    /// None if an escape spells half a surrogate pair.
     String(Option<String>),
     Array(Vec<Node>),
     Object(Vec<Member>),
@@ -34,7 +34,7 @@ pub struct Member {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     NotJson,
-    /// Deeper than this parser dares to recurse.
+    /// Deeper than this parser recurses.
     TooDeep,
 }
 
@@ -59,14 +59,14 @@ impl Node {
         if let Kind::Object(members) = &self.kind { Some(members) } else { None }
     }
 
-    /// The member of this name that counts: the last.
+    /// The member of this name: the last of several.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Node> {
         let members = self.members()?;
         members.iter().rev().find(|member| member.name.as_deref() == Some(name)).map(|member| &member.value)
     }
 
-    /// Whether every name of this object is text.
+    /// Whether every name of this object is valid text.
     #[must_use]
     pub fn names_are_text(&self) -> bool {
         self.members().is_some_and(|members| members.iter().all(|member| member.name.is_some()))
@@ -197,7 +197,7 @@ impl Parser<'_> {
         if self.at > start { Ok(()) } else { Err(Fault::NotJson) }
     }
 
-    /// The string as UTF-16 first: that is what its escapes spell.
+    /// As UTF-16 first, which escapes spell.
     fn string(&mut self) -> Result<Option<String>, Fault> {
         let mut units = Vec::new();
         self.expect("\"")?;

@@ -1,5 +1,5 @@
-//! The second opinion: what the fuzz targets compare Hookgate with. Written plainly and slowly, and by other means: no
-//! tables of schemes, a recursive JSON parser, ring for every MAC and digest.
+//! The second opinion: the reference that the fuzz targets compare Hookgate with. Simple, slow, and by other means: no tables
+//! of schemes, a recursive JSON parser, ring for every MAC and digest.
 
 use hookgate_verify::{
     Delivery, Provider, Scheme, Verifier, providers,
@@ -26,17 +26,17 @@ pub fn modes() -> Vec<Mode> {
 /// The second opinion on a platform.
 ///
 /// # Panics
-/// Where there is none. See [`require_opinions`].
+/// If there is none. See [`require_opinions`].
 #[must_use]
 pub fn opinion(provider: &Provider) -> &'static Opinion {
     let found = OPINIONS.iter().find(|opinion| opinion.platform == provider.name);
     found.unwrap_or_else(|| panic!("no second opinion on {}: add it to fuzz/src/opinions.rs", provider.name))
 }
 
-/// A target that compares without a second opinion on every platform shows nothing about the new one: it does not run.
+/// Stops a fuzz target that lacks a second opinion on a platform: it would not test that platform.
 ///
 /// # Panics
-/// Where a platform has none.
+/// If a platform has none.
 pub fn require_opinions() {
     for provider in providers::ALL {
         let _ = opinion(provider);
@@ -46,13 +46,13 @@ pub fn require_opinions() {
 /// Hookgate's verifier in this mode.
 ///
 /// # Panics
-/// Where Hookgate does not know the mode.
+/// If Hookgate does not know the mode.
 #[must_use]
 pub fn verifier((provider, setting): Mode) -> Verifier {
     Verifier::new(provider, |_| Some(setting.to_owned())).expect("a value that the setting has")
 }
 
-/// What the scheme signs of this delivery; where it looks, something stands already.
+/// The content of this delivery that the scheme signs. The signature's place must not be empty.
 #[must_use]
 pub fn signed_text(scheme: &Scheme, delivery: &Delivery) -> Option<Vec<u8>> {
     let found = scheme.inspect(delivery)?;
@@ -60,7 +60,7 @@ pub fn signed_text(scheme: &Scheme, delivery: &Delivery) -> Option<Vec<u8>> {
     scheme.signed_text(&found.id.unwrap_or_default(), &time, &delivery.body)
 }
 
-/// The scheme's MAC, by ring. None where the secret is not of the scheme's form.
+/// The scheme's MAC, by ring. None if the secret does not have the scheme's form.
 #[must_use]
 pub fn mac(scheme: &Scheme, secret: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     let key = match scheme.key {
@@ -73,7 +73,7 @@ pub fn mac(scheme: &Scheme, secret: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     })
 }
 
-/// A secret of the form that the platform's schemes take.
+/// A secret of the form of the platform's schemes.
 #[must_use]
 pub fn secret(provider: &Provider, text: &str) -> String {
     let prefix = provider.schemes().find_map(|scheme| match scheme.key {

@@ -1,4 +1,4 @@
-//! What a fuzz input of `authenticate` means: a delivery as readable text, signed where it asks for it.
+//! The fuzz input of `authenticate`: a delivery as readable text, with placeholders for signatures.
 //!
 //! ```text
 //! 0 0 0 0 0                                   mode, account, who signs, seconds from now, spoiling: five small numbers
@@ -8,8 +8,8 @@
 //! {"event":"order:paid","data":{}}            the body; where the signature belongs there, its first $ is the right one
 //! ```
 //!
-//! Random bytes never carry a valid MAC, so whatever the fuzzer makes of this text is signed afterwards. The spoiling
-//! then flips one bit of the result.
+//! Random bytes never have a valid MAC, so the fuzzer's text is signed afterwards. The spoiling then flips one bit of the
+//! result.
 
 use hookgate_verify::{Account, Delivery};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 
 use crate::{Mode, hex, mac, modes, signed_text, verifier, verify};
 
-/// When the deliveries come, give or take the input's seconds.
+/// When the deliveries arrive, plus or minus the input's seconds.
 pub const NOW: i64 = 1_773_504_000;
 
 /// One delivery, still in plain lists.
@@ -33,7 +33,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// As Hookgate gets it. None where HTTP would not carry it.
+    /// As Hookgate gets it. None if HTTP does not allow it.
     #[must_use]
     pub fn delivery(&self) -> Option<Delivery> {
         let mut headers = HeaderMap::new();
@@ -45,7 +45,7 @@ impl Message {
     }
 }
 
-/// Builds what the input describes. None where it describes nothing.
+/// Builds the message that the input describes. None if it describes none.
 #[must_use]
 pub fn parse(input: &[u8]) -> Option<Message> {
     let (control, rest) = line(input)?;
@@ -73,7 +73,7 @@ pub fn parse(input: &[u8]) -> Option<Message> {
     }
     let mut message = Message { mode, account, secrets, headers, body: rest.to_vec(), now: NOW + i64::from(seconds) };
 
-    // What HTTP itself does not let through is no delivery.
+    // A delivery has to be possible in HTTP.
     message.headers.retain(|(name, value)| {
         HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_bytes(value).is_ok()
     });
@@ -92,7 +92,7 @@ fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&text[..end], &text[end + 1..]))
 }
 
-/// Puts the right signature wherever a placeholder stands: in the header of each scheme, or in the body.
+/// Replaces the placeholders by the right signature, in the header of each scheme or in the body.
 fn sign(message: &mut Message, secret: &[u8]) {
     for scheme in verifier(message.mode).schemes() {
         let Some(delivery) = message.delivery() else { return };

@@ -1,4 +1,4 @@
-//! What each platform does, written down a second time: from its documentation, apart from Hookgate's data and code.
+//! Each platform's rules, written a second time from its documentation, independently of Hookgate's data and code.
 
 use hookgate_verify::Rejection;
 
@@ -14,21 +14,21 @@ use crate::{
 /// The second opinion on one platform. Paths are dotted.
 pub struct Opinion {
     pub platform: &'static str,
-    /// Headers of requests that are no webhooks.
+    /// Headers of requests that are not webhooks.
     pub not_a_webhook: &'static [&'static str],
-    /// The signature of a message, or what is wrong with it. The secrets are for messages in which a signature cannot be
-    /// found safely.
+    /// The signature of a message, or what is wrong with it. The secrets are for messages in which a signature cannot be found
+    /// safely.
     pub claim: fn(&Message, &[Vec<u8>]) -> Result<Claim, Verdict>,
-    /// Where the event's name stands. Empty where a header has it.
+    /// The path of the event's name. Empty if a header has it.
     pub name: &'static str,
     /// The object that the event is about.
     pub object: &'static str,
-    /// The member that is the payload. Empty where the whole body is.
+    /// The member that is the payload. Empty if the whole body is.
     pub payload: &'static str,
     pub key: Key,
 }
 
-/// What tells one event from another.
+/// What identifies an event.
 pub enum Key {
     /// The text at this path.
     Text(&'static str),
@@ -39,7 +39,7 @@ pub enum Key {
     /// The delivery's id.
     Delivery,
     Content,
-    /// The event's name, which stands in this header, and the content.
+    /// The event's name, in this header, and the content.
     TopicAndContent(&'static str),
 }
 
@@ -181,7 +181,7 @@ pub static OPINIONS: &[Opinion] = &[
     },
 ];
 
-/// Three headers, which begin with the family's name. Of the signatures those of `v1` count.
+/// Three headers, which begin with the family's name. Only signatures of `v1` count.
 fn standard(message: &Message, family: &str) -> Result<Claim, Verdict> {
     let list = header(message, &format!("{family}-signature"))?;
     let id = required(message, &format!("{family}-id"));
@@ -205,7 +205,7 @@ fn standard(message: &Message, family: &str) -> Result<Claim, Verdict> {
     let late = (seconds(&timestamp)? - i128::from(message.now)).abs() > 300;
     Ok(Claim {
         scheme: if family == "svix" { "svix" } else { "standard" },
-        // What is no key signs nothing.
+        // A text that is not a key signs nothing.
         mac: |secret, text| base64_key(secret, "whsec_").map(|key| hmac_sha256(&key, text)).unwrap_or_default(),
         written: written.join(" "),
         head: format!("{id}.{timestamp}.").into_bytes(),
@@ -237,7 +237,7 @@ struct Dated {
     between: char,
     time: &'static str,
     mine: &'static str,
-    /// What may stand among the signatures and counts for nothing.
+    /// Fields that may stand among the signatures and are ignored.
     other: Option<&'static str>,
     /// Between the time and the body.
     glue: char,
@@ -280,7 +280,7 @@ fn shoppex_v2(message: &Message) -> Result<Claim, Verdict> {
         (Ok(signature), Ok(delivery_id), Ok(timestamp)) => (signature, delivery_id, timestamp),
         (a, b, c) => return Err(Verdict::Reject([a.err(), b.err(), c.err()].into_iter().flatten().collect())),
     };
-    // By its end: 64 digits, and what comes before must be exactly this.
+    // Ends with 64 digits; the text before must be exactly this.
     let cut = signature.len().checked_sub(64).filter(|&cut| signature.is_char_boundary(cut));
     let (start, written) = signature.split_at(cut.ok_or(Rejection::Malformed)?);
     if start != format!("v1,t={timestamp},h=") || !is_hex(written, 64) {
@@ -331,7 +331,7 @@ fn opterius(message: &Message, secrets: &[Vec<u8>]) -> Result<Claim, Verdict> {
     Ok(Claim { scheme, mac: hmac_sha256, written, delivery_id: None, head: Vec::new(), signed, late: false })
 }
 
-/// Whether one of the secrets signed the text without one of the signatures that stand in it, whatever the text is.
+/// Whether one of the secrets signed the text without one of the signatures in it, whatever the text is.
 fn signed_inside(message: &Message, secrets: &[Vec<u8>]) -> bool {
     let body = &message.body[..];
     (0..body.len()).any(|open| {

@@ -1,4 +1,4 @@
-//! The reference verifier: what holds for every platform. Each one's own rules are in [`opinions`](crate::opinions).
+//! The reference verifier: the rules for all platforms. Each one's own rules are in [`opinions`](crate::opinions).
 
 use std::collections::BTreeMap;
 
@@ -13,13 +13,13 @@ use crate::{
     opinion,
 };
 
-/// What is to become of a message.
+/// The expected result of a message.
 #[derive(Debug)]
 pub enum Verdict {
     Accept(Accept),
     /// For one of these reasons.
     Reject(Vec<Rejection>),
-    /// No signature can be found safely: to be rejected, unless one that is there signed the rest.
+    /// No signature can be found safely: to be rejected, unless one in the text signed the rest.
     Doubtful {
         may_pass: bool,
     },
@@ -35,7 +35,7 @@ pub struct Accept {
     pub signed: Vec<u8>,
 }
 
-/// How the one signature of a message is spelled, and what it signs.
+/// The signature of a message, and what it signs.
 pub struct Claim {
     pub scheme: &'static str,
     /// Secret and content to a MAC.
@@ -56,7 +56,7 @@ impl From<Rejection> for Verdict {
     }
 }
 
-/// Judges the message. None where its secrets are none.
+/// Judges the message. None if its secrets are unusable.
 #[must_use]
 pub fn judge(message: &Message) -> Option<Verdict> {
     let secrets = secrets(&message.secrets)?;
@@ -100,8 +100,8 @@ pub fn seconds(text: &str) -> Result<i128, Rejection> {
     if seconds > i128::from(u64::MAX) { Err(Rejection::Malformed) } else { Ok(seconds) }
 }
 
-/// The text without the member that begins at `open` and ends before `end`: with the comma right before it, else with
-/// the comma right behind it and the white space after that.
+/// The text without the member from `open` to before `end`, and without the comma right before it, or else the comma right
+/// after it and the white space after that.
 #[must_use]
 pub fn without(text: &[u8], open: usize, end: usize) -> Vec<u8> {
     let (before, after) = (&text[..open], &text[end..]);
@@ -138,10 +138,10 @@ pub fn has(message: &Message, name: &str) -> bool {
     message.headers.iter().any(|(known, _)| known == name)
 }
 
-/// A header that has to be there.
+/// A required header.
 ///
 /// # Errors
-/// As [`header`], but that a missing one is malformed.
+/// As [`header`], but a missing one is malformed.
 pub fn required(message: &Message, name: &str) -> Result<String, Rejection> {
     if has(message, name) { header(message, name) } else { Err(Rejection::Malformed) }
 }
@@ -149,7 +149,7 @@ pub fn required(message: &Message, name: &str) -> Result<String, Rejection> {
 /// The header's one value, of visible characters.
 ///
 /// # Errors
-/// Where there is none, or two, or one of other characters.
+/// If it is missing, repeated, or has other characters.
 pub fn header(message: &Message, name: &str) -> Result<String, Rejection> {
     let values: Vec<_> = message.headers.iter().filter(|(known, _)| known == name).collect();
     match values[..] {
@@ -162,19 +162,19 @@ pub fn header(message: &Message, name: &str) -> Result<String, Rejection> {
     }
 }
 
-/// So many hex digits of either case.
+/// This many hex digits of either case.
 #[must_use]
 pub fn is_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// So many hex digits, letters in lower case.
+/// This many hex digits, letters in lower case.
 #[must_use]
 pub fn is_lower_hex(text: &str, digits: usize) -> bool {
     text.len() == digits && text.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
 }
 
-/// 43 digits and a sign of equality; the last digit carries four bits of the 256 and two zeros.
+/// 43 digits and an equals sign; the last digit holds four of the 256 bits and two zeros.
 #[must_use]
 pub fn is_base64_of_32_bytes(text: &str) -> bool {
     let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -183,7 +183,7 @@ pub fn is_base64_of_32_bytes(text: &str) -> bool {
     values.is_some_and(|values| values.len() == 43 && values[42] % 4 == 0)
 }
 
-/// The secrets by account. None where the text holds none that are usable.
+/// The secrets by account. None if the text holds no usable ones.
 #[must_use]
 pub fn secrets(text: &str) -> Option<BTreeMap<String, Vec<Vec<u8>>>> {
     let list = |node: &json::Node| -> Option<Vec<Vec<u8>>> {
@@ -233,7 +233,7 @@ pub fn base64(bytes: &[u8]) -> String {
     BASE64.encode(bytes)
 }
 
-/// The key that stands in base64 behind this prefix. None for anything else, and for no key.
+/// The key in base64 after this prefix. None for anything else, and for an empty key.
 #[must_use]
 pub fn base64_key(secret: &[u8], prefix: &str) -> Option<Vec<u8>> {
     BASE64.decode(secret.strip_prefix(prefix.as_bytes())?).ok().filter(|key| !key.is_empty())

@@ -1,47 +1,48 @@
-//! The clients of the commands that look into an installation: the local intake's, or those of an AWS account.
+//! Clients of an installation: the local intake, or a stack in an AWS account.
 
-use std::{env, error::Error, path::Path};
+use std::error::Error;
 
 use anyhow::{Context as _, anyhow, bail};
 use aws_config::{ConfigLoader, profile::ProfileFileCredentialsProvider, provider_config::ProviderConfig};
-use aws_credential_types::provider::{SharedCredentialsProvider, error::CredentialsError};
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError},
+};
 use aws_sdk_sqs::{
     config::{BehaviorVersion, http::HttpResponse, retry::RetryConfig},
     error::{ProvideErrorMetadata, SdkError},
 };
 use aws_smithy_http_client::tls::{Provider as Tls, TlsContext, TrustStore, rustls_provider::CryptoMode};
 use aws_types::{SdkConfig, region::Region};
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
 use tokio::sync::OnceCell;
 
-use super::stack::{self, Stack};
+use super::{
+    http::ca_bundle,
+    stack::{self, Stack},
+};
 use crate::error::with_causes;
 use crate::local::engines;
 
-/// Which installation a command looks into. Flatten it into the command's arguments.
+/// The options that choose an installation. Flatten them into a command's arguments.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Where")]
 pub struct Deployment {
-    /// Look into an AWS account, with the credentials, profile and region that the AWS CLI would use, and not into the
-    /// local intake.
+    /// Use an AWS account instead of the local intake, with the AWS CLI's credentials, profile and region
     #[arg(long)]
     pub aws: bool,
-    /// A profile of ~/.aws/config, SSO included.
+    /// Use this profile of ~/.aws/config, SSO included [default: the environment's]
     #[arg(long, value_name = "NAME", requires = "aws")]
     pub profile: Option<String>,
-    /// The region [default: that of the environment, else the profile's].
+    /// Use this region [default: the environment's, else the profile's]
     #[arg(long, value_name = "NAME", requires = "aws")]
     pub region: Option<String>,
-    /// The stack whose outputs say where things are, for what is not given by name or URL.
+    /// Take the table, queues and addresses from this stack's outputs, unless they are given
     #[arg(long, value_name = "NAME", requires = "aws", default_value = "hookgate", value_parser = stack::name)]
     pub stack: String,
-    /// Where the local intake's DynamoDB answers.
+    /// Find the local intake's DynamoDB at this URL
     #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9001")]
     pub dynamodb: String,
-    /// Where the local intake's SQS answers.
+    /// Find the local intake's SQS at this URL
     #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9002")]
     pub sqs: String,
 }
@@ -53,26 +54,26 @@ pub struct Clients {
     pub dynamodb: aws_sdk_dynamodb::Client,
     /// SQS.
     pub sqs: aws_sdk_sqs::Client,
-    /// What further clients are made of. None for the local intake, which has no other service.
+    /// For clients of further services. None for the local intake, which has no others.
     pub aws: Option<SdkConfig>,
     deployment: Deployment,
-    /// What CloudFormation said of the stack, once it was asked.
+    /// The deployed stack, once CloudFormation was asked.
     stack: OnceCell<Stack>,
 }
 
-/// A queue of every installation.
+/// The queues of an installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Queue {
-    /// What consumers read.
+    /// Events for consumers.
     Events,
-    /// What consumers failed on.
+    /// Events that consumers failed to handle.
     DeadLetters,
-    /// Authentic deliveries that are no usable event.
+    /// Verified deliveries that could not be read as events.
     Quarantine,
 }
 
 impl Queue {
-    /// The local intake's name of it, and the output of `template.yaml` that has its URL.
+    /// Its name in the local intake, and the output of `template.yaml` that holds its URL.
     const fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Events => ("hookgate-events", "EventsQueueUrl"),
@@ -82,15 +83,15 @@ impl Queue {
     }
 }
 
-/// The same for the table of claims. The output names the table that is in use, be it the stack's or an older one.
+/// The same for the table of claims. The output names the table in use, which may be an older stack's.
 const TABLE: (&str, &str) = ("hookgate-claims", "ClaimsTable");
 
 impl Deployment {
-    /// Makes the clients. Calls nothing, unless the profile needs it.
+    /// Makes the clients. Calls AWS only if the profile needs it.
     pub async fn clients(&self) -> anyhow::Result<Clients> {
         let deployment = self.clone();
         if !self.aws {
-            // On this machine a second attempt would only delay saying that nobody is there.
+            // On this machine a retry would only delay the error that nothing answers.
             let once =
                 |url: &str| engines::sdk_config(url).into_builder().retry_config(RetryConfig::disabled()).build();
             let dynamodb = aws_sdk_dynamodb::Client::new(&once(&self.dynamodb));
@@ -123,35 +124,14 @@ impl Deployment {
         }
         let aws = chain.load().await;
         let Some(region) = aws.region() else {
-            bail!("no AWS region: name it with --region, in AWS_REGION, or in the profile (aws configure)");
+            bail!("the AWS region is missing: set --region, AWS_REGION, or the profile's region (aws configure)");
         };
         let Some(profile) = &self.profile else { return Ok(aws) };
-        // The chain would prefer an access key in the environment to the profile that was asked for by name.
+        // The chain would prefer an access key in the environment to the profile that --profile names.
         let provider = ProviderConfig::without_region().with_region(Some(region.clone())).with_http_client(http);
         let credentials = ProfileFileCredentialsProvider::builder().configure(&provider).profile_name(profile).build();
         Ok(aws.into_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build())
     }
-}
-
-/// The certificates of `AWS_CA_BUNDLE`, as read and as parsed, which take the place of the system's, as with the AWS CLI. None
-/// where it is not set.
-pub(crate) fn ca_bundle() -> anyhow::Result<Option<(Vec<u8>, RootCertStore)>> {
-    env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(|path| certificates(Path::new(&path))).transpose()
-}
-
-fn certificates(path: &Path) -> anyhow::Result<(Vec<u8>, RootCertStore)> {
-    let unusable = |why: String| anyhow!("AWS_CA_BUNDLE names {}, which {why}", path.display());
-    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
-    // The client would panic on what is no certificate.
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let sound = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
-        sound.ok_or_else(|| unusable("is not a list of PEM certificates".to_owned()))?;
-    }
-    if roots.is_empty() {
-        return Err(unusable("holds no PEM certificate".to_owned()));
-    }
-    Ok((pem, roots))
 }
 
 impl Clients {
@@ -165,7 +145,7 @@ impl Clients {
         &self.deployment.sqs
     }
 
-    /// The URL of a queue: of the one that was `given` by name or URL, else of the installation's own.
+    /// The URL of a queue: the one `given` by name or URL, else the installation's own.
     pub async fn queue(&self, queue: Queue, given: Option<&str>) -> anyhow::Result<String> {
         let (local, output) = queue.names();
         match given {
@@ -183,10 +163,10 @@ impl Clients {
         let doing = format!("cannot find the queue {name}");
         let found = self.sqs.get_queue_url().queue_name(name).send().await;
         let found = found.map_err(|error| self.failed(&doing, &error))?;
-        found.queue_url.with_context(|| format!("{doing}: SQS names no URL"))
+        found.queue_url.with_context(|| format!("{doing}: SQS returned no URL"))
     }
 
-    /// The name of the table of claims: the one that was `given`, else the installation's own.
+    /// The name of the table of claims: the one `given`, else the installation's own.
     pub async fn table(&self, given: Option<&str>) -> anyhow::Result<String> {
         let (local, output) = TABLE;
         match given {
@@ -198,19 +178,31 @@ impl Clients {
 
     /// The deployed stack. Asks CloudFormation once.
     pub(crate) async fn stack(&self) -> anyhow::Result<&Stack> {
-        let aws = self.aws.as_ref().context("the local intake is no stack: add --aws")?;
-        self.stack.get_or_try_init(|| stack::describe(self, aws, &self.deployment.stack)).await
+        let aws = self.aws.as_ref().context("the local intake is not a stack: add --aws")?;
+        let describe = async || stack::describe(aws, &self.credentials().await?, &self.deployment.stack).await;
+        self.stack.get_or_try_init(describe).await
     }
 
-    /// Where credentials come from.
+    /// The remedy for missing credentials.
     pub(crate) fn log_in(&self) -> String {
         match &self.deployment.profile {
-            Some(profile) => format!("is {profile} in ~/.aws/config, and logged in (aws sso login)?"),
-            None => "log in (aws sso login, aws configure), or choose a profile with --profile".to_owned(),
+            Some(profile) => {
+                format!("check that {profile} is in ~/.aws/config, and log in (aws sso login --profile {profile})")
+            }
+            None => "log in (aws sso login, aws configure), or choose another profile with --profile".to_owned(),
         }
     }
 
-    /// A call that failed, in words: what AWS said, and what to do about it.
+    /// The error of a failed call: what AWS answered, and the remedy.
+    /// The credentials that sign calls.
+    pub(crate) async fn credentials(&self) -> anyhow::Result<Credentials> {
+        let found = match self.aws.as_ref().and_then(SdkConfig::credentials_provider) {
+            Some(provider) => provider.provide_credentials().await.map_err(|error| with_causes(&error)),
+            None => Err("none are configured".to_owned()),
+        };
+        found.map_err(|why| anyhow!("no AWS credentials: {why}: {}", self.log_in()))
+    }
+
     pub fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -286,14 +278,5 @@ mod tests {
         drop(engines);
         let nobody = clients.queue(Queue::Events, None).await.unwrap_err().to_string();
         assert!(nobody.contains("no local intake answers") && nobody.contains(&sqs), "{nobody}");
-    }
-
-    #[test]
-    fn a_bundle_of_certificates_is_read_before_it_is_trusted() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
-        let store = |file: &str| certificates(&folder.join(file)).map(|(_, roots)| roots.len());
-        assert_eq!(store("cert.pem").unwrap(), 1);
-        assert!(store("key.pem").unwrap_err().to_string().ends_with("holds no PEM certificate"));
-        assert!(store("none.pem").unwrap_err().to_string().contains("none.pem, which cannot be read"));
     }
 }

@@ -1,11 +1,10 @@
-//! One small HTTP client for the tools: POST, with or without TLS.
+//! The command's HTTP client, on the crates that the AWS SDK needs anyway: hyper, and rustls on ring.
 //!
-//! Built of what the AWS SDK brings along anyway: hyper, and rustls on ring. The system's certificates are read only for
-//! `https`, so that the local intake can be spoken to on a machine that has none.
+//! Reads the system's certificates only for `https`, so that the local intake can be used on a machine that has none.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{env, fmt, path::Path, sync::Arc, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use hookgate_verify::providers;
 use http::{Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -14,19 +13,22 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use serde_json::Value;
 
 use crate::error::with_causes;
 
-/// Longer than any intake takes.
+/// Longer than any intake needs.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longer than any answer to one that posts: SQS's journal gives ten messages of 1 MiB, and JSON escapes can make them
-/// six times as long.
+/// More than the longest answer: ten messages of 1 MiB from SQS's journal, six times as long if JSON escapes every byte.
 const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
-/// Posts deliveries to one address.
+/// Sends requests to one address.
 #[derive(Debug, Clone)]
 pub struct Poster {
     client: Client<HttpsConnector<HttpConnector>, Full<bytes::Bytes>>,
@@ -36,22 +38,20 @@ pub struct Poster {
 /// A request, ready to be sent.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
-    /// Its headers, names in lower case.
+    /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// Its body.
     pub body: Vec<u8>,
 }
 
-/// What came back.
+/// The answer to a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// The HTTP status.
     pub status: u16,
-    /// The answer's outcome, where it is an intake's.
+    /// The outcome, if an intake answered.
     pub outcome: Option<String>,
-    /// The event's id, where it got that far.
+    /// The event's id, if the intake read one.
     pub id: Option<String>,
-    /// In how many seconds the sender shall try again, where it is told.
+    /// `Retry-After`, in seconds.
     pub retry_after: Option<u64>,
 }
 
@@ -60,7 +60,6 @@ pub struct Answer {
 pub struct NoAnswer {
     /// Whether the request may have arrived.
     pub sent: bool,
-    /// The reason, in words.
     pub why: String,
 }
 
@@ -73,12 +72,11 @@ impl fmt::Display for NoAnswer {
 }
 
 impl Poster {
-    /// A client for this address.
     pub fn new(url: Uri) -> anyhow::Result<Self> {
         Self::trusting(url, None)
     }
 
-    /// The same, with these certificates in place of the system's.
+    /// Trusts `roots` instead of the system's certificates.
     pub(crate) fn trusting(url: Uri, roots: Option<RootCertStore>) -> anyhow::Result<Self> {
         let tls = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
@@ -87,9 +85,7 @@ impl Poster {
             tls.with_root_certificates(roots)
         } else if url.scheme_str() == Some("https") {
             tls.with_native_roots().with_context(|| {
-                format!(
-                    "no certificates to check {url} with: install ca-certificates, or name a PEM file in SSL_CERT_FILE"
-                )
+                format!("no certificates to verify {url}: install ca-certificates, or name a PEM file in SSL_CERT_FILE")
             })?
         } else {
             tls.with_root_certificates(RootCertStore::empty())
@@ -107,7 +103,7 @@ impl Poster {
         &self.url
     }
 
-    /// Sends a delivery, and waits for at most 30 s.
+    /// Sends a delivery and waits at most 30 s.
     pub async fn post(&self, outgoing: Outgoing) -> Result<Answer, String> {
         let answer = self.exchange(outgoing, TIMEOUT).await.map_err(|error| error.to_string())?;
         let (head, body) = answer.into_parts();
@@ -123,8 +119,8 @@ impl Poster {
         })
     }
 
-    /// Sends a request and reads its answer, whose body is None where it broke off or is longer than 64 MiB. Follows no
-    /// redirect: what a header holds is for this address only.
+    /// Posts a request and reads the answer; its body is None if it was cut off or is longer than 64 MiB. Follows no redirect:
+    /// headers may hold a key that is for this address only.
     pub async fn exchange(
         &self,
         outgoing: Outgoing,
@@ -138,7 +134,7 @@ impl Poster {
         self.send(request.map_err(|error| NoAnswer { sent: false, why: error.to_string() })?, patience).await
     }
 
-    /// The same for a request of any kind, wherever it goes.
+    /// The same for any request to any address.
     pub async fn send(
         &self,
         request: Request<Full<bytes::Bytes>>,
@@ -157,7 +153,7 @@ impl Poster {
     }
 }
 
-/// Whether a local intake answers at this address, by what only it can tell.
+/// Whether a local intake answers at this address: only it has a catalogue.
 pub(crate) async fn is_local_intake(url: &Uri) -> bool {
     let asked = async {
         let poster = Poster::new(at(url, "/api/catalogue")?)?;
@@ -170,9 +166,44 @@ pub(crate) async fn is_local_intake(url: &Uri) -> bool {
     asked.await.unwrap_or(false)
 }
 
-/// Another target at the same address.
+/// Replaces path and query of an address.
 pub(crate) fn at(url: &Uri, target: &str) -> anyhow::Result<Uri> {
     let mut parts = url.clone().into_parts();
     parts.path_and_query = target.parse().ok();
-    Uri::from_parts(parts).with_context(|| format!("not a URL: {url} with {target}"))
+    Uri::from_parts(parts).with_context(|| format!("not a URL: {url} with path {target}"))
+}
+
+/// The certificates of `AWS_CA_BUNDLE`, as read and as parsed. They replace the system's, as with the AWS CLI. None if it is
+/// not set.
+pub(crate) fn ca_bundle() -> anyhow::Result<Option<(Vec<u8>, RootCertStore)>> {
+    env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(|path| certificates(Path::new(&path))).transpose()
+}
+
+fn certificates(path: &Path) -> anyhow::Result<(Vec<u8>, RootCertStore)> {
+    let unusable = |why: String| anyhow!("AWS_CA_BUNDLE names {}, which {why}", path.display());
+    let pem = std::fs::read(path).map_err(|error| unusable(format!("cannot be read: {error}")))?;
+    // The client would panic on anything that is not a certificate.
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let sound = certificate.ok().and_then(|certificate| roots.add(certificate).ok());
+        sound.ok_or_else(|| unusable("is not a list of PEM certificates".to_owned()))?;
+    }
+    if roots.is_empty() {
+        return Err(unusable("holds no PEM certificate".to_owned()));
+    }
+    Ok((pem, roots))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_of_certificates_is_read_before_it_is_trusted() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls");
+        let store = |file: &str| certificates(&folder.join(file)).map(|(_, roots)| roots.len());
+        assert_eq!(store("cert.pem").unwrap(), 1);
+        assert!(store("key.pem").unwrap_err().to_string().ends_with("holds no PEM certificate"));
+        assert!(store("none.pem").unwrap_err().to_string().contains("none.pem, which cannot be read"));
+    }
 }

@@ -1,4 +1,4 @@
-//! Looking at a queue's messages: received, hidden from others meanwhile, and given back in the end.
+//! Reading a queue's messages: they are received, hidden from others meanwhile, and given back in the end.
 
 use std::{
     collections::HashMap,
@@ -23,24 +23,24 @@ use super::{
 };
 use crate::{arguments::address, local::engines::JOURNAL};
 
-/// How long a message stays hidden should this process die before it gives it back. Prolonged at half of it.
+/// How long a message stays hidden if this process dies. Renewed when half of it is over.
 const HIDDEN: Duration = Duration::from_mins(2);
 
-/// How long SQS may take to answer when this process is to end, beyond what it was asked to wait.
+/// How much longer than the requested wait SQS may take to answer when this process is about to end.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// The most that SQS takes and gives at once.
+/// The size of SQS's batches.
 const BATCH: usize = 10;
 
-/// The messages of one queue that this process has received and not deleted.
+/// The messages of a queue that this process has received and not deleted.
 pub struct Held<'c> {
     clients: &'c Clients,
     url: &'c str,
-    /// The latest receipt of each message, by its id.
+    /// Each message's latest receipt, by message id.
     receipts: HashMap<String, String>,
-    /// The receive that is under way.
+    /// The receive in progress.
     receiving: Option<JoinHandle<Received>>,
-    /// How long that waits for messages.
+    /// How long it waits for messages.
     wait: Duration,
     hidden: Duration,
     prolonged: Instant,
@@ -49,16 +49,15 @@ pub struct Held<'c> {
 type Received = Result<ReceiveMessageOutput, SdkError<ReceiveMessageError, HttpResponse>>;
 
 impl<'c> Held<'c> {
-    /// Holds nothing yet.
     pub fn new(clients: &'c Clients, url: &'c str) -> Self {
         let (wait, hidden, prolonged) = (Duration::ZERO, HIDDEN, Instant::now());
         Held { clients, url, receipts: HashMap::new(), receiving: None, wait, hidden, prolonged }
     }
 
-    /// Up to ten messages that were not met before, hidden from others for two minutes; waits for the first, in whole
-    /// seconds, at most SQS' 20. None where the queue has no more to give.
+    /// Up to ten new messages, hidden from others for two minutes. Waits for the first in whole seconds, at most SQS's 20.
+    /// None if the queue has no more.
     ///
-    /// May be dropped half-way: what SQS hands out all the same is met by the next call, or given back.
+    /// Can be cancelled: messages that SQS hands out nevertheless are returned by the next call, or given back.
     pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Message>>> {
         self.prolong().await?;
         if self.receiving.is_none() {
@@ -67,7 +66,7 @@ impl<'c> Held<'c> {
                 .visibility_timeout(seconds(self.hidden))
                 .wait_time_seconds(seconds(wait))
                 .message_system_attribute_names(MessageSystemAttributeName::All);
-            // A task of its own: a receive that is broken off may have hidden messages that nobody then knows of.
+            // A task of its own: a cancelled receive could hide messages that nobody knows of.
             self.receiving = Some(tokio::spawn(receive.send()));
             self.wait = wait;
         }
@@ -78,13 +77,13 @@ impl<'c> Held<'c> {
         Ok(Some(received.into_iter().filter(|message| self.hold(message)).collect()))
     }
 
-    /// Whether the message is a new one.
+    /// Keeps the message's receipt. Whether the message is new.
     fn hold(&mut self, message: &Message) -> bool {
         let id = message.message_id.clone().unwrap_or_default();
         self.receipts.insert(id, message.receipt_handle.clone().unwrap_or_default()).is_none()
     }
 
-    /// What the receive that is under way brings.
+    /// The result of the receive in progress.
     async fn received(&mut self) -> anyhow::Result<Vec<Message>> {
         let Some(receiving) = &mut self.receiving else { return Ok(Vec::new()) };
         let received = receiving.await;
@@ -94,14 +93,14 @@ impl<'c> Held<'c> {
         Ok(received.messages.unwrap_or_default())
     }
 
-    /// Deletes a message of these.
+    /// Deletes one of these messages.
     pub async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
         let Some(receipt) = self.receipts.remove(message_id) else { return Ok(()) };
         let delete = self.clients.sqs.delete_message().queue_url(self.url).receipt_handle(receipt);
         delete.send().await.map(|_| ()).map_err(|error| self.failed("cannot delete from", &error))
     }
 
-    /// Keeps hidden what is held, once half of its time is over. To call wherever time passes between two looks.
+    /// Keeps the messages hidden once half of their time is over. Call it wherever time passes between two receives.
     pub async fn prolong(&mut self) -> anyhow::Result<()> {
         if self.prolonged.elapsed() > self.hidden / 2 {
             self.hide_for(self.hidden).await?;
@@ -110,10 +109,10 @@ impl<'c> Held<'c> {
         Ok(())
     }
 
-    /// Makes every message visible again that was not deleted, those of a receive under way included, once it is over. Does
-    /// not wait for ever for an SQS that no longer answers: tokio keeps a second Ctrl-C from ending the process.
+    /// Makes the messages visible again that were not deleted, including those of a receive in progress. Waits for SQS a
+    /// limited time only: tokio would keep a second Ctrl-C from ending the process.
     pub async fn give_back(mut self) -> anyhow::Result<()> {
-        // What an answer that is lost, or too late, has hidden comes back by itself when its time is over.
+        // Messages of a lost or late answer become visible by themselves.
         let late = timeout(self.wait + GRACE, self.received()).await;
         for message in late.ok().and_then(Result::ok).unwrap_or_default() {
             self.hold(&message);
@@ -122,26 +121,12 @@ impl<'c> Held<'c> {
     }
 
     async fn hide_for(&self, time: Duration) -> anyhow::Result<()> {
-        let receipts: Vec<_> = self.receipts.values().collect();
-        for batch in receipts.chunks(BATCH) {
-            let mut change = self.clients.sqs.change_message_visibility_batch().queue_url(self.url);
-            for (number, receipt) in batch.iter().enumerate() {
-                let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
-                let entry = entry.receipt_handle(*receipt).visibility_timeout(seconds(time)).build();
-                change = change.entries(entry?);
-            }
-            // An entry that fails is one whose time was over, or that somebody else has deleted: visible, or gone.
-            let doing = "cannot give messages back to";
-            let changed = match timeout(GRACE, change.send()).await {
-                Ok(changed) => changed.map(|_| ()).map_err(|error| self.failed(doing, &error)),
-                Err(_) => Err(anyhow!("{doing} {}: SQS does not answer", name(self.url))),
-            };
-            changed.with_context(|| format!("messages come back by themselves within {} s", self.hidden.as_secs()))?;
-        }
-        Ok(())
+        let receipts: Vec<_> = self.receipts.values().map(String::as_str).collect();
+        let hidden = hide_for(self.clients, self.url, &receipts, time).await;
+        hidden.with_context(|| format!("messages stay hidden for up to {} s", self.hidden.as_secs()))
     }
 
-    /// How many messages others hold at the moment, and are not seen here for that.
+    /// How many messages are hidden because others hold them.
     pub async fn held_by_others(&self) -> anyhow::Result<usize> {
         let hidden =
             attribute(self.clients, self.url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
@@ -157,16 +142,32 @@ impl<'c> Held<'c> {
     }
 }
 
-/// What was sent to a queue of the local intake.
+/// Hides received messages for this time from now. Zero makes them visible.
+pub async fn hide_for(clients: &Clients, url: &str, receipts: &[&str], time: Duration) -> anyhow::Result<()> {
+    for batch in receipts.chunks(BATCH) {
+        let mut change = clients.sqs.change_message_visibility_batch().queue_url(url);
+        for (number, receipt) in batch.iter().enumerate() {
+            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(number.to_string());
+            change = change.entries(entry.receipt_handle(*receipt).visibility_timeout(seconds(time)).build()?);
+        }
+        // A failed entry is visible already, or deleted by somebody else.
+        let doing = format!("cannot give messages back to {}", name(url));
+        match timeout(GRACE, change.send()).await {
+            Ok(changed) => changed.map_err(|error| clients.failed(&doing, &error))?,
+            Err(_) => bail!("{doing}: SQS does not answer"),
+        };
+    }
+    Ok(())
+}
+
+/// A message that was sent to a queue of the local intake.
 #[derive(Debug)]
 pub struct Entry {
-    /// SQS's id of it.
     pub message_id: String,
-    /// Its text.
     pub body: String,
 }
 
-/// Reads what the journal of the local intake's SQS has of one queue. Changes nothing for the queue's consumers.
+/// Reads a queue's journal in the local intake's SQS. Does not affect the queue's consumers.
 pub struct Journal {
     poster: Poster,
     queue_url: String,
@@ -175,19 +176,19 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// From the oldest entry that is kept.
+    /// Starts at the oldest entry.
     pub fn new(sqs: &str, queue_url: &str) -> anyhow::Result<Self> {
         Ok(Journal { poster: Poster::new(address("--sqs", sqs)?)?, queue_url: queue_url.to_owned(), after: 0 })
     }
 
-    /// Passes over everything that is there now.
+    /// Skips everything that is there now.
     pub async fn skip(&mut self) -> anyhow::Result<()> {
         let answer = self.ask(u64::MAX, Duration::ZERO).await?;
         self.after = answer["Last"].as_u64().unwrap_or(self.after);
         Ok(())
     }
 
-    /// The next entries, oldest first and a few at a time; waits for the first. None where there are none now.
+    /// The next few entries, oldest first; waits for the first. None if there are none.
     pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Entry>>> {
         let answer = self.ask(self.after, wait).await?;
         let entries = answer["Messages"].as_array().map_or(&[][..], Vec::as_slice);
@@ -206,13 +207,13 @@ impl Journal {
         let answer =
             answer.context("the local intake's SQS does not answer: start it with `hookgate`, or check --sqs")?;
         if !answer.status().is_success() {
-            bail!("what answers as SQS is not the local intake of this version, which keeps a journal: check --sqs");
+            bail!("the SQS at --sqs has no journal, unlike a local intake of this version: check --sqs");
         }
-        serde_json::from_slice(&answer.into_body().unwrap_or_default()).context("SQS's journal cannot be read")
+        serde_json::from_slice(&answer.into_body().unwrap_or_default()).context("cannot read SQS's journal")
     }
 }
 
-/// A queue's name: the end of its URL, and of its ARN.
+/// A queue's name: the end of its URL or ARN.
 pub fn name(url: &str) -> &str {
     url.rsplit(['/', ':']).next().unwrap_or(url)
 }
@@ -220,26 +221,27 @@ pub fn name(url: &str) -> &str {
 /// One of the queue's attributes.
 pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -> anyhow::Result<Option<String>> {
     let get = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(name.clone()).send().await;
-    let got = get.map_err(|error| clients.failed(&format!("cannot look at {}", self::name(url)), &error))?;
+    let got =
+        get.map_err(|error| clients.failed(&format!("cannot read the attributes of {}", self::name(url)), &error))?;
     Ok(got.attributes.and_then(|mut attributes| attributes.remove(&name)))
 }
 
-/// Whether to receive from this queue counts as a failure of its consumers.
+/// Whether the queue has a redrive policy: then each receive counts against `maxReceiveCount`.
 pub async fn has_dead_letters(clients: &Clients, url: &str) -> anyhow::Result<bool> {
     Ok(attribute(clients, url, QueueAttributeName::RedrivePolicy).await?.is_some())
 }
 
-/// Such a queue is left alone, unless its consumers may be disturbed. `remedy` says what to do in place of that.
+/// Refuses a queue that has a redrive policy. `remedy` says what to do instead.
 pub fn would_disturb(url: &str, remedy: &str) -> anyhow::Error {
     anyhow!(
-        "{} has dead letters: to receive counts as a failure of its consumers, and hides its messages from them. {remedy}, \
-         or say --disturb-consumers",
+        "{} has a redrive policy: each receive counts against maxReceiveCount, and hides messages from its consumers. \
+         {remedy}, or add --disturb-consumers",
         name(url)
     )
 }
 
 /// How long to wait for messages that are there: SQS on AWS asks all of its servers
-/// [only if it may wait](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html).
+/// [only in a receive that may wait](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-short-and-long-polling.html).
 pub fn patience(clients: &Clients) -> Duration {
     Duration::from_secs(if clients.is_local() { 0 } else { 2 })
 }
@@ -293,7 +295,7 @@ mod tests {
         let mut first = Held::new(&clients, &url);
         assert_eq!(seen(&mut first).await, Some(2));
         assert_eq!(Held::new(&clients, &url).held_by_others().await.unwrap(), 2);
-        // Come back too early, all the same shown once.
+        // A message that comes back early is still returned once.
         first.hide_for(Duration::ZERO).await.unwrap();
         assert_eq!(seen(&mut first).await, Some(0));
     }

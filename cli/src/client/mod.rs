@@ -1,4 +1,4 @@
-//! What the command speaks to: AWS, or the local engines in its place, and addresses that take deliveries.
+//! Clients: of AWS or of the local engines in its place, and of addresses that take deliveries.
 
 pub mod aws;
 pub mod http;

@@ -1,5 +1,5 @@
-//! What a deployed stack consists of, as its outputs in `template.yaml` say; and calls to services whose SDK would take longer
-//! to compile than any other crate of the project: signed here.
+//! The outputs of a deployed stack, and signed calls to CloudFormation and Lambda: their SDK crates would take longer to
+//! compile than any other crate here.
 
 use std::{
     collections::BTreeMap,
@@ -7,8 +7,8 @@ use std::{
 };
 
 use ::http::{Request, StatusCode, header};
-use anyhow::{anyhow, bail};
-use aws_credential_types::{Credentials, provider::ProvideCredentials};
+use anyhow::{Context as _, anyhow, bail};
+use aws_credential_types::Credentials;
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
@@ -19,18 +19,15 @@ use bytes::Bytes;
 use hookgate_verify::{Provider, providers};
 use http_body_util::Full;
 
-use super::{
-    aws::{Clients, ca_bundle},
-    http::Poster,
-};
+use super::http::{Poster, ca_bundle};
 use crate::{arguments, error::with_causes};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What may be wrong where no answer comes.
-pub(crate) const LOOK_AT: &str = "look at the network, --region, AWS_ENDPOINT_URL and AWS_CA_BUNDLE";
+/// The remedy where no answer comes.
+pub(crate) const LOOK_AT: &str = "check the network, --region, AWS_ENDPOINT_URL and AWS_CA_BUNDLE";
 
-/// The values of an answer's leaves that are looked at, as far as they are there.
+/// The parts of an answer that are used. Empty where they are missing.
 #[derive(Debug, Default)]
 struct Description {
     status: String,
@@ -39,22 +36,21 @@ struct Description {
     message: String,
 }
 
-/// A stack that exists.
+/// A deployed stack.
 #[derive(Debug, Clone)]
 pub(crate) struct Stack {
-    /// The stack, its region and its status, in words.
+    /// Name, region and status, in words.
     said: String,
     outputs: BTreeMap<String, String>,
 }
 
 impl Stack {
-    /// The value of an output.
     pub(crate) fn output(&self, name: &str) -> anyhow::Result<&str> {
         let value = self.outputs.get(name).map(String::as_str);
         value.ok_or_else(|| self.lacks(name))
     }
 
-    /// The platforms that the stack serves, and their addresses.
+    /// The stack's platforms and their addresses.
     pub(crate) fn served(&self) -> anyhow::Result<Vec<(&'static Provider, &str)>> {
         let address = |provider: &&'static Provider| {
             let address = self.outputs.get(&format!("{}Url", provider.name))?;
@@ -67,45 +63,47 @@ impl Stack {
     fn lacks(&self, what: &str) -> anyhow::Error {
         let said = &self.said;
         anyhow!(
-            "{said} and has no {what} in its outputs: wait until it is deployed, deploy it again, or name another with --stack"
+            "{said} and has no {what} in its outputs: wait until it is deployed, deploy it again, or choose another with --stack"
         )
     }
 }
 
-/// Reads a stack's name.
+/// Parses a stack's name.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     let known = text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.len() <= 128
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     let name = known.then(|| text.to_owned());
-    name.ok_or_else(|| "a stack's name is at most 128 letters, digits and -, a letter first".to_owned())
+    name.ok_or_else(|| {
+        "a stack's name has at most 128 letters, digits and hyphens, and starts with a letter".to_owned()
+    })
 }
 
 /// Asks CloudFormation for the stack of this name.
-pub(super) async fn describe(clients: &Clients, aws: &SdkConfig, name: &str) -> anyhow::Result<Stack> {
-    let credentials = clients.credentials().await?;
+pub(super) async fn describe(aws: &SdkConfig, credentials: &Credentials, name: &str) -> anyhow::Result<Stack> {
     let which = format!("stack {name} in {}", aws.region().map_or("", |region| region.as_ref()));
     let form = format!("Action=DescribeStacks&Version=2010-05-15&StackName={name}");
-    let answer = call(aws, &credentials, "cloudformation", "", Some(form)).await;
-    let (status, body) = answer.map_err(|why| anyhow!("cannot look at the {which}: {why}: {LOOK_AT}"))?;
+    let answer = call(aws, credentials, "cloudformation", "", Some(form)).await;
+    let (status, body) =
+        answer.map_err(|error| anyhow!("cannot describe the {which}: {}: {LOOK_AT}", with_causes(error.as_ref())))?;
     let described = read(&body);
     if status == StatusCode::OK && !described.status.is_empty() {
         return Ok(Stack { said: format!("the {which} is {}", described.status), outputs: described.outputs });
     }
     let Description { code, message, .. } = described;
     if code == "ValidationError" && message.contains("does not exist") {
-        bail!("there is no {which}: name the stack with --stack, or another region with --region");
+        bail!("there is no {which}: choose another stack with --stack, or another region with --region");
     }
     let why = if code.is_empty() { format!("HTTP status {status}") } else { format!("{code}: {message}") };
     let remedy = if code.starts_with("AccessDenied") {
-        ": allow cloudformation:DescribeStacks, or name the table and queues themselves (see --help)"
+        ": allow cloudformation:DescribeStacks, or name the table and queues (see --help)"
     } else {
         ""
     };
-    Err(anyhow!("cannot look at the {which}: {why}{remedy}"))
+    Err(anyhow!("cannot describe the {which}: {why}{remedy}"))
 }
 
-/// Reads an answer of CloudFormation: one stack, or an error.
+/// Parses CloudFormation's answer: one stack, or an error.
 fn read(xml: &[u8]) -> Description {
     let (mut read, mut key) = (Description::default(), String::new());
     let mut document = Document::new(std::str::from_utf8(xml).unwrap_or_default());
@@ -126,29 +124,27 @@ fn read(xml: &[u8]) -> Description {
     read
 }
 
-/// Calls a service: posts a form, or else gets a path. Gives the answer's status and body.
+/// Calls a service: posts a form, or else gets a path. Returns the answer's status and body.
 pub(crate) async fn call(
     aws: &SdkConfig,
     credentials: &Credentials,
     service: &str,
     path: &str,
     form: Option<String>,
-) -> Result<(StatusCode, Bytes), String> {
-    let words = |error: &(dyn std::error::Error + 'static)| with_causes(error);
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
-    // Where the SDK's clients look: variables and profile, for one service and for all.
+    // As the SDK's clients do: variables and profile, for one service and for all.
     let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let endpoint = aws.service_config().and_then(|config| config.load_config(key.ok()?));
     let endpoint = endpoint.or_else(|| aws.endpoint_url().map(str::to_owned));
     let endpoint = endpoint.unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com{suffix}"));
-    let url = arguments::address("AWS_ENDPOINT_URL", &format!("{}/{path}", endpoint.trim_end_matches('/')));
-    let url = url.map_err(|error| error.to_string())?;
+    let url = arguments::address("AWS_ENDPOINT_URL", &format!("{}/{path}", endpoint.trim_end_matches('/')))?;
 
     let request = if form.is_some() { Request::post(&url) } else { Request::get(&url) };
     let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     let body = Bytes::from(form.unwrap_or_default());
-    let mut request = request.body(Full::from(body.clone())).map_err(|error| words(&error))?;
+    let mut request = request.body(Full::from(body.clone()))?;
     let identity = credentials.clone().into();
     let parameters = v4::SigningParams::builder()
         .identity(&identity)
@@ -156,28 +152,14 @@ pub(crate) async fn call(
         .name(service)
         .time(SystemTime::now())
         .settings(SigningSettings::default())
-        .build()
-        .map_err(|error| words(&error))?
+        .build()?
         .into();
     let (method, body) = (request.method().as_str(), SignableBody::Bytes(&body));
-    let unsigned = SignableRequest::new(method, url.to_string(), std::iter::empty(), body);
-    let signed = sign(unsigned.map_err(|error| words(&error))?, &parameters).map_err(|error| words(&error))?;
-    signed.into_parts().0.apply_to_request_http1x(&mut request);
+    let unsigned = SignableRequest::new(method, url.to_string(), std::iter::empty(), body)?;
+    sign(unsigned, &parameters)?.into_parts().0.apply_to_request_http1x(&mut request);
 
-    let roots = ca_bundle().map_err(|error| error.to_string())?.map(|(_, roots)| roots);
-    let poster = Poster::trusting(url, roots).map_err(|error| error.to_string())?;
-    let answer = poster.send(request, PATIENCE).await.map_err(|error| format!("{service} cannot be asked: {error}"))?;
+    let poster = Poster::trusting(url, ca_bundle()?.map(|(_, roots)| roots))?;
+    let answer = poster.send(request, PATIENCE).await.with_context(|| format!("cannot reach {service}"))?;
     let (head, body) = answer.into_parts();
-    body.map(|body| (head.status, body)).ok_or_else(|| format!("the answer of {service} breaks off, or is too long"))
-}
-
-impl Clients {
-    /// What calls are signed with.
-    pub(crate) async fn credentials(&self) -> anyhow::Result<Credentials> {
-        let found = match self.aws.as_ref().and_then(SdkConfig::credentials_provider) {
-            Some(provider) => provider.provide_credentials().await.map_err(|error| with_causes(&error)),
-            None => Err("none are configured".to_owned()),
-        };
-        found.map_err(|why| anyhow!("no AWS credentials: {why}: {}", self.log_in()))
-    }
+    Ok((head.status, body.with_context(|| format!("the answer of {service} was cut off, or is too long"))?))
 }

@@ -1,11 +1,10 @@
-//! `hookgate claims`: what the table of claims knows of an event.
+//! `hookgate claims`: shows or deletes the claim of an event.
 
 use std::{
     collections::HashMap,
     time::{Duration, SystemTime},
 };
 
-use anstyle::Style;
 use anyhow::bail;
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::AttributeValue};
 use hookgate_intake::{
@@ -23,7 +22,7 @@ use crate::{
     output::{BOLD, GOOD, MAYBE, confirm, plain, print, print_json},
 };
 
-/// What the table of claims knows of an event, and how to have it forgotten.
+/// Show an event's claim, or delete it so that the platform can send the event again.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -36,9 +35,7 @@ enum Command {
     Forget(Forget),
 }
 
-/// Show the claim of one event: how far it came, when its lease ends, when it is forgotten.
-///
-/// Reads and changes nothing.
+/// Show an event's claim: its state, lease and expiry. Changes nothing.
 #[derive(Debug, clap::Args)]
 #[command(after_help = arguments::examples("Examples:
   hookgate claims show evt_01j7x
@@ -46,19 +43,19 @@ enum Command {
   hookgate claims show 'PLATFORM#default#ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
   hookgate claims show evt_01j7x --aws --profile prod --json
 
-Exit code: 0 there is a claim, 1 there is none, 2 it could not be done as asked."))]
+Exit code: 0 found, 1 not found, 2 failed."))]
 struct Show {
-    /// Answer in JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     which: Which,
 }
 
-/// Forget the claim of one event, so that the platform can send it again: for an event that your consumer lost.
+/// Delete the claim of an event that your consumer lost, so that the platform can send it again.
 ///
-/// Shows the claim, then deletes it, and only if it still is as shown: queued, with that message. What the platform sends
-/// then is queued with the same source and id. A consumer that remembers these takes it for a copy: see docs/operate.md.
+/// Shows the claim, then deletes it if it is still as shown: queued, with the same message. The platform's next delivery is
+/// queued with the same source and id, and consumers that remember them take it for a duplicate: see docs/operate.md.
 #[derive(Debug, clap::Args)]
 #[command(after_help = arguments::examples("Examples:
   hookgate claims forget evt_01j7x
@@ -66,73 +63,46 @@ struct Show {
   hookgate claims forget evt_01j7x --aws --yes
 
 With --aws it asks first. The credentials need dynamodb:DeleteItem on the table.
-Exit code: 0 it is forgotten, 1 there is none, or none that can be, 2 it could not be done as asked."))]
+Exit code: 0 deleted, 1 not found or not queued, 2 failed."))]
 struct Forget {
-    /// Do not ask.
+    /// Skip confirmation (asked for with --aws)
     #[arg(long)]
     yes: bool,
     #[command(flatten)]
     which: Which,
 }
 
-/// Which claim, and where.
+/// The options that choose a claim.
 #[derive(Debug, clap::Args)]
 struct Which {
-    /// The event's id (`id` in the log, on the queue and in the answer), or the claim's key (`key` in the log).
+    /// Find the claim of this event id (`id` in the log, on the queue and in the answer) or with this key (`key` in the log)
     #[arg(value_name = "ID|KEY")]
     event: String,
-    /// The platform, for an id [default: every one].
+    /// Look only for this platform's event with that id [default: all platforms]
     #[arg(long, value_parser = arguments::provider())]
     provider: Option<&'static Provider>,
-    /// The account, for an id.
+    /// Look in this account for the id
     #[arg(long, default_value = "default", value_parser = arguments::account)]
     account: Account,
-    /// The table of claims [default: the installation's].
+    /// Read this table of claims [default: the installation's]
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
     #[command(flatten)]
     deployment: Deployment,
 }
 
-/// A claim, as far as it can be read.
+/// A claim in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
-    /// Its partition key.
+    /// The partition key.
     key: String,
-    /// The event's id.
     event_id: String,
-    /// The rest. None where this version cannot read it.
+    /// None if this version cannot read it.
     pub(crate) stored: Option<Stored>,
-    /// SQS's id of the message.
     message_id: Option<String>,
 }
 
-/// What a claim means at a given time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
-    /// Forgotten, whether DynamoDB has deleted it or not.
-    Expired,
-    /// The event is on the queue.
-    Queued,
-    /// The delivery is in quarantine.
-    Quarantined,
-    /// Somebody is at work on it.
-    AtWork {
-        /// How long the lease lasts, in milliseconds.
-        left: i64,
-    },
-    /// Its owner gave it up.
-    Released,
-    /// Its owner never came to an end.
-    Abandoned {
-        /// How long ago the lease ended, in milliseconds.
-        since: i64,
-    },
-    /// A state that this version does not know.
-    Unknown,
-}
-
-/// Whether there is a claim, or was one to forget.
+/// Shows or deletes the claim.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (Command::Show(Show { which, .. }) | Command::Forget(Forget { which, .. })) = &arguments.command;
     let clients = which.deployment.clients().await?;
@@ -145,9 +115,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     if claims.is_empty() {
         let event = plain(&which.event);
-        print(format_args!("No claim of {event} in {table}: it has not been queued, or was forgotten since."))?;
+        print(format_args!(
+            "{table} has no claim for {event}: it was not queued, or its claim has been deleted since."
+        ))?;
         if which.provider.is_none() && !which.is_key() {
-            print(format_args!("Looked for it on every platform, account {}: see --account.", which.account))?;
+            print(format_args!("Searched all platforms, account {}: choose another with --account.", which.account))?;
         }
     }
     for claim in &claims {
@@ -155,24 +127,25 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     match (&arguments.command, &claims[..]) {
         (Command::Forget(forget), [claim]) => forget.forget(&clients, &table, claim).await,
-        (Command::Forget(_), [_, _, ..]) => bail!("these are several: name one by its key, or with --provider"),
+        (Command::Forget(_), [_, _, ..]) => bail!("more than one claim matches: give its key, or --provider"),
         _ => Ok((!claims.is_empty()).into()),
     }
 }
 
 impl Forget {
     async fn forget(&self, clients: &Clients, table: &str, claim: &Claim) -> anyhow::Result<ExitCode> {
-        let meaning = claim.meaning(now());
-        let (Meaning::Queued | Meaning::Quarantined, Some(message)) = (meaning, &claim.message_id) else {
+        let (meaning, _) = claim.meaning(now());
+        let ("queued" | "quarantined", Some(message)) = (meaning, &claim.message_id) else {
             let why = match meaning {
-                Meaning::Expired => "This one is forgotten already.",
-                _ => "The platform's next attempt takes this one over once its lease has ended.",
+                "expired" => "This one has expired.",
+                "unknown" => "This version of hookgate cannot read this one.",
+                _ => "The platform's next attempt takes this one over when its lease has ended.",
             };
-            print(format_args!("Only a claim whose message was sent can be forgotten. {why}"))?;
+            print(format_args!("Not deleted: only the claim of a queued event can be. {why}"))?;
             return Ok(ExitCode::No);
         };
-        if !clients.is_local() && !self.yes && !confirm("Forget it?") {
-            bail!("nothing was forgotten: with --aws it must be confirmed, or say --yes");
+        if !clients.is_local() && !self.yes && !confirm("Delete this claim?") {
+            bail!("nothing was deleted: answer y, or add --yes");
         }
         let delete = clients.dynamodb.delete_item().table_name(table).key("pk", AttributeValue::S(claim.key.clone()));
         let delete = delete
@@ -182,13 +155,13 @@ impl Forget {
             .expression_attribute_values(":message_id", AttributeValue::S(message.clone()));
         match delete.send().await {
             Ok(_) => {
-                print("Forgotten. What the platform sends of it from now on is taken for new.")?;
+                print("Deleted. The platform's next delivery of this event counts as new.")?;
                 Ok(ExitCode::Yes)
             }
             Err(error)
                 if error.as_service_error().is_some_and(DeleteItemError::is_conditional_check_failed_exception) =>
             {
-                print("It has changed since it was shown: nothing was forgotten.")?;
+                print("Not deleted: the claim has changed since it was shown.")?;
                 Ok(ExitCode::No)
             }
             Err(error) => Err(clients.failed(&format!("cannot delete from the table {table}"), &error)),
@@ -197,7 +170,7 @@ impl Forget {
 }
 
 impl Which {
-    /// Whether it is a claim's key: see [`partition_key`]. An event's id may have a `#` in it, too.
+    /// Whether it is a claim's key: see [`partition_key`]. An event's id may contain a `#` too.
     fn is_key(&self) -> bool {
         let mut parts = self.event.splitn(3, '#');
         let mut part = || parts.next().unwrap_or_default();
@@ -228,7 +201,7 @@ fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The claim under this partition key.
+/// The claim with this partition key.
 pub(crate) async fn find(clients: &Clients, table: &str, key: &str) -> anyhow::Result<Option<Claim>> {
     let get = clients.dynamodb.get_item().table_name(table).key("pk", AttributeValue::S(key.to_owned()));
     let got = get.consistent_read(true).send().await;
@@ -253,16 +226,35 @@ impl Claim {
         }
     }
 
-    /// What it means at `now`, in Unix milliseconds.
-    fn meaning(&self, now: i64) -> Meaning {
-        let Some(stored) = &self.stored else { return Meaning::Unknown };
+    /// The name of its state at `now`, in Unix milliseconds, and an explanation.
+    fn meaning(&self, now: i64) -> (&'static str, String) {
+        let message = plain(self.message_id.as_deref().unwrap_or("unknown"));
+        let Some(stored) = &self.stored else {
+            return ("unknown", "this version of hookgate cannot read it: use the deployed version".to_owned());
+        };
         match stored.state {
-            _ if stored.expires_at < now / 1000 => Meaning::Expired,
-            State::Queued if self.event_id.strip_prefix(QUARANTINE).is_some_and(is_hash) => Meaning::Quarantined,
-            State::Queued => Meaning::Queued,
-            State::Claimed { lease_until: RELEASED } => Meaning::Released,
-            State::Claimed { lease_until } if lease_until < now => Meaning::Abandoned { since: now - lease_until },
-            State::Claimed { lease_until } => Meaning::AtWork { left: lease_until - now },
+            // DynamoDB may not have deleted it yet.
+            _ if stored.expires_at < now / 1000 => {
+                ("expired", "it no longer counts: the event would be queued again".to_owned())
+            }
+            State::Queued if self.event_id.strip_prefix(QUARANTINE).is_some_and(is_hash) => {
+                ("quarantined", format!("message {message} was sent to quarantine: see hookgate quarantine show"))
+            }
+            State::Queued => ("queued", format!("message {message} was sent to the queue")),
+            State::Claimed { lease_until: RELEASED } => {
+                ("released", "its invocation could not queue it; the platform's next attempt takes over".to_owned())
+            }
+            State::Claimed { lease_until } if lease_until < now => (
+                "abandoned",
+                format!(
+                    "its lease ended {} ago without a result; the platform's next attempt takes over. The event may be on \
+                     the queue already",
+                    span(now - lease_until)
+                ),
+            ),
+            State::Claimed { lease_until } => {
+                ("claimed", format!("an invocation is working on it; its lease ends in {}", span(lease_until - now)))
+            }
         }
     }
 
@@ -271,8 +263,7 @@ impl Claim {
             OffsetDateTime::from_unix_timestamp(milliseconds.div_euclid(1000)).ok().map(rfc3339_milliseconds)
         };
         let Claim { key, event_id, message_id, stored } = self;
-        let mut json =
-            json!({"meaning": self.meaning(now).name(), "key": key, "id": event_id, "message_id": message_id});
+        let mut json = json!({"meaning": self.meaning(now).0, "key": key, "id": event_id, "message_id": message_id});
         if let Some(Stored { owner, state, content, expires_at }) = stored {
             let (state, lease) = match *state {
                 State::Queued => ("queued", None),
@@ -288,61 +279,22 @@ impl Claim {
     }
 
     fn text(&self, now: i64) -> String {
-        let message = plain(self.message_id.as_deref().unwrap_or("unknown"));
-        let meaning = self.meaning(now);
-        let what = match meaning {
-            Meaning::Queued => format!("its message {message} went to the queue"),
-            Meaning::Quarantined => format!("its message {message} went to quarantine: see hookgate quarantine show"),
-            Meaning::AtWork { left } => format!("an invocation is at work on it; its lease ends in {}", span(left)),
-            Meaning::Released => {
-                "its invocation could not send it, and said so; the platform's next attempt takes over".to_owned()
-            }
-            Meaning::Abandoned { since } => format!(
-                "its invocation ended without a result, its lease {} ago; the platform's next attempt takes over. Its \
-                 message may be on the queue all the same",
-                span(since)
-            ),
-            Meaning::Expired => "the same as none: it would be queued once more".to_owned(),
-            Meaning::Unknown => "this version of hookgate cannot read it: use the one that is deployed".to_owned(),
-        };
-        let colour = meaning.colour();
-        let mut text = format!(
-            "{BOLD}{colour}{}{colour:#}{BOLD:#}: {what}\n  event    {}\n  key      {}",
-            meaning.name(),
-            plain(&self.event_id),
-            plain(&self.key)
-        );
+        let (name, meaning) = self.meaning(now);
+        let colour = if name == "queued" { GOOD } else { MAYBE };
+        let (event, key) = (plain(&self.event_id), plain(&self.key));
+        let mut text =
+            format!("{BOLD}{colour}{name}{colour:#}{BOLD:#}: {meaning}\n  event    {event}\n  key      {key}");
         if let Some(Stored { owner, content, expires_at, .. }) = &self.stored {
             let left = expires_at.saturating_mul(1000) - now;
             let expiry = if left < 0 { format!("{} ago", span(-left)) } else { format!("in {}", span(left)) };
-            text += &format!("\n  content  {}\n  owner    {}\n  expires  {expiry}", plain(content), plain(owner));
+            let (content, owner) = (plain(content), plain(owner));
+            text = format!("{text}\n  content  {content}\n  owner    {owner}\n  expires  {expiry}");
         }
         text
     }
 }
 
-impl Meaning {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Queued => "queued",
-            Self::Quarantined => "quarantined",
-            Self::AtWork { .. } => "claimed",
-            Self::Released => "released",
-            Self::Abandoned { .. } => "abandoned",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    fn colour(self) -> Style {
-        match self {
-            Self::Queued => GOOD,
-            _ => MAYBE,
-        }
-    }
-}
-
-/// A span of milliseconds in its two largest units.
+/// A duration in its two largest units.
 fn span(milliseconds: i64) -> String {
     let seconds = Duration::from_millis(milliseconds.unsigned_abs()).as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);

@@ -1,4 +1,4 @@
-//! `hookgate explain`: reads a capture and secrets, asks the engine, shows what it says.
+//! `hookgate explain`: reads a capture and secrets, asks [`explain`](crate::explain), prints the answer.
 
 use std::{
     fmt::Write as _,
@@ -6,25 +6,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anstyle::{AnsiColor, Style};
-use hookgate_verify::{Account, Provider, Secrets, Verifier};
+use anyhow::{anyhow, bail};
+use hookgate_verify::{Account, Provider, Secrets, Verifier, providers};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
-    arguments as usage,
-    capture::{self as request, Request},
-    error::UsageError,
-    explain::{Explanation, explain},
+    arguments,
+    capture::{self, Request, Requests},
+    error::ExitCode,
+    explain::{self, Explanation, Verdict},
+    output::{BAD, BOLD, DIM, GOOD, MAYBE, print, print_json},
 };
 
 /// Say why a captured request does or does not verify, and what to do about it.
 ///
-/// Takes raw HTTP, a HAR or one of its entries, an API Gateway event, or a curl command; which one, it finds out. Shows
-/// no secret, no whole signature, and nothing of the body unless asked.
-#[allow(clippy::doc_markdown, reason = "help is shown as it is written")]
+/// Takes raw HTTP, a HAR, an invocation event, a curl command, or an export of webhook.site, ngrok or Beeceptor, and finds out
+/// which. Shows no secret, no whole signature, and nothing of the body unless asked.
 #[derive(Debug, clap::Args)]
-#[command(after_help = usage::examples("Examples:
+#[command(after_help = arguments::examples("Examples:
   hookgate explain PLATFORM request.txt --secrets secrets.json
   pbpaste | HOOKGATE_SECRET=$(pass shop) hookgate explain PLATFORM
   hookgate explain PLATFORM capture.har --entry 3 --secrets secrets.json --json
@@ -34,21 +34,18 @@ use crate::{
 A file of secrets has the form {\"PLATFORM\": {\"default\": [\"current\", \"older\"]}}, or is one platform's part of it.
 Exit code: 0 it verifies, 1 it does not, 2 the capture or the command line cannot be read."))]
 pub struct Arguments {
-    /// Whose delivery it should be.
-    #[arg(value_parser = usage::provider())]
-    provider: &'static Provider,
-    /// The captured request [default: standard input].
-    #[arg(value_name = "FILE")]
-    capture: Option<PathBuf>,
-    /// A secret of the account, the current one first. It stays in your shell's history: rather use --secrets, or the
-    /// environment variable HOOKGATE_SECRET.
+    /// The platform [default: the one that the request's path names], and the file with the captured request [default:
+    /// standard input].
+    #[arg(value_names = ["PLATFORM", "FILE"], num_args = 0..=2)]
+    subject: Vec<String>,
+    /// A secret of the account. It stays in your shell's history: rather use --secrets, or HOOKGATE_SECRET.
     #[arg(long, value_name = "SECRET", conflicts_with = "secrets")]
     secret: Vec<String>,
     /// A file of secrets.
     #[arg(long, value_name = "FILE")]
     secrets: Option<PathBuf>,
     /// The account [default: the one in the request's address, else "default"].
-    #[arg(long, value_parser = usage::account)]
+    #[arg(long, value_parser = arguments::account)]
     account: Option<Account>,
     /// When the request was received, as RFC 3339 or Unix seconds [default: now].
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -71,84 +68,136 @@ pub struct Arguments {
 }
 
 /// Whether the request verifies.
-///
-/// # Errors
-/// The capture, the secrets or a setting cannot be used.
-pub fn run(arguments: &Arguments) -> Result<bool, UsageError> {
-    let provider = arguments.provider;
-    let capture = match arguments.capture.as_deref().filter(|path| *path != Path::new("-")) {
-        Some(path) => usage::read(path)?,
+pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let (provider, file) = arguments.subject()?;
+    let capture = match file.filter(|path| *path != Path::new("-")) {
+        Some(path) => arguments::read(path)?,
         None => standard_input()?,
     };
-    let requests = Request::parse(&capture).map_err(|error| UsageError(error.to_string()))?;
-    let mut request = request::choose(requests, provider, arguments.entry).map_err(|e| UsageError(e.to_string()))?;
-    if let Some(path) = &arguments.body {
-        request.body = usage::read(path)?;
-        request.notes.clear();
-    }
-    let account = arguments.account.clone().or_else(|| request.account()).unwrap_or_default();
-    let secrets = arguments.secrets(&account)?;
-    let setting = |name: &str| arguments.mode.clone().or_else(|| std::env::var(name).ok());
+    let body = arguments.body.as_deref().map(arguments::read).transpose()?;
+    let request = choose(capture::read(&capture, body.as_deref())?, provider, arguments.entry)?;
+    let named = provider.or_else(|| explain::platform(&request.path));
+    let provider = named.ok_or_else(|| {
+        anyhow!("the request's path names no platform (/webhooks/…): say which, hookgate explain PLATFORM")
+    })?;
+    let in_path = explain::account(&request.path, provider);
+    let account = arguments.account.clone().or(in_path).unwrap_or_default();
+    let secrets = arguments.secrets(provider, &account)?;
     if arguments.mode.is_some() && provider.setting.is_none() {
-        return Err(UsageError(format!("{} has no setting: leave --mode out", provider.name)));
+        bail!("{} has no setting: leave --mode out", provider.name);
     }
-    let verifier = Verifier::new(provider, setting).map_err(|error| UsageError(error.to_string()))?;
+    let setting = |name: &str| arguments.mode.clone().or_else(|| std::env::var(name).ok());
+    let verifier = Verifier::new(provider, setting)?;
     let now = arguments.at.unwrap_or_else(OffsetDateTime::now_utc);
-
-    let explanation = explain(&request, verifier, &secrets, &account, now);
-    if arguments.json {
-        anstream::println!("{:#}", as_json(&explanation, &request, arguments.show_signed));
-    } else {
-        anstream::print!("{}", as_text(&explanation, &request, arguments.show_signed));
+    let explanation = explain::explain(&request, verifier, &secrets, &account, now);
+    let signed = explanation.signed.as_ref().filter(|_| arguments.show_signed);
+    let text = signed.map(|signed| String::from_utf8_lossy(&signed.text));
+    let mut json = json!(explanation);
+    match (arguments.json, text) {
+        (true, None) => print_json(&json)?,
+        (true, Some(text)) => {
+            json["signed"]["text"] = text.into();
+            print_json(&json)?;
+        }
+        (false, None) => print(as_text(&explanation))?,
+        (false, Some(text)) => print(format_args!("{}\n  the signed text:\n\n{text}", as_text(&explanation)))?,
     }
-    Ok(explanation.verdict.is_ok())
+    Ok(explanation.verifies.into())
 }
 
 impl Arguments {
-    fn secrets(&self, account: &Account) -> Result<Secrets, UsageError> {
-        let of_account = |list: Value| {
-            Secrets::as_given(&json!({ account.as_str(): list }).to_string())
-                .map_err(|error| UsageError(format!("the secret cannot be used: {error}")))
-        };
+    /// The platform, where one is named, and the file.
+    fn subject(&self) -> anyhow::Result<(Option<&'static Provider>, Option<&Path>)> {
+        match &self.subject[..] {
+            [first, rest @ ..] if Provider::named(first).is_some() => {
+                Ok((Provider::named(first), rest.first().map(Path::new)))
+            }
+            [file] if Path::new(file).exists() || file == "-" => Ok((None, Some(Path::new(file)))),
+            [] => Ok((None, None)),
+            [wrong, ..] => {
+                let names: Vec<_> = providers::ALL.iter().map(|provider| provider.name).collect();
+                let names = names.join(", ");
+                Err(anyhow!("{wrong} is neither a platform nor a file (possible values: {names})"))
+            }
+        }
+    }
+
+    fn secrets(&self, provider: &Provider, account: &Account) -> anyhow::Result<Secrets> {
         if let Some(path) = &self.secrets {
-            return from_file(path, self.provider);
+            return from_file(path, provider);
         }
-        if !self.secret.is_empty() {
-            return of_account(json!(self.secret));
-        }
-        match std::env::var("HOOKGATE_SECRET") {
-            Ok(secret) => of_account(json!([secret])),
-            Err(_) => Err(UsageError(
-                "no secret: give a file with --secrets, one with --secret, or the environment variable HOOKGATE_SECRET"
-                    .into(),
-            )),
-        }
+        let list = match std::env::var("HOOKGATE_SECRET") {
+            _ if !self.secret.is_empty() => json!(self.secret),
+            Ok(secret) => json!([secret]),
+            Err(_) => {
+                let none = "no secret: give a file with --secrets, one with --secret, or set HOOKGATE_SECRET";
+                bail!("{none}");
+            }
+        };
+        Secrets::as_given(&json!({ account.as_str(): list }).to_string())
+            .map_err(|error| anyhow!("the secret cannot be used: {error}"))
     }
 }
 
-/// The provider's secrets from a file of all providers', or of this one's alone.
-fn from_file(path: &Path, provider: &Provider) -> Result<Secrets, UsageError> {
-    let shown = path.display();
-    let text = String::from_utf8(usage::read(path)?)
-        .map_err(|_| UsageError(format!("{shown} is not UTF-8: it holds no secrets")))?;
+/// Of several requests the one to explain: number `entry` from 1; or else the only one, the only one of the platform (of any
+/// platform where none is given), or the only POST among these.
+fn choose(requests: Requests, provider: Option<&Provider>, entry: Option<usize>) -> anyhow::Result<Request> {
+    let count = requests.len();
+    let wanted = |request: &Request| {
+        let named = explain::platform(&request.path);
+        let signs = |name| {
+            explain::platform_of_header(name).is_some_and(|signed| Some(signed.name) == provider.map(|p| p.name))
+        };
+        named.is_some_and(|named| provider.is_none_or(|provider| provider.name == named.name))
+            || request.headers.keys().any(|name| signs(name.as_str()))
+    };
+    let indices = |only_posts: bool| -> Vec<usize> {
+        let fits = |request: &Request| wanted(request) && (!only_posts || request.method == "POST");
+        (0..count).filter(|&index| requests[index].as_ref().is_ok_and(fits)).collect()
+    };
+    let refused = |text: String| Err(anyhow::Error::msg(text));
+    let index = match (entry, &indices(false)[..], &indices(true)[..]) {
+        (Some(entry), ..) if (1..=count).contains(&entry) => entry - 1,
+        (Some(_), ..) => return refused(format!("--entry goes from 1 to {count} in this capture")),
+        (None, ..) if count == 1 => 0,
+        (None, &[index], _) | (None, _, &[index]) => index,
+        (None, [], _) => {
+            let broken = requests.iter().zip(1..).find_map(|(request, number)| Some((number, request.as_ref().err()?)));
+            let why =
+                broken.map_or_else(String::new, |(number, why)| format!("; number {number} cannot be read: {why}"));
+            let none = format!("none of the capture's {count} requests is known to be the platform's");
+            return refused(format!("{none}: choose one with --entry{why}"));
+        }
+        (None, several, _) => {
+            let numbers: Vec<_> = several.iter().map(|index| (index + 1).to_string()).collect();
+            let numbers = numbers.join(", ");
+            return refused(format!("the capture has several deliveries: choose one with --entry ({numbers})"));
+        }
+    };
+    requests.into_iter().nth(index).unwrap_or_else(|| refused("the capture has no request".into()))
+}
+
+/// The platform's secrets from a file of all platforms', or of this one's alone.
+fn from_file(path: &Path, provider: &Provider) -> anyhow::Result<Secrets> {
+    let wrong = |what: String| anyhow!("{} {what}", path.display());
+    let text =
+        String::from_utf8(arguments::read(path)?).map_err(|_| wrong("is not UTF-8: it holds no secrets".into()))?;
     let all = serde_json::from_str::<serde_json::Map<String, Value>>(&text).unwrap_or_default();
     let part = match all.get(provider.name) {
         Some(part) => part.to_string(),
-        None if all.keys().any(|name| Provider::named(name).is_some()) => {
-            return Err(UsageError(format!("{shown} has no secrets of {}: add them there", provider.name)));
-        }
-        None => text,
+        None if all.keys().all(|name| Provider::named(name).is_none()) => text,
+        None => return Err(wrong(format!("has no secrets of {}: add them there", provider.name))),
     };
-    Secrets::parse(&part).map_err(|error| UsageError(format!("{shown}: {error}")))
+    Secrets::parse(&part).map_err(|error| wrong(format!("cannot be used: {error}")))
 }
 
-fn standard_input() -> Result<Vec<u8>, UsageError> {
+fn standard_input() -> anyhow::Result<Vec<u8>> {
     let mut stdin = std::io::stdin();
     if stdin.is_terminal() {
         anstream::eprintln!("Paste the captured request, then end it with Ctrl-D.");
     }
     let mut capture = Vec::new();
-    stdin.read_to_end(&mut capture).map_err(|error| UsageError(format!("cannot read standard input: {error}")))?;
+    stdin.read_to_end(&mut capture).map_err(|error| anyhow!("cannot read standard input: {error}"))?;
     Ok(capture)
 }
 
@@ -159,82 +208,36 @@ fn moment(text: &str) -> Result<OffsetDateTime, String> {
         .ok_or_else(|| "write it like 2026-03-14T16:00:01Z, or as Unix seconds".to_owned())
 }
 
-/// What `--json` prints.
-pub(crate) fn as_json(explanation: &Explanation, request: &Request, show_signed: bool) -> Value {
-    let Explanation { provider, account, verdict, signed, diagnoses } = explanation;
-    let diagnoses: Vec<_> = diagnoses
-        .iter()
-        .map(|said| json!({"code": said.code, "certain": said.certain, "finding": said.finding, "remedy": said.remedy}))
-        .collect();
-    let mut answer = json!({
-        "provider": provider,
-        "account": account.as_str(),
-        "capture": request.form.as_str(),
-        "verifies": verdict.is_ok(),
-        "diagnoses": diagnoses,
-    });
-    match verdict {
-        Ok(verified) => {
-            answer["scheme"] = verified.scheme.into();
-            answer["secret"] = verified.secret.into();
+fn as_text(explanation: &Explanation) -> String {
+    let Explanation { provider, account, capture, verifies, accepted, signed, diagnoses, .. } = explanation;
+    let mut text = format!("{BOLD}{provider}, account {account}: {BOLD:#}");
+    let _ = match explanation.verdict {
+        Verdict::Verified { scheme, secret } => {
+            write!(text, "{GOOD}verifies{GOOD:#} (scheme {scheme}, secret {secret})")
         }
-        Err(rejection) => answer["reason"] = rejection.as_str().into(),
-    }
-    if let Some(signed) = signed {
-        answer["signed"] = json!({"scheme": signed.scheme, "what": signed.what, "bytes": signed.text.len()});
-        answer["signed"]["expected"] = json!(signed.expected);
-        answer["signed"]["received"] = json!(signed.received);
-        if show_signed {
-            answer["signed"]["text"] = String::from_utf8_lossy(&signed.text).into();
-        }
-    }
-    answer
-}
-
-fn as_text(explanation: &Explanation, request: &Request, show_signed: bool) -> String {
-    let Explanation { provider, account, verdict, signed, diagnoses } = explanation;
-    let (bold, dim) = (Style::new().bold(), Style::new().dimmed());
-    let mut text = String::new();
-    let colour = |colour: AnsiColor| colour.on_default().bold();
-    let (good, bad, maybe) = (colour(AnsiColor::Green), colour(AnsiColor::Red), colour(AnsiColor::Yellow));
-    let _ = match verdict {
-        Ok(verified) => writeln!(
-            text,
-            "{bold}{provider}, account {account}: {bold:#}{good}verifies{good:#} (scheme {}, secret {})",
-            verified.scheme, verified.secret
-        ),
-        Err(rejection) => writeln!(
-            text,
-            "{bold}{provider}, account {account}: {bold:#}{bad}does not verify{bad:#} ({})",
-            rejection.as_str()
-        ),
+        Verdict::Rejected { reason } => write!(text, "{BAD}does not verify{BAD:#} ({reason})"),
     };
-    let _ = writeln!(text, "\n  {dim}capture{dim:#}   {}", request.form.as_str());
-    if let Some(signed) = signed {
-        let _ = writeln!(text, "  {dim}scheme{dim:#}    {}", signed.scheme);
-        let _ = writeln!(text, "  {dim}signed{dim:#}    {}", signed.what);
-        for (name, digits) in [("expected", &signed.expected), ("received", &signed.received)] {
-            if let Some(digits) = digits {
-                let _ = writeln!(text, "  {dim}{name}{dim:#}  {digits}");
-            }
-        }
+    if *verifies && !accepted {
+        let _ = write!(text, ", {BAD}but an intake would reject it{BAD:#}");
     }
-    let mark = |certain| match (verdict.is_ok(), certain) {
-        (false, true) => (bad, "✗"),
-        (true, true) => (good, "·"),
-        (_, false) => (maybe, "?"),
-    };
+    let signed = signed.as_ref();
+    text.push_str("\n\n");
+    for (name, fact) in [
+        ("capture", Some(*capture)),
+        ("scheme", signed.map(|signed| &signed.scheme[..])),
+        ("signed", signed.map(|signed| &signed.what[..])),
+        ("expected", signed.and_then(|signed| signed.expected.as_deref())),
+        ("received", signed.and_then(|signed| signed.received.as_deref())),
+    ] {
+        let _ = fact.map(|fact| writeln!(text, "  {DIM}{name:<9}{DIM:#} {fact}"));
+    }
     for said in diagnoses {
-        let (colour, mark) = mark(said.certain);
+        let (colour, mark) = match (said.certain, verifies) {
+            (true, true) if *accepted => (GOOD, "·"),
+            (true, _) => (BAD, "✗"),
+            (false, _) => (MAYBE, "?"),
+        };
         let _ = writeln!(text, "\n  {colour}{mark}{colour:#} {}\n    → {}", said.finding, said.remedy);
-    }
-    if let Some(signed) = signed.as_ref().filter(|_| show_signed) {
-        let _ = writeln!(
-            text,
-            "\n  {dim}the signed text, between the lines{dim:#}\n  {0}\n{1}\n  {0}",
-            "─".repeat(40),
-            String::from_utf8_lossy(&signed.text)
-        );
     }
     text
 }

@@ -1,11 +1,12 @@
-//! Which events a command is to look at.
+//! The options that choose events.
 
 use hookgate_event::Event;
 use hookgate_verify::{Account, Provider};
+use serde_json::{Value, json};
 
 use crate::arguments;
 
-/// Which events: those that match one value of each option that is given.
+/// An event has to match one value of each option that is given.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Filter {
     /// Only events of this type, such as order.paid or 'order.*'. Repeatable
@@ -20,7 +21,21 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
-    /// Whether the event is asked for. What is not an event is asked for where everything is.
+    /// The options, whatever the order in which they were given.
+    pub(crate) fn as_json(&self) -> Value {
+        let sorted = |mut names: Vec<&str>| {
+            names.sort_unstable();
+            names.dedup();
+            json!(names)
+        };
+        json!({
+            "type": sorted(self.r#type.iter().map(String::as_str).collect()),
+            "provider": sorted(self.provider.iter().map(|provider| provider.name).collect()),
+            "account": sorted(self.account.iter().map(Account::as_str).collect()),
+        })
+    }
+
+    /// Whether the event matches. Something that is not an event matches only if no option is given.
     pub(crate) fn admits(&self, event: Option<&Event<'_>>) -> bool {
         let Filter { r#type, provider, account } = self;
         let Some(event) = event else { return r#type.is_empty() && provider.is_empty() && account.is_empty() };

@@ -1,14 +1,12 @@
-//! `hookgate listen`: hands the events of a queue to code on this machine, as Lambda would.
+//! `hookgate listen`: forwards events from a queue to code on this machine, as Lambda would.
 
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
-use aws_sdk_sqs::types::{
-    ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName as Attribute, QueueAttributeName,
-};
+use anyhow::bail;
+use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
 use hookgate_event::Event;
 use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
@@ -27,15 +25,14 @@ use crate::{
     output::{BAD, DIM, GOOD, plain, print},
 };
 
-/// Forward the events on a queue to code on this machine.
+/// Forward events from a queue to code on this machine.
 ///
-/// Each event is sent by POST, one at a time, and treated as Lambda treats it: a 2xx answer deletes the message; after any
-/// other answer, or none, it comes again when its visibility timeout is over; after the queue's maxReceiveCount (5) it goes
-/// to the dead-letter queue. An event that the options leave out is deleted, as by a filter of Lambda's event source.
+/// Posts one event at a time, and treats it as Lambda would: after a 2xx answer the message is deleted; after any other
+/// answer, or none, it comes again when its visibility timeout is over; after the queue's maxReceiveCount (5) it goes to the
+/// dead-letter queue. Events that --type, --provider and --account leave out are deleted, as by Lambda's event filters.
 ///
-/// The address of a function (http://127.0.0.1:9100/2015-03-31/functions/NAME/invocations, of `cargo lambda watch` or the
-/// Runtime Interface Emulator) gets batches of up to ten messages, in the form that Lambda gives them, and may answer with
-/// batchItemFailures.
+/// A function's address (`http://127.0.0.1:9100/2015-03-31/functions/NAME/invocations`, of `cargo lambda watch` or the
+/// Runtime Interface Emulator) gets batches of up to ten messages in Lambda's form, and may answer with batchItemFailures.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookgate listen --forward-to http://localhost:3000/hooks
@@ -43,35 +40,35 @@ use crate::{
   hookgate listen --forward-to :3000/hooks --mode binary
   hookgate listen --forward-to :9100/2015-03-31/functions/consumer/invocations
 
-Both modes are those of the CloudEvents HTTP binding: structured sends the whole event as the body
+The modes are those of the CloudEvents HTTP binding: structured sends the whole event as the body \
 (application/cloudevents+json), binary its data as the body and its attributes in ce-* headers.
-Exit code: 0 Ctrl-C, or all events were accepted; 1 --once and one was not, or there was none; 2 not done.")]
+Exit code: 0 stopped by Ctrl-C, or with --once all events accepted; 1 with --once some not accepted, or none there; 2 failed.")]
 pub struct Arguments {
-    /// Where events go
+    /// Send events to this URL
     #[arg(long, value_name = "URL")]
     forward_to: String,
     #[command(flatten)]
     only: Filter,
-    /// How an event is written
+    /// Write events in this form
     #[arg(long, value_enum, default_value = "structured")]
     mode: Mode,
-    /// How long your code may take, and after which a failed event comes again, in seconds
+    /// Give your code this long for an event; a failed one comes again after it
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = clap::value_parser!(i32).range(1..=43_200))]
     visibility_timeout: i32,
     /// Exit once the queue has nothing more to give
     #[arg(long)]
     once: bool,
-    /// The queue, by name or URL [default: the installation's events]
+    /// Take events from this queue, a name or URL [default: the installation's]
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
-    /// Take events off a queue of an AWS account: its own consumers do not get them
+    /// Allow --aws, which takes events away from the queue's own consumers
     #[arg(long)]
     disturb_consumers: bool,
     #[command(flatten)]
     deployment: Deployment,
 }
 
-/// How an event is written in a request: see the
+/// The form of an event in a request: see the
 /// [HTTP binding](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Mode {
@@ -81,20 +78,19 @@ enum Mode {
     Binary,
 }
 
-/// What forwards the messages of one queue.
 struct Forwarder<'a> {
     arguments: &'a Arguments,
     clients: Clients,
     queue_url: String,
     queue_arn: String,
-    /// How often a message is received before it goes to the dead-letter queue. None where it never does.
+    /// `maxReceiveCount` of the redrive policy, if there is one.
     receives: Option<u64>,
     poster: Poster,
-    /// Whether the address is a function's.
+    /// Whether the address is a Lambda function's.
     invokes: bool,
 }
 
-/// A message in the form in which Lambda hands it to a function.
+/// A message as Lambda gives it to a function.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Record<'m> {
@@ -117,12 +113,8 @@ struct MessageAttribute<'m> {
     data_type: &'m str,
 }
 
-/// What became of a message.
-struct Forwarded {
-    accepted: bool,
-    /// The answer's status, or why there is none.
-    answer: String,
-}
+/// The status of an accepting answer, or why the message was not accepted.
+type Forwarded = Result<String, String>;
 
 /// Forwards until Ctrl-C, or with `--once` until the queue is empty.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
@@ -130,7 +122,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let queue_url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     if !clients.is_local() && !arguments.disturb_consumers {
-        return Err(messages::would_disturb(&queue_url, "Forward from the local intake, or from a queue of your own"));
+        bail!(
+            "forwarding takes events away from the consumers of {}: leave out --aws to use the local intake, or add \
+             --disturb-consumers",
+            messages::name(&queue_url)
+        );
     }
     let attribute = async |name| messages::attribute(&clients, &queue_url, name).await;
     let policy = attribute(QueueAttributeName::RedrivePolicy).await?.unwrap_or_default();
@@ -142,7 +138,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let forwarder = Forwarder { arguments, clients, queue_url, queue_arn, receives, poster, invokes };
     if !arguments.once {
         let name = messages::name(&forwarder.queue_url);
-        anstream::eprintln!("Forwarding {name} to {url}. Ctrl-C stops; what was not handled by then goes back.");
+        anstream::eprintln!("Forwarding {name} to {url}. Ctrl-C stops and returns unhandled messages to the queue.");
     }
     forwarder.run(&url).await
 }
@@ -152,7 +148,7 @@ impl Forwarder<'_> {
         let mut interrupted = std::pin::pin!(interrupted());
         let (mut count, mut failed) = (0_u64, 0_u64);
         loop {
-            // Not dropped half-way: SQS may be handing out messages, which would stay hidden with nobody to handle them.
+            // Not cancelled: messages that SQS is handing out would stay hidden with nobody to handle them.
             let mut receiving = std::pin::pin!(self.receive());
             let received = tokio::select! {
                 received = &mut receiving => received?,
@@ -187,11 +183,11 @@ impl Forwarder<'_> {
                 let results =
                     if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0], url).await] };
                 for (message, result) in batch.iter().zip(results) {
-                    if result.accepted {
+                    if result.is_ok() {
                         self.delete(message).await?;
                     }
                     count += 1;
-                    failed += u64::from(!result.accepted);
+                    failed += u64::from(result.is_err());
                     print(self.line(message, &result, started.elapsed()))?;
                 }
             }
@@ -217,39 +213,24 @@ impl Forwarder<'_> {
         delete.send().await.map(|_| ()).map_err(|error| self.clients.failed(&doing, &error))
     }
 
-    /// Makes messages visible again that were received and not handled.
+    /// Makes unhandled messages visible again.
     async fn give_back(&self, messages: &[Message]) -> anyhow::Result<()> {
-        if messages.is_empty() {
-            return Ok(());
-        }
-        let entry = |(place, message): (usize, &Message)| {
-            let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(place.to_string()).visibility_timeout(0);
-            entry.receipt_handle(message.receipt_handle().unwrap_or_default()).build()
-        };
-        let entries = messages.iter().enumerate().map(entry).collect::<Result<Vec<_>, _>>()?;
-        let change = self.clients.sqs.change_message_visibility_batch().queue_url(&self.queue_url);
-        change
-            .set_entries(Some(entries))
-            .send()
-            .await
-            .context("cannot give messages back: they come back by themselves")?;
-        Ok(())
+        let receipts: Vec<_> = messages.iter().filter_map(Message::receipt_handle).collect();
+        messages::hide_for(&self.clients, &self.queue_url, &receipts, Duration::ZERO).await
     }
 
-    /// Sends one event.
+    /// Posts one event.
     async fn post(&self, message: &Message, url: &Uri) -> Forwarded {
         let body = message.body().unwrap_or_default();
-        let Ok(event) = Event::from_json(body) else {
-            return Forwarded { accepted: false, answer: "not an event, not sent".to_owned() };
-        };
+        let event = Event::from_json(body).map_err(|_| "not an event, not sent")?;
         let outgoing = match self.arguments.mode {
             Mode::Structured => structured(body, &event),
             Mode::Binary => binary(&event),
         };
-        match self.exchange(outgoing).await {
-            Ok((status, ..)) => Forwarded { accepted: status.is_success(), answer: status.as_u16().to_string() },
-            Err(why) => Forwarded { accepted: false, answer: format!("no answer from {url}: {why}") },
-        }
+        let answer = self.exchange(outgoing).await.map_err(|why| format!("no answer from {url}: {why}"));
+        let (status, ..) = answer?;
+        let code = status.as_u16().to_string();
+        if status.is_success() { Ok(code) } else { Err(code) }
     }
 
     /// Invokes a function with messages as Lambda does: see
@@ -268,10 +249,10 @@ impl Forwarder<'_> {
         };
         let of = |message: &Message| match &failed {
             Ok(failed) if failed.iter().any(|id| message.message_id() == Some(id)) => {
-                Forwarded { accepted: false, answer: "a batch item failure".to_owned() }
+                Err("batch item failure".to_owned())
             }
-            Ok(_) => Forwarded { accepted: true, answer: "200".to_owned() },
-            Err(why) => Forwarded { accepted: false, answer: why.clone() },
+            Ok(_) => Ok("200".to_owned()),
+            Err(why) => Err(why.clone()),
         };
         batch.iter().map(of).collect()
     }
@@ -302,7 +283,7 @@ impl Forwarder<'_> {
         }
     }
 
-    /// A message on one line: time, answer, how long it took, the event, and what becomes of it.
+    /// One line: time, answer, duration, event, and what happens to the message if it was not accepted.
     fn line(&self, message: &Message, forwarded: &Forwarded, took: Duration) -> String {
         let now = OffsetDateTime::now_utc().time();
         let event = Event::from_json(message.body().unwrap_or_default()).ok();
@@ -313,13 +294,16 @@ impl Forwarder<'_> {
                 format!("{:<32}  {:<24}  {}", event.event_type.as_str(), plain(subject), plain(&event.id))
             },
         );
-        let colour = if forwarded.accepted { GOOD } else { BAD };
+        let (colour, answer) = match forwarded {
+            Ok(answer) => (GOOD, answer),
+            Err(answer) => (BAD, answer),
+        };
         let received =
             message.attributes.as_ref().and_then(|all| all.get(&Attribute::ApproximateReceiveCount)?.parse().ok());
         let received: u64 = received.unwrap_or(1);
-        let fate = match self.receives {
-            _ if forwarded.accepted => String::new(),
-            Some(most) if received >= most => format!("  (attempt {received}: next, to the dead-letter queue)"),
+        let next = match self.receives {
+            _ if forwarded.is_ok() => String::new(),
+            Some(most) if received >= most => format!("  (attempt {received}: goes to the dead-letter queue)"),
             most => {
                 let of = most.map_or_else(String::new, |most| format!(" of {most}"));
                 format!("  (attempt {received}{of}: again in {} s)", self.arguments.visibility_timeout)
@@ -328,21 +312,20 @@ impl Forwarder<'_> {
         let (hour, minute, second) = now.as_hms();
         let milliseconds = took.as_millis();
         format!(
-            "{DIM}{hour:02}:{minute:02}:{second:02}{DIM:#}  {colour}{}{colour:#}  {DIM}{milliseconds:>5} ms{DIM:#}  {about}{fate}",
-            forwarded.answer
+            "{DIM}{hour:02}:{minute:02}:{second:02}{DIM:#}  {colour}{answer}{colour:#}  {DIM}{milliseconds:>5} ms{DIM:#}  {about}{next}"
         )
     }
 }
 
-/// The ids in `batchItemFailures`. As Lambda takes it, an answer that names an unknown message, or that cannot be read, fails
-/// the whole batch, and one without failures accepts it.
+/// The ids in `batchItemFailures`. As in Lambda, an answer that names an unknown message or cannot be read fails the whole
+/// batch, and one without failures accepts it.
 fn failures(body: &[u8], batch: &[Message]) -> Result<Vec<String>, String> {
     if body.trim_ascii().is_empty() {
         return Ok(Vec::new());
     }
-    let answer: Value = serde_json::from_slice(body).map_err(|_| "an answer that is not JSON".to_owned())?;
+    let answer: Value = serde_json::from_slice(body).map_err(|_| "the answer is not JSON".to_owned())?;
     let Some(failures) = answer.get("batchItemFailures").filter(|list| !list.is_null()) else { return Ok(Vec::new()) };
-    let unreadable = || "batchItemFailures that name no message of the batch".to_owned();
+    let unreadable = || "batchItemFailures names no message of the batch".to_owned();
     let failures = failures.as_array().ok_or_else(unreadable)?;
     let ids = failures.iter().map(|failure| {
         let id = failure["itemIdentifier"].as_str().ok_or_else(unreadable)?;
@@ -352,7 +335,7 @@ fn failures(body: &[u8], batch: &[Message]) -> Result<Vec<String>, String> {
     ids.collect()
 }
 
-/// The whole event as the body; a compressed payload is opened.
+/// The whole event as the body, with a compressed payload decompressed.
 fn structured(body: &str, event: &Event<'_>) -> Outgoing {
     let compressed = serde_json::from_str::<Value>(body).is_ok_and(|json| json["data"].get("payload_gzip").is_some());
     let body = if compressed { event.to_json() } else { body.to_owned() };
@@ -384,8 +367,8 @@ fn binary(event: &Event<'_>) -> Outgoing {
     Outgoing { headers, body: data.get().as_bytes().to_vec() }
 }
 
-/// A header's value as the binding's section 3.1.3.2 says: what is not printable ASCII, and space, quote and per cent, as the
-/// percent-encoded bytes of its UTF-8.
+/// A header's value by section 3.1.3.2 of the binding: percent-encodes the UTF-8 bytes of everything but printable ASCII, and
+/// space, quote and per cent sign.
 fn encoded(value: &str) -> String {
     let byte = |byte: u8| match byte {
         b' ' | b'"' | b'%' => format!("%{byte:02X}"),
@@ -400,7 +383,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_function_answers_is_read_as_lambda_reads_it() {
+    fn a_functions_answer_is_read_as_lambda_reads_it() {
         let batch: Vec<_> = ["a", "b"].map(|id| Message::builder().message_id(id).build()).into();
         let none = || Ok(Vec::new());
         let whole = Err(());

@@ -1,4 +1,4 @@
-//! What the subcommands do, one file or folder each.
+//! The subcommands, one file or folder each.
 
 pub mod claims;
 pub mod completions;
@@ -9,13 +9,14 @@ pub mod listen;
 pub mod quarantine;
 pub mod redrive;
 pub mod register;
+pub mod replay;
 pub mod send;
 pub mod start;
 pub mod tail;
 
 pub(crate) use filter::Filter;
 
-/// Waits for Ctrl-C, or to be asked to end.
+/// Waits for Ctrl-C or SIGTERM.
 pub(crate) async fn interrupted() {
     #[cfg(unix)]
     {

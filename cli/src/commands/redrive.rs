@@ -1,4 +1,4 @@
-//! `hookgate redrive`: dead letters back to the queue that they are from, by SQS's own move task.
+//! `hookgate redrive`: moves dead letters back to their queue, by SQS's own move task.
 
 use std::time::{Duration, Instant};
 
@@ -14,42 +14,42 @@ use crate::{
     output::{print, print_json, progress},
 };
 
-/// How long SQS may take to list a task that it has begun.
+/// How long SQS may take to list a task that it has started.
 const LISTED: Duration = Duration::from_secs(30);
 
-/// Put the dead letters back on the queue that they are from, once their consumer is mended.
+/// Move dead letters back to their queue, once the consumer is fixed.
 ///
-/// SQS moves them itself, as new messages with the same content: their age and their receive count begin anew. Consumers
-/// know the ones that they had by `source` and `id`.
+/// SQS moves them itself, as new messages with the same content: age and receive count start again. Consumers recognise
+/// events that they had before by `source` and `id`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookgate redrive
   hookgate redrive --aws --profile prod --max-per-second 20
   hookgate redrive --to hookgate-events
 
-SQS knows the queue of those only that it moved there itself. Its task fails at a message that was sent to the queue of dead
-letters (CouldNotDetermineMessageSource): name the destination with --to.
+SQS knows the original queue only of messages that it moved to the dead-letter queue itself. Its task fails at a message \
+that was sent there directly (CouldNotDetermineMessageSource): name the destination with --to.
 
-Ctrl-C ends the waiting, not the task: SQS goes on.
-Exit code: 0 all were moved, or there were none; 1 the task failed or was cancelled; 2 it could not be done as asked.")]
+Ctrl-C stops waiting; the task goes on in SQS.
+Exit code: 0 all moved, or none to move; 1 not all moved; 2 failed.")]
 pub struct Arguments {
-    /// The queue of dead letters, by name or URL [default: the installation's].
+    /// Move messages from this dead-letter queue, a name or URL [default: the installation's]
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
-    /// The queue to move them to, by name or URL [default: that each is from].
+    /// Move them to this queue, a name or URL [default: the queue that each came from]
     #[arg(long, value_name = "QUEUE")]
     to: Option<String>,
-    /// Move at most so many a second, so that consumers keep up [default: SQS decides].
+    /// Move at most N messages a second, so that consumers keep up [default: SQS decides]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=500))]
     max_per_second: Option<i32>,
-    /// Answer in JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     deployment: Deployment,
 }
 
-/// Whether all were moved.
+/// Starts the move and waits for its end.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::DeadLetters, arguments.queue.as_deref()).await?;
@@ -66,10 +66,10 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
     let task = tokio::select! {
         task = finished(&clients, &arn, started.task_handle(), before, !arguments.json) => task?,
-        () = interrupted() => return Err(anyhow!("no longer waiting: SQS goes on moving")),
+        () = interrupted() => return Err(anyhow!("stopped waiting: SQS goes on moving messages")),
     };
     let status = task.status().unwrap_or("UNKNOWN");
-    // Hidden for a while by somebody who looks at them, and left behind by the task.
+    // The task leaves behind messages that somebody holds at the moment.
     let hidden = messages::attribute(&clients, &url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
     let hidden = hidden.filter(|count| count != "0");
     let moved = task.approximate_number_of_messages_moved();
@@ -87,32 +87,32 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         })?;
         if reason.is_some_and(|reason| reason.contains("CouldNotDetermineMessageSource")) {
-            print(format_args!("A message was sent to {name} itself: name the queue to move it to with --to."))?;
+            print(format_args!("A message was sent to {name} directly: name its destination with --to."))?;
         }
     }
     if let Some(hidden) = &hidden {
-        anstream::eprintln!("{hidden} more are being looked at by somebody else: try again in two minutes.");
+        anstream::eprintln!("{hidden} more are held by somebody else: try again in two minutes.");
     }
     Ok((status == "COMPLETED" && hidden.is_none()).into())
 }
 
 async fn arn_of(clients: &Clients, url: &str) -> anyhow::Result<String> {
     let arn = messages::attribute(clients, url, QueueAttributeName::QueueArn).await?;
-    arn.with_context(|| format!("{} has no ARN", messages::name(url)))
+    arn.with_context(|| format!("SQS returned no ARN of {}", messages::name(url)))
 }
 
 /// The queue's latest tasks.
 async fn tasks(clients: &Clients, arn: &str) -> anyhow::Result<Vec<ListMessageMoveTasksResultEntry>> {
     let list = clients.sqs.list_message_move_tasks().source_arn(arn).max_results(10).send().await;
-    let list = list.map_err(|error| clients.failed("cannot see how far SQS is", &error))?;
+    let list = list.map_err(|error| clients.failed("cannot read the progress of the move", &error))?;
     Ok(list.results.unwrap_or_default())
 }
 
-/// The task of this handle, started when the latest one was of `before`, once it is over.
+/// The task with this handle, when it has ended. `before` is the start of the latest earlier task.
 ///
-/// SQS tells the handle of a running task only. A task that is over before it was seen running is taken to be the first
-/// that began after `before`, whoever has begun another since: that is wrong only where somebody else's began and ended
-/// between the look at `before` and the start of this one.
+/// SQS returns the handle of a running task only. A task that ended before it was seen running is taken to be the first
+/// one after `before`. That is wrong only if somebody else's task started and ended between reading `before` and starting
+/// this one.
 async fn finished(
     clients: &Clients,
     arn: &str,
@@ -133,7 +133,7 @@ async fn finished(
         };
         let Some(task) = tasks.into_iter().filter(may_be_it).min_by_key(|task| task.started_timestamp) else {
             if started.elapsed() > LISTED {
-                bail!("SQS does not list the task that it has begun: look at its console");
+                bail!("SQS does not list the task that it has started: check the SQS console");
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
             continue;

@@ -1,4 +1,4 @@
-//! `hookgate send`: signed sample deliveries, to the local intake or to any address.
+//! `hookgate send`: sends signed samples to the local intake or any other address.
 
 use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
@@ -11,7 +11,7 @@ use crate::{
     arguments::{self, LOCAL},
     client::http::Poster,
     error::ExitCode,
-    explain::json::Json,
+    json::Json,
     output::{print, print_json},
     send::{
         plan::{Plan, assignment, event},
@@ -24,7 +24,7 @@ use crate::{
 
 /// Send a realistic, signed sample of any event of any platform.
 ///
-/// Every delivery is a new event, with new ids and the present time, unless --id, --same or --data say otherwise.
+/// Every delivery is a new event, with new ids and the current time, unless --id, --same or --data say otherwise.
 #[derive(Debug, clap::Args)]
 #[command(after_help = arguments::examples("Examples:
   hookgate send PLATFORM EVENT
@@ -35,75 +35,76 @@ use crate::{
   hookgate send PLATFORM EVENT --scenario duplicates
   HOOKGATE_SECRET=$(pass shop) hookgate send PLATFORM EVENT --url https://a1b2.execute-api.us-east-1.amazonaws.com
 
-Scenarios say what should happen and check it against the answers, and against the queue of the local intake:
-  duplicates    one event many times at once: queued once, and known from then on
-  out-of-order  what happens to one order, last things first: all of it is queued, each with its own time
-  crash         a function that dies before SQS accepted, another after: busy until the lease ends, then queued; the
-                other's event twice, under one source and id (the local intake only; takes some 10 s)
+A scenario says what should happen, and checks the answers and the local intake's queue:
+  duplicates    one event many times at once: queued once, then a duplicate
+  out-of-order  one order's events, the last first: all queued, with their own times
+  crash         one function dies before SQS accepts its event, one after: busy until
+                the lease ends, then queued; the second event twice, with the same
+                source and id (local intake only; takes 10 s)
   flood         many events at once: each is queued once
 
-Exit code: 0 all answers were 2xx (with --tamper: rejections), 1 not all, 2 the command line cannot be used."))]
+Exit code: 0 all answers were 2xx (with --tamper: rejections), 1 not all, 2 failed."))]
 pub struct Arguments {
-    /// The platform.
+    /// Sign as this platform
     #[arg(value_parser = arguments::provider())]
     provider: &'static Provider,
-    /// The event, by the platform's own name; leave it out to see them all.
+    /// Send this event, by the platform's own name; leave it out to list all names
     event: Option<String>,
-    /// Where to: an address to which /webhooks/{provider}[/{account}] is added, unless it has /webhooks in it.
+    /// Send to this address; /webhooks/{provider}[/{account}] is added unless it has /webhooks in it
     #[arg(long, default_value = LOCAL)]
     url: String,
-    /// The signing secret [default: the environment variable HOOKGATE_SECRET, else the sample secret].
+    /// Sign with this secret [default: the environment variable `HOOKGATE_SECRET`, else the sample secret]
     #[arg(long)]
     secret: Option<String>,
-    /// The account.
+    /// Send to this account
     #[arg(long, default_value = "default", value_parser = arguments::account)]
     account: Account,
-    /// Set a value in the body: a dotted path, and JSON or else text. Repeatable.
+    /// Set a member of the body, by its dotted path, to JSON or else to text. Repeatable
     #[arg(long, value_name = "PATH=VALUE", value_parser = assignment)]
     set: Vec<(String, Json)>,
-    /// Send this file's bytes as the body.
+    /// Send this file's bytes as the body
     #[arg(long, value_name = "FILE", conflicts_with_all = ["set", "id", "same"])]
     data: Option<PathBuf>,
-    /// The event's id, or, where the platform has none, that of the order or invoice.
+    /// Set the event's id or, if the platform's events have none, the id of the order or invoice
     #[arg(long)]
     id: Option<String>,
-    /// The sample as it is, with its own ids and times.
+    /// Send the sample with its original ids and times
     #[arg(long, conflicts_with = "id")]
     same: bool,
-    /// How to sign, where the platform has several ways [default: the oldest that is accepted by default].
+    /// Sign by this scheme, if the platform has several [default: the oldest that is accepted by default]
     #[arg(long, value_name = "NAME")]
     scheme: Option<String>,
-    /// How many deliveries.
+    /// Send N deliveries [default: 1; 20 for duplicates, 500 for flood]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     repeat: Option<u64>,
-    /// How many of them at the same time.
+    /// Send N at the same time [default: 1; 5 for duplicates, 32 for flood]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
     concurrency: Option<u64>,
-    /// Make something wrong: it must be rejected.
+    /// Corrupt the delivery; expect a rejection
     #[arg(long, conflicts_with = "scenario")]
     tamper: Option<Tamper>,
-    /// Send nothing; print a command that does.
+    /// Print a command that sends the delivery, and send nothing
     #[arg(long, conflicts_with_all = ["scenario", "repeat", "concurrency", "json"])]
     print: Option<Print>,
-    /// Play a scenario and check what comes of it.
+    /// Play a scenario and check its results
     #[arg(long, conflicts_with_all = ["data", "id", "same"])]
     scenario: Option<Scenario>,
-    /// The SQS whose queue a scenario looks at [default: the local intake's, unless --url is given].
+    /// Check the queue of this SQS in a scenario [default: the local intake's, unless --url is given]
     #[arg(long, value_name = "URL")]
     sqs: Option<String>,
-    /// Answer in JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-/// What can be printed instead of sent.
+/// The forms of a printed command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Print {
-    /// A curl command.
+    /// A curl command
     Curl,
 }
 
-/// Whether every answer was as it should be.
+/// Sends the deliveries and prints the results.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let plan = plan(&arguments)?;
     if arguments.print.is_some() {
@@ -144,7 +145,7 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     Ok(as_expected.into())
 }
 
-/// What the command line asks for.
+/// The deliveries that the command line describes.
 fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     let provider = arguments.provider;
     let (event, template) = event(provider, arguments.event.as_deref())?;
@@ -152,7 +153,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     let secret = arguments.secret.clone().or_else(|| std::env::var("HOOKGATE_SECRET").ok()).map(String::into_bytes);
     let secret = secret.or_else(|| samples::secret(provider, &arguments.account)).with_context(|| {
         format!(
-            "there is no sample secret for {}'s account {}: give one with --secret or HOOKGATE_SECRET",
+            "{}'s account {} has no sample secret: set --secret or HOOKGATE_SECRET",
             provider.name, arguments.account
         )
     })?;
@@ -172,7 +173,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
     plan.checked()
 }
 
-/// How to sign: the oldest of the schemes that are accepted by default, unless asked for another.
+/// The scheme that signs: by default the oldest of those accepted by default.
 fn scheme(arguments: &Arguments) -> anyhow::Result<&'static Scheme> {
     let provider = arguments.provider;
     let Some(name) = &arguments.scheme else {
@@ -182,6 +183,6 @@ fn scheme(arguments: &Arguments) -> anyhow::Result<&'static Scheme> {
     provider.schemes().find(|scheme| scheme.name == name).with_context(|| {
         let names: BTreeSet<_> = provider.schemes().map(|scheme| scheme.name).collect();
         let names: Vec<_> = names.into_iter().collect();
-        format!("{} does not sign by {name}: it knows {}", provider.name, names.join(", "))
+        format!("{} has no scheme {name:?}: choose {}", provider.name, names.join(", "))
     })
 }

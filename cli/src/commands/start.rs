@@ -1,7 +1,8 @@
-//! `hookgate` without a subcommand: the local intake, the samples' way through it, and a line for every later delivery.
+//! `hookgate` without a subcommand: starts the local intake, sends the samples, prints a line for every later delivery.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
 };
@@ -31,7 +32,7 @@ use crate::{
     },
 };
 
-/// How to start.
+/// The options of the local intake.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// Exit after the samples: 0 if all came out as expected, else 1
@@ -43,24 +44,24 @@ pub struct Arguments {
     /// Send no samples
     #[arg(long, conflicts_with = "once")]
     no_samples: bool,
-    /// Port of the intake; DynamoDB and SQS get the next two, or free ones with 0
+    /// Listen on this port, DynamoDB and SQS on the next two; 0 picks three free ports
     #[arg(long, default_value = "9000", value_name = "N", value_parser = clap::value_parser!(u16).range(..=65533))]
     port: u16,
-    /// Where deliveries arrive [default: 127.0.0.1, --port]
+    /// Take deliveries at this address [default: 127.0.0.1, --port]
     #[arg(long, value_name = "ADDRESS", value_parser = arguments::listen)]
     listen: Option<SocketAddr>,
-    /// Where DynamoDB answers [default: 127.0.0.1, --port + 1]
+    /// Serve DynamoDB at this address [default: 127.0.0.1, --port + 1]
     #[arg(long, value_name = "ADDRESS", value_parser = arguments::listen)]
     dynamodb: Option<SocketAddr>,
-    /// Where SQS answers [default: 127.0.0.1, --port + 2]
+    /// Serve SQS at this address [default: 127.0.0.1, --port + 2]
     #[arg(long, value_name = "ADDRESS", value_parser = arguments::listen)]
     sqs: Option<SocketAddr>,
-    /// Signing secrets by platform and account, in the form of events/secrets.json [default: those of the samples]
+    /// Read signing secrets from this file, which has the form of events/secrets.json [default: the sample secrets]
     #[arg(long, value_name = "FILE")]
     secrets: Option<PathBuf>,
 }
 
-/// Whether every sample came out as expected.
+/// Runs the intake until Ctrl-C, or with `--once` until the samples are through.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let secrets = match &arguments.secrets {
         Some(path) => SecretsFile::read(path)?,
@@ -116,14 +117,17 @@ impl Arguments {
     }
 }
 
-/// Names all ports at once that are in use, and what uses them.
+/// Fails with a list of all ports that are in use, and says what uses them.
 async fn check_free(addresses: [SocketAddr; 3]) -> anyhow::Result<()> {
     let mut taken = Vec::new();
-    for address in addresses {
+    for (address, option) in addresses.into_iter().zip(["--listen", "--dynamodb", "--sqs"]) {
         match TcpListener::bind(address) {
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => taken.push(address.port().to_string()),
-            Err(error) => return Err(error).with_context(|| format!("cannot listen on {address}")),
+            Err(error) => {
+                let choose = || format!("cannot listen on {address}: choose another address with {option}");
+                return Err(error).with_context(choose);
+            }
         }
     }
     let ports = match &taken[..] {
@@ -140,16 +144,16 @@ async fn check_free(addresses: [SocketAddr; 3]) -> anyhow::Result<()> {
     bail!("{ports} by another program: choose other ports with --port 9100, or free ones with --port 0");
 }
 
-/// What the samples came to.
+/// The results of the samples.
 struct Results {
     samples: Vec<SampleResult>,
-    /// How many events are on the queue, besides those of the samples.
+    /// How many events of other deliveries are on the queue.
     others: usize,
 }
 
 struct SampleResult {
     sample: Sample,
-    /// What came of it when it was new, repeated, and tampered with.
+    /// The answers to it: new, repeated, tampered with.
     answers: [Answer; 3],
     /// Its events on the queue.
     events: Vec<Event<'static>>,
@@ -183,7 +187,7 @@ impl Results {
             let answers = [send(None).await?, send(None).await?, send(Some(Tamper::Body)).await?];
             samples.push(SampleResult { sample, answers, events: Vec::new() });
         }
-        // Looked at, not received: a receive would count as one of the five that each message has.
+        // Not received: a receive would count against maxReceiveCount.
         let look = engines.queues().look(&resources.events_url, usize::MAX);
         let mut others = 0;
         for message in look.map(|look| look.latest).unwrap_or_default() {
@@ -201,7 +205,7 @@ impl Results {
         self.others == 0 && self.samples.iter().all(SampleResult::as_expected)
     }
 
-    /// A line for each platform, one for each sample that came out otherwise than expected, and the sum.
+    /// A line for each platform, a line for each unexpected sample, and the sum.
     fn as_text(&self) -> String {
         let mut text = format!(
             "Sent every sample three times: new, repeated, and tampered with.\n\n  {DIM}{:<16}{:>7}   {:<14}{:<16}{}{DIM:#}\n",
@@ -214,16 +218,17 @@ impl Results {
                 let found: BTreeSet<_> = of.iter().map(|result| shown(&result.answers[place])).collect();
                 found.into_iter().collect::<Vec<_>>().join(", ")
             };
-            text +=
-                &format!("  {:<16}{:>7}   {:<14}{:<16}{}\n", provider.name, of.len(), column(0), column(1), column(2));
+            let (new, repeated, tampered) = (column(0), column(1), column(2));
+            let _ = writeln!(text, "  {:<16}{:>7}   {new:<14}{repeated:<16}{tampered}", provider.name, of.len());
         }
         text.push('\n');
         let unexpected: Vec<_> = self.samples.iter().filter(|result| !result.as_expected()).collect();
         for SampleResult { sample, answers, events } in &unexpected {
             let [new, repeated, tampered] = answers.each_ref().map(shown);
             let count = events.len();
-            text += &format!(
-                "  {BAD}{}{BAD:#}: new {new}, repeated {repeated}, tampered {tampered}, {count} on the queue\n",
+            let _ = writeln!(
+                text,
+                "  {BAD}{}{BAD:#}: new {new}, repeated {repeated}, tampered {tampered}, {count} on the queue",
                 sample.name
             );
         }
@@ -259,7 +264,7 @@ fn shown(answer: &Answer) -> String {
     format!("{} {}", answer.status, answer.outcome.as_deref().unwrap_or("no outcome"))
 }
 
-/// What to try once it is up.
+/// The last lines of the first screen: what to try next.
 fn next(url: &str) -> String {
     let option = if url == arguments::LOCAL { String::new() } else { format!(" --url {url}") };
     let send = arguments::examples(&format!("hookgate send PLATFORM EVENT{option}"));
@@ -281,7 +286,9 @@ async fn show_deliveries(local: &Local, first: &str) -> anyhow::Result<()> {
         };
         match delivery.as_deref().map(serde_json::from_str::<Value>) {
             Ok(news) => print(delivery_line(&news.unwrap_or_default()["delivery"]))?,
-            Err(RecvError::Lagged(missed)) => print(format_args!("({missed} deliveries are not shown: too fast)"))?,
+            Err(RecvError::Lagged(missed)) => {
+                print(format_args!("({missed} deliveries are not shown: too many at once)"))?;
+            }
             Err(RecvError::Closed) => return Ok(()),
         }
     }
@@ -312,7 +319,7 @@ pub(super) fn delivery_line(delivery: &Value) -> String {
     )
 }
 
-/// What became of all deliveries, said in the end.
+/// How often each outcome came about, printed in the end.
 fn summary(counts: &BTreeMap<&'static str, u64>) -> String {
     let named: Vec<_> =
         counts.iter().filter(|(_, count)| **count > 0).map(|(name, count)| format!("{count} {name}")).collect();

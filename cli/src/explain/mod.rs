@@ -5,75 +5,99 @@
 //! whole MAC, or the body.
 
 mod guesses;
-pub mod json;
+mod reasons;
 mod search;
 
 use std::fmt::Write;
 
-use hookgate_event::EventType;
 use hookgate_verify::{
-    Account, Delivery, Provider, Rejection, Scheme, Secrets, Verifier,
+    Account, Delivery, Provider, Scheme, Secrets, Verifier, providers,
     scheme::{Inspection, MAX_SIGNATURES},
 };
-use http::HeaderName;
-use time::{Duration, OffsetDateTime};
+use serde::Serialize;
+use time::OffsetDateTime;
 
-use crate::capture::{Request, platform_of_header};
+use crate::capture::Request;
 
-/// What there is to say about one request.
-#[derive(Debug)]
+/// What there is to say about one request: what `--json` prints.
+#[allow(missing_docs, reason = "the names say it")]
+#[derive(Debug, Serialize)]
 pub struct Explanation {
-    /// Whose delivery it should be.
     pub provider: &'static str,
-    /// For which account.
-    pub account: Account,
-    /// What the intake says.
-    pub verdict: Result<Verified, Rejection>,
-    /// What the signature would have to be made over. None where there is no signature.
+    pub account: String,
+    /// The form in which the request was captured.
+    pub capture: &'static str,
+    /// Whether an intake proves that the platform sent it; and whether it also takes its address and its method.
+    pub verifies: bool,
+    pub accepted: bool,
+    /// By which scheme and by which secret of the account (0 is the current one) it verifies, or why not.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// None where there is no signature.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub signed: Option<Signed>,
     /// The reasons, or what is worth knowing about a request that verifies.
     pub diagnoses: Vec<Diagnosis>,
 }
 
-/// By what a request verifies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verified {
-    /// The scheme's name.
-    pub scheme: &'static str,
-    /// The position of the secret: 0 is the account's current one.
-    pub secret: usize,
+/// What the intake says.
+#[allow(missing_docs, reason = "the names say it")]
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Verdict {
+    Verified { scheme: &'static str, secret: usize },
+    Rejected { reason: &'static str },
 }
 
 /// What the scheme that decides signs of this request.
-#[derive(Debug)]
+#[allow(missing_docs, reason = "the names say it")]
+#[derive(Debug, Serialize)]
 pub struct Signed {
-    /// The scheme, in words.
     pub scheme: String,
     /// The signed text, described.
     pub what: String,
-    /// The signed text. Payloads carry personal data: show it only to whoever asks.
-    pub text: Vec<u8>,
-    /// The first eight hex digits of the MAC that the account's current secret makes.
+    pub bytes: usize,
+    /// The first eight hex digits of the MAC that the account's current secret makes, and of the one that is there.
     pub expected: Option<String>,
-    /// The first eight hex digits of the MAC that the request has.
     pub received: Option<String>,
+    /// The signed text. Payloads carry personal data: show it only to whoever asks.
+    #[serde(skip)]
+    pub text: Vec<u8>,
 }
 
 /// One reason, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnosis {
-    /// Its fixed name.
     pub code: &'static str,
-    /// Whether it is proved, by computing or by looking; else it is a hint.
+    /// Whether it is proved, by computing or by looking, and explains what happened; else it is a hint.
     pub certain: bool,
-    /// What was found.
     pub finding: String,
-    /// What to do.
     pub remedy: String,
 }
 
-/// Explains the request, as if it had been received at `now`. Takes milliseconds; two guesses together are tried on at most
-/// 1 MiB.
+/// The platform that a path names: `/webhooks/{provider}`, behind whatever stage.
+#[must_use]
+pub fn platform(path: &str) -> Option<&'static Provider> {
+    providers::ALL.iter().copied().find(|provider| hookgate_intake::address(path, provider.name).is_some())
+}
+
+/// The account that the platform's function reads from a path. None where it rejects the address.
+#[must_use]
+pub fn account(path: &str, provider: &Provider) -> Option<Account> {
+    if path.trim_matches('/').is_empty() {
+        return Some(Account::default());
+    }
+    Account::parse(hookgate_intake::address(path, provider.name)?)
+}
+
+/// The platform that keeps its signature in a header of this name.
+pub(crate) fn platform_of_header(name: &str) -> Option<&'static Provider> {
+    let signs = |provider: &&Provider| provider.schemes().any(|scheme| scheme.signature_header() == Some(name));
+    providers::ALL.iter().copied().find(signs)
+}
+
+/// Explains the request, as if it had been received at `now`.
 #[must_use]
 pub fn explain(
     request: &Request,
@@ -82,37 +106,22 @@ pub fn explain(
     account: &Account,
     now: OffsetDateTime,
 ) -> Explanation {
-    let delivery = request.delivery(account.clone(), now);
+    let (headers, body) = (request.headers.clone(), request.body.clone());
+    let delivery = Delivery { headers, body, account: account.clone(), received: now };
     let case = Case { request, verifier, secrets, account, delivery: &delivery };
     let authenticated = verifier.authenticate(&delivery, secrets);
-    let mut diagnoses = Vec::new();
-    if request.method != "POST" {
-        diagnoses.push(certain(
-            "method",
-            "The request is no POST: the intake answers 405.",
-            "Deliveries are POSTs; a redirect turns a POST into a GET: use the address that needs none.",
-        ));
-    }
-    let verdict = match authenticated {
-        Ok(proof) => {
-            diagnoses.extend(case.worth_knowing(proof.secret(), proof.read().map(|reading| reading.event.event_type)));
-            Ok(Verified { scheme: proof.scheme(), secret: proof.secret() })
-        }
-        Err(rejection) => {
-            diagnoses.extend(case.about_the_capture());
-            diagnoses.extend(case.reasons(rejection));
-            Err(rejection)
-        }
+    let proved = authenticated.is_ok();
+    let outside = case.outside(proved);
+    let accepted = proved && outside.is_empty();
+    let (verdict, more) = match authenticated {
+        Ok(proof) => (Verdict::Verified { scheme: proof.scheme(), secret: proof.secret() }, case.worth_knowing(&proof)),
+        Err(rejection) => (Verdict::Rejected { reason: rejection.as_str() }, case.reasons(rejection)),
     };
+    let mut diagnoses = [outside, more].concat();
     // What is proved first: the rest is for where that does not help.
     diagnoses.sort_by_key(|diagnosis| !diagnosis.certain);
-    Explanation {
-        provider: verifier.provider().name,
-        account: account.clone(),
-        verdict,
-        signed: case.signed(),
-        diagnoses,
-    }
+    let (provider, account, capture) = (verifier.provider().name, account.to_string(), request.form);
+    Explanation { provider, account, capture, verifies: proved, accepted, verdict, signed: case.signed(), diagnoses }
 }
 
 /// All that a diagnosis can look at.
@@ -149,425 +158,12 @@ impl Case<'_> {
         Some(Signed {
             scheme: describe(scheme),
             what: format!("{}: {}", scheme.describe_signed(), shape(&text)),
-            text,
+            bytes: text.len(),
             expected: expected.map(|mac| start(&mac)),
             received: received.first().map(|claim| start(&claim.mac)),
+            text,
         })
     }
-
-    /// What can be said before looking at signatures.
-    fn about_the_capture(&self) -> Vec<Diagnosis> {
-        let mut said = Vec::new();
-        for note in &self.request.notes {
-            said.push(hint("capture", format!("About the capture: {note}."), "Capture the request again, whole."));
-        }
-        let body = &self.delivery.body;
-        if body.is_empty() {
-            said.push(hint(
-                "body_empty",
-                "The captured body is empty.",
-                "Capture the body before anything reads it, or give it with --body FILE.",
-            ));
-        }
-        if body.starts_with(&[0x1f, 0x8b]) {
-            said.push(hint(
-                "body_compressed",
-                "The body is compressed (gzip).",
-                "Verify what the platform signed: decompress first where a proxy compressed it, and not where the \
-                 platform did.",
-            ));
-        } else if String::from_utf8_lossy(body).contains('\u{fffd}') {
-            said.push(hint(
-                "body_lost_bytes",
-                "The body has replacement characters or is not UTF-8: bytes were lost when it was read as text.",
-                "Capture bytes, not text: nothing brings the lost ones back.",
-            ));
-        }
-        said
-    }
-
-    /// What is worth knowing about a request that verifies.
-    fn worth_knowing(&self, secret: usize, read: Result<EventType, hookgate_verify::Unreadable>) -> Vec<Diagnosis> {
-        let mut said = Vec::new();
-        if secret > 0 {
-            said.push(certain(
-                "older_secret",
-                format!("It verifies with an older secret of the account (position {secret}), not with the current one."),
-                "During a rotation that is as it should be. Remove the older secret once deliveries use the current one.",
-            ));
-        }
-        let upper = |signature: &String| {
-            guesses::hex(signature.as_bytes()).is_some() && signature.bytes().any(|byte| byte.is_ascii_uppercase())
-        };
-        if self.scheme().is_some_and(|(_, there)| there.signatures.iter().any(upper)) {
-            said.push(hint(
-                "upper_case_hex",
-                "The signature is in upper-case hex. Hookgate takes it; code that compares text does not.",
-                "Compare bytes, not text.",
-            ));
-        }
-        match read {
-            Err(unreadable) => said.push(certain(
-                "unreadable",
-                format!(
-                    "It is authentic, but no event that can be read ({}): it goes to quarantine.",
-                    unreadable.as_str()
-                ),
-                "Compare the body with the platform's documentation; docs of the quarantine say how to send it on.",
-            )),
-            Ok(EventType::Unrecognized) => said.push(hint(
-                "unrecognized",
-                "Its event name is not in the platform's table: it is queued as commerce.unrecognized.",
-                "Consumers see the platform's own name in providertype.",
-            )),
-            Ok(_) => {}
-        }
-        said
-    }
-
-    /// Why it does not verify.
-    fn reasons(&self, rejection: Rejection) -> Vec<Diagnosis> {
-        let mut said = Vec::new();
-        let other_setting = self.other_setting();
-        if !other_setting.is_empty() {
-            return other_setting;
-        }
-        match rejection {
-            Rejection::NotAWebhook => return vec![self.not_a_webhook()],
-            Rejection::UnknownAccount => said.push(self.unknown_account()),
-            Rejection::Missing => said.extend(self.missing()),
-            Rejection::Repeated => said.push(self.repeated()),
-            Rejection::Malformed | Rejection::Mismatch | Rejection::Expired => {}
-        }
-        said.extend(self.older_signature());
-        let Some((scheme, there)) = self.scheme() else {
-            if rejection == Rejection::Malformed {
-                said.extend(self.verifier.schemes().first().and_then(|scheme| self.missing_member(scheme)));
-            }
-            return said;
-        };
-        said.extend(self.stamp_troubles(scheme, &there, rejection));
-        if rejection == Rejection::Expired {
-            return said;
-        }
-        said.extend(self.search(scheme, &there));
-        said.extend(signature_form(scheme, &there));
-        if !said.iter().any(|diagnosis| diagnosis.certain) {
-            said.push(self.nothing_matches(scheme, &there));
-        }
-        said
-    }
-
-    fn not_a_webhook(&self) -> Diagnosis {
-        let provider = self.provider();
-        let headers =
-            provider.deliveries.not_a_webhook.iter().filter(|name| self.delivery.headers.contains_key(**name));
-        let headers: Vec<_> = headers.copied().collect();
-        certain(
-            "not_a_webhook",
-            format!(
-                "This is no webhook: by {} {} asks for something else, and does something with a 2xx.",
-                headers.join(", "),
-                provider.title
-            ),
-            format!(
-                "Hookgate never answers it 2xx. Point what sends it at a service of your own: {} says what it is.",
-                provider.documentation
-            ),
-        )
-    }
-
-    fn unknown_account(&self) -> Diagnosis {
-        let known: Vec<_> = self.secrets.accounts().map(Account::as_str).collect();
-        certain(
-            "unknown_account",
-            format!("There is no secret for the account {} (there is: {}).", self.account, known.join(", ")),
-            "Add the account to the secrets, correct the webhook's address, or choose with --account.",
-        )
-    }
-
-    fn repeated(&self) -> Diagnosis {
-        if let Some(member) = self.verifier.schemes().first().and_then(Scheme::signature_member) {
-            return certain(
-                "signature_repeated",
-                format!("The body has two top-level members {member}: readers would disagree on which one counts."),
-                "Remove one at the sender.",
-            );
-        }
-        certain(
-            "signature_repeated",
-            "A header that must be there once (signature, delivery id or timestamp) is there twice.",
-            "Find the proxy or the sender that adds it again, and let it replace instead.",
-        )
-    }
-
-    /// Where no signature of the provider is there.
-    fn missing(&self) -> Vec<Diagnosis> {
-        let mut said = Vec::new();
-        for scheme in self.verifier.schemes() {
-            said.extend(scheme.signature_header().into_iter().flat_map(|name| self.near_misses(scheme, name)));
-            said.extend(self.missing_member(scheme));
-        }
-        said.extend(self.another_platform());
-        said.extend(self.refused_scheme());
-        if !said.iter().any(|diagnosis| diagnosis.certain) {
-            let wanted: Vec<_> = self.verifier.schemes().iter().map(describe).collect();
-            said.push(certain(
-                "signature_missing",
-                format!("The signature is missing. Wanted: {}.", wanted.join("; or ")),
-                "Switch signing on at the platform; else look for the proxy, CDN or capture that drops the header. Upper \
-                 and lower case do not matter.",
-            ));
-        }
-        said
-    }
-
-    /// A signature that is there, of a scheme that the setting refuses.
-    fn refused_scheme(&self) -> Option<Diagnosis> {
-        let setting = self.provider().setting?;
-        let there = self.provider().schemes().find(|scheme| scheme.inspect(self.delivery).is_some())?;
-        Some(hint(
-            "scheme_refused",
-            format!("Only the signature {} is there, which {setting} refuses as it is set.", there.name),
-            format!("Wanted is {}: switch to it at the platform.", describe(self.verifier.schemes().first()?)),
-        ))
-    }
-
-    /// Headers that may be meant for the one that is missing.
-    fn near_misses(&self, scheme: &Scheme, wanted: &'static str) -> Vec<Diagnosis> {
-        let mut said = Vec::new();
-        for (name, value) in &self.delivery.headers {
-            let near = near(name.as_str(), wanted) && platform_of_header(name.as_str()).is_none();
-            if !near {
-                continue;
-            }
-            let mut renamed = self.delivery.clone();
-            renamed.headers.insert(HeaderName::from_static(wanted), value.clone());
-            let right = self.verifier.authenticate(&renamed, self.secrets).is_ok();
-            said.push(Diagnosis {
-                code: "header_name",
-                certain: right,
-                finding: if right {
-                    format!("The signature is right, but its header is called {name} instead of {wanted}.")
-                } else {
-                    format!("There is a header {name}, and none called {wanted} (scheme {}).", scheme.name)
-                },
-                remedy: format!(
-                    "Pass the header on under its own name, {wanted}: _ and - differ, upper and lower case do not."
-                ),
-            });
-        }
-        said
-    }
-
-    fn missing_member(&self, scheme: &Scheme) -> Option<Diagnosis> {
-        let name = scheme.signature_member()?;
-        let payload = self.provider().fields.payload_member().unwrap_or_default();
-        let json = crate::explain::json::Json::parse(&self.delivery.body);
-        let (finding, remedy) = match &json {
-            None => (
-                "The body is no JSON, so it cannot hold the signature.".to_owned(),
-                "Send the body as the platform writes it.".to_owned(),
-            ),
-            Some(json) if json.get(payload).and_then(|payload| payload.get(name)).is_some() => (
-                format!("The signature stands inside {payload}: only the top level counts."),
-                format!("Put the signature beside {payload}, not into it."),
-            ),
-            Some(json) if json.get(name).is_some() => (
-                "The signature member's name is written with escapes, or its value is no string.".to_owned(),
-                format!("Write the name plainly, and the value as a string: {}.", scheme.describe_form()),
-            ),
-            Some(_) => return None,
-        };
-        Some(certain("signature_member", finding, remedy))
-    }
-
-    /// A header by which another platform signs, or an address of another platform.
-    fn another_platform(&self) -> Vec<Diagnosis> {
-        let headers = self.delivery.headers.keys().filter_map(|name| platform_of_header(name.as_str()));
-        let mut others: Vec<_> = headers.map(|other| (other, true)).collect();
-        others.extend(self.request.provider().map(|other| (other, false)));
-        others.retain(|(other, _)| other.name != self.provider().name);
-        others.dedup_by_key(|(other, _)| other.name);
-        let right = |other| {
-            let verifier = Verifier::new(other, |_| None);
-            verifier.is_ok_and(|verifier| verifier.authenticate(self.delivery, self.secrets).is_ok())
-        };
-        let said = others.into_iter().map(|(other, by_header)| {
-            let (name, wanted) = (other.name, self.provider().name);
-            Diagnosis {
-                code: "another_platform",
-                certain: by_header,
-                finding: match (by_header, right(other)) {
-                    (_, true) => format!("It verifies as a delivery of {name}, with the same secret."),
-                    (true, false) => format!("It has the header by which {name} signs, and none of {wanted}'s."),
-                    (false, false) => format!("Its address is {name}'s, not {wanted}'s."),
-                },
-                remedy: format!("Ask hookgate explain {name}; its webhook belongs to /webhooks/{name}."),
-            }
-        });
-        said.collect()
-    }
-
-    /// Whether it would verify under another value of the provider's setting.
-    fn other_setting(&self) -> Vec<Diagnosis> {
-        let provider = self.provider();
-        let current = self.verifier.schemes();
-        let mut said = Vec::new();
-        for (value, schemes) in provider.modes {
-            if std::ptr::eq(*schemes, current) {
-                continue;
-            }
-            let Ok(other) = Verifier::new(provider, |_| Some((*value).to_owned())) else { continue };
-            if let Ok(proof) = other.authenticate(self.delivery, self.secrets) {
-                let setting = provider.setting.unwrap_or_default();
-                said.push(certain(
-                    "other_setting",
-                    format!("It verifies with {setting}={value} (scheme {}), but not as it is set.", proof.scheme()),
-                    format!(
-                        "If that is how the platform signs, set {setting}={value}; else switch at the platform to {}.",
-                        current.first().map(describe).unwrap_or_default()
-                    ),
-                ));
-            }
-        }
-        said
-    }
-
-    /// Where a newer signature decides and is wrong, and an older one beside it is right.
-    fn older_signature(&self) -> Option<Diagnosis> {
-        let (scheme, _) = self.scheme()?;
-        let mut stripped = self.delivery.clone();
-        stripped.headers.remove(scheme.signature_header()?);
-        let older = self.verifier.authenticate(&stripped, self.secrets).ok()?.scheme();
-        Some(certain(
-            "older_signature_right",
-            format!("The signature {older} is right, but where {0} is there, {0} alone decides.", scheme.name),
-            format!(
-                "Correct what is wrong with {}; taking its header away works too, but gives up its protection.",
-                scheme.name
-            ),
-        ))
-    }
-
-    /// What is wrong with delivery id, timestamp, or the form around them.
-    fn stamp_troubles(&self, scheme: &Scheme, there: &Inspection, rejection: Rejection) -> Vec<Diagnosis> {
-        let place = scheme.signature_header().or(scheme.signature_member()).unwrap_or_default();
-        let time_header = scheme.time.and_then(|time| time.header);
-        let mut said = Vec::new();
-        for (header, value, meant) in
-            [(scheme.id_header(), &there.id, "delivery id"), (time_header, &there.time_in_header, "timestamp")]
-        {
-            if let (Some(header), None) = (header, value) {
-                said.push(certain(
-                    "stamp_missing",
-                    format!("The header {header} is missing: the {meant} is part of what is signed."),
-                    format!("Pass {header} on unchanged; it comes together with {place}."),
-                ));
-            }
-        }
-        let is_number = |time: &String| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
-        if is_broken(scheme, there) || there.time.as_ref().is_some_and(|time| !is_number(time)) {
-            said.push(certain(
-                "signature_form",
-                format!("{place} is not of the form {}.", scheme.describe_form()),
-                "Pass it on unchanged: no spaces, nothing cut at its separators.",
-            ));
-        }
-        if there.id.as_ref().is_some_and(|id| !Scheme::is_legal_id(id)) {
-            said.push(certain(
-                "delivery_id_form",
-                format!("{} is not 1 to 128 letters, digits, _ or -.", scheme.id_header().unwrap_or_default()),
-                "Pass the header on unchanged; a dot in it would make the signed text ambiguous.",
-            ));
-        }
-        if let (Some(name), Some(time)) = (time_header, &there.time_in_header) {
-            match &there.time {
-                Some(inside) if inside != time => said.push(certain(
-                    "timestamps_differ",
-                    format!("The timestamp in {name} is not the one in {place}{}.", apart(time, inside)),
-                    "Both must be the same text: whatever rewrites one of them has to leave it.",
-                )),
-                None if !is_number(time) => said.push(certain(
-                    "timestamp_form",
-                    format!("The timestamp in {name} is no whole number of seconds."),
-                    "Pass the header on unchanged.",
-                )),
-                _ => {}
-            }
-        }
-        said.extend(self.age(scheme, there, rejection));
-        said
-    }
-
-    /// How far the timestamp is away from now, where that is too far.
-    fn age(&self, scheme: &Scheme, there: &Inspection, rejection: Rejection) -> Option<Diagnosis> {
-        let tolerance = scheme.time?.tolerance;
-        let seconds: i64 = there.time.as_ref().or(there.time_in_header.as_ref())?.parse().ok()?;
-        let age = self.delivery.received.unix_timestamp().saturating_sub(seconds);
-        if age.unsigned_abs() <= tolerance {
-            return None;
-        }
-        let allowed = words(Duration::seconds(tolerance.try_into().unwrap_or(i64::MAX)));
-        let right = if rejection == Rejection::Expired { "The signature is right, but its" } else { "The" };
-        if seconds > 100_000_000_000 {
-            return Some(certain(
-                "timestamp_milliseconds",
-                format!("{right} timestamp is in milliseconds; it must be in seconds."),
-                "Send Unix seconds: Math.floor(Date.now() / 1000).",
-            ));
-        }
-        let away = words(Duration::seconds(age.saturating_abs()));
-        let at = self.request.received.and_then(|time| time.replace_nanosecond(0).ok());
-        let at = at.or_else(|| OffsetDateTime::from_unix_timestamp(seconds).ok())?;
-        let at = at.format(&time::format_description::well_known::Rfc3339).ok()?;
-        Some(if age > 0 {
-            certain(
-                "timestamp_expired",
-                format!("{right} timestamp is {away} old; {allowed} are allowed."),
-                format!(
-                    "For a request captured earlier say when it came: --at {at}. Else it is a replay, a retry with its \
-                     old signature, a queue in front of the intake, or a clock that is off (date -u; NTP)."
-                ),
-            )
-        } else {
-            certain(
-                "timestamp_in_the_future",
-                format!("{right} timestamp is {away} ahead of now; {allowed} are allowed."),
-                format!("One of the clocks is off (date -u; NTP), or --at is too early: try --at {at}."),
-            )
-        })
-    }
-}
-
-/// What is wrong with the signature's text itself.
-fn signature_form(scheme: &Scheme, there: &Inspection) -> Option<Diagnosis> {
-    if is_broken(scheme, there) {
-        return None;
-    }
-    let wanted = scheme.describe_form();
-    if there.written.trim().is_empty() {
-        return Some(certain(
-            "signature_empty",
-            format!("The signature is there, and empty. Wanted: {wanted}."),
-            "The sender has no secret, or failed to sign: set the secret at the platform.",
-        ));
-    }
-    if !scheme.has_fields() && there.written.contains(',') {
-        return Some(certain(
-            "signature_repeated",
-            "The signature holds a comma: API Gateway joins a header that comes twice.",
-            "Find the proxy or the sender that adds it again, and let it replace instead.",
-        ));
-    }
-    search::claims(scheme, there).is_empty().then(|| {
-        let characters = there.signatures.first().map_or(0, |signature| signature.chars().count());
-        certain(
-            "signature_form",
-            format!("The signature is no MAC: {characters} characters, and wanted is {wanted}."),
-            "It was cut off, or is something else: an API key, a token, a signature over another hash.",
-        )
-    })
 }
 
 /// Whether there are no such fields as the scheme has.
@@ -582,29 +178,18 @@ fn describe(scheme: &Scheme) -> String {
 
 /// A text described so that two can be told apart, without showing either.
 fn shape(text: &[u8]) -> String {
-    let mut shape = format!("{} bytes", text.len());
-    let lines = text.split(|&byte| byte == b'\n').count() - 1;
-    let crlf = text.windows(2).filter(|pair| pair == b"\r\n").count();
-    let ends = text.ends_with(b"\n");
-    match lines - usize::from(ends) {
-        0 => {}
-        breaks => {
-            let _ = write!(shape, ", {} lines", breaks + 1);
-        }
-    }
-    if crlf > 0 {
-        shape.push_str(", CR LF");
-    }
-    if ends {
-        shape.push_str(", ends with a line feed");
-    }
-    if !text.is_ascii() {
-        shape.push_str(", characters outside ASCII");
-    }
-    if text.windows(2).any(|pair| pair == b"\\/") {
-        shape.push_str(r", \/ escapes");
-    }
-    shape
+    let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    let breaks = text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').count() - 1;
+    let lines = format!(", {} lines", breaks + 1);
+    let shape = [
+        (breaks > 0, &lines[..]),
+        (has(b"\r\n"), ", CR LF"),
+        (text.ends_with(b"\n"), ", ends with a line feed"),
+        (!text.is_ascii(), ", characters outside ASCII"),
+        (has(b"\\/"), r", \/ escapes"),
+    ];
+    let shape = shape.into_iter().filter(|(is_so, _)| *is_so).map(|(_, words)| words);
+    format!("{} bytes{}", text.len(), shape.collect::<String>())
 }
 
 /// The first digits of a MAC: enough to compare with one's own, too few to use.
@@ -613,56 +198,6 @@ fn start(mac: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     }) + "…"
-}
-
-/// Whether a header's name may be meant for another: spelled with underscores, as CGI hands it over, with a letter or
-/// two wrong, or about a signature at all.
-fn near(name: &str, wanted: &str) -> bool {
-    let plain = |name: &str| {
-        let name = name.to_ascii_lowercase().replace('_', "-");
-        name.strip_prefix("http-").map_or(name.clone(), str::to_owned)
-    };
-    let (plain_name, plain_wanted) = (plain(name), plain(wanted));
-    plain_name == plain_wanted
-        || distance(&plain_name, &plain_wanted) <= 2
-        || ["signature", "hmac", "hub-sig"].iter().any(|word| plain_name.contains(word))
-}
-
-/// How many letters must be added, removed or changed.
-pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let next = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = row[j + 1];
-            row[j + 1] = next;
-        }
-    }
-    row[b.len()]
-}
-
-fn apart(a: &str, b: &str) -> String {
-    match (a.parse::<i64>(), b.parse::<i64>()) {
-        (Ok(a), Ok(b)) => {
-            format!(": they are {} apart", words(Duration::seconds(a.saturating_sub(b).saturating_abs())))
-        }
-        _ => String::new(),
-    }
-}
-
-/// A duration in the two largest of its units.
-fn words(duration: Duration) -> String {
-    let seconds = duration.whole_seconds();
-    match (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0, s) => format!("{s} s"),
-        (0, 0, m, 0) => format!("{m} min"),
-        (0, 0, m, s) => format!("{m} min {s} s"),
-        (0, h, m, _) => format!("{h} h {m} min"),
-        (1, h, ..) => format!("1 day {h} h"),
-        (d, h, ..) => format!("{d} days {h} h"),
-    }
 }
 
 fn certain(code: &'static str, finding: impl Into<String>, remedy: impl Into<String>) -> Diagnosis {

@@ -1,8 +1,8 @@
-//! Functions that crash on the way, when asked to: `hookgate send --scenario crash`.
+//! Lets functions crash for `hookgate send --scenario crash`.
 //!
-//! Within one process only the invocation's future can be dropped. To know when, the function gets another address for
-//! SQS: a connection to it means that the event is claimed. What the function sends is passed on to SQS, and the beginning
-//! of SQS's answer means that it has accepted the event. No answer is passed back.
+//! A crash drops the invocation's future. To drop it at the right time, the function gets a proxy's address for SQS: a
+//! connection to it means that the event is claimed. The proxy passes the function's request on to SQS, and the first byte of
+//! the answer means that SQS has accepted the event. No answer is passed back.
 
 use std::{error::Error, io};
 
@@ -17,18 +17,18 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// How far a function comes before it crashes.
+/// When a function crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Crash {
-    /// It has claimed the event, and SQS has not accepted it.
+    /// After it has claimed the event, before SQS accepts it.
     Claimed,
-    /// SQS has accepted the event, and its claim is not settled.
+    /// After SQS has accepted the event, before the claim is settled.
     Enqueued,
 }
 
 impl Crash {
-    /// Its name in an address.
+    /// The name in the address.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
@@ -37,8 +37,8 @@ impl Crash {
     }
 }
 
-/// Lets a function handle a delivery until it crashes. It leaves behind what a killed execution environment does: its claim,
-/// until the lease ends. Returns its answer if it never came that far.
+/// Lets a function handle a delivery until it crashes. Its claim stays until the lease ends, as after the death of an
+/// execution environment. Returns the answer if the function does not come as far as the crash.
 pub(super) async fn handle(
     crash: Crash,
     provider: &'static Provider,
@@ -57,9 +57,9 @@ pub(super) async fn handle(
     }
 }
 
-/// Waits until the function whose SQS is `listener` has to crash.
+/// Waits for the time of the crash. The function takes `listener` for SQS.
 async fn reached(crash: Crash, listener: TcpListener, sqs: &str) -> io::Result<()> {
-    // It connects when it has something to send, which is after it has claimed the event.
+    // The function connects after it has claimed the event.
     let (mut function, _) = listener.accept().await?;
     if crash == Crash::Claimed {
         return Ok(());

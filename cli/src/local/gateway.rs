@@ -1,4 +1,4 @@
-//! The functions' own handlers, called as API Gateway and Lambda would call them.
+//! Calls the functions' handlers as API Gateway and Lambda would.
 
 use std::{
     collections::BTreeMap,
@@ -30,10 +30,10 @@ use crate::{
     local::journal::{Journal, MOST_BODY_BYTES, RecordedDelivery},
 };
 
-/// The most that a Lambda function is handed, in bytes.
+/// Lambda's limit for an invocation, in bytes.
 const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 
-/// The functions' time-out, as in the template.
+/// The functions' timeout, as in the template.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The signing secrets of every provider, from a file of the form `{"PLATFORM": {"default": ["…"]}, …}`.
@@ -46,7 +46,7 @@ type Settings = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub(crate) struct Functions {
     intakes: BTreeMap<&'static str, (&'static Provider, Settings, Intake)>,
     invocations: AtomicU64,
-    /// What they took.
+    /// Their latest deliveries.
     pub(crate) journal: Journal,
 }
 
@@ -59,17 +59,17 @@ impl SecretsFile {
         Self::parse(&text, &shown.to_string())
     }
 
-    /// Reads the secrets of all platforms. `shown` names where they are from.
+    /// Parses the secrets of all platforms. `shown` names their source in errors.
     pub fn parse(text: &str, shown: &str) -> anyhow::Result<Self> {
         let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
-            // The error's text could quote a secret: only its place is told.
+            // The error's text could quote a secret.
             let (line, column) = (error.line(), error.column());
             anyhow!(r#"{shown}:{line}:{column} is not of the form {{"PLATFORM": {{"default": ["secret"]}}}}"#)
         })?;
         let secrets = file.into_iter().map(|(name, secrets)| {
             let provider = Provider::named(&name).with_context(|| {
                 let known = providers::ALL.iter().map(|provider| provider.name).collect::<Vec<_>>().join(", ");
-                format!("{shown} names an unknown platform: known are {known}")
+                format!("{shown} has an unknown platform: the known ones are {known}")
             })?;
             let secrets = secrets.to_string();
             Secrets::parse(&secrets).with_context(|| format!("{shown}, platform {name}"))?;
@@ -89,7 +89,7 @@ fn settings(engines: &Engines, resources: &Resources, secrets: &str) -> Settings
             "AWS_ENDPOINT_URL_SQS" => sqs.clone(),
             "AWS_REGION" => "us-east-1".to_owned(),
             "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY" => "local".to_owned(),
-            // Neither a role's session, nor a company's certificates, nor real secrets have a business here.
+            // A role's session, a company's certificates and real secrets must not get into the local intake.
             "AWS_SESSION_TOKEN" | "AWS_CA_BUNDLE" | "SECRET_ID" => return None,
             "TABLE_NAME" => resources.table.clone(),
             "QUEUE_URL" => resources.events_url.clone(),
@@ -113,8 +113,8 @@ impl Functions {
         Ok(Functions { intakes, invocations, journal })
     }
 
-    /// What API Gateway and Lambda do: wrap the request into an event, invoke, unwrap the answer. Gives the delivery's
-    /// number in the journal too, where a function took it and came to an end.
+    /// Does what API Gateway and Lambda do: wraps the request into an event, invokes the function, unwraps the answer. Also
+    /// returns the delivery's number in the journal, if a function handled it to the end.
     pub(crate) async fn deliver(self: &Arc<Self>, request: Request, crash: Option<Crash>) -> (Response, Option<u64>) {
         let (head, body) = request.into_parts();
         let Some(&name) = self.intakes.keys().find(|name| address(head.uri.path(), name).is_some()) else {
@@ -125,18 +125,18 @@ impl Functions {
             return ((StatusCode::PAYLOAD_TOO_LARGE, message).into_response(), None);
         };
         self.journal.arrives();
-        // As in Lambda, an invocation goes on to its end when the caller hangs up.
+        // As in Lambda, the invocation goes on when the caller disconnects.
         let invocation = tokio::spawn(self.clone().invoke(name, head, body, crash));
         if let Ok(Some((response, number))) = invocation.await {
             return (response, Some(number));
         }
-        // Dead: what API Gateway answers then.
+        // The function crashed: this is API Gateway's answer then.
         self.journal.dies();
         let message = axum::Json(serde_json::json!({"message": "Internal Server Error"}));
         ((StatusCode::INTERNAL_SERVER_ERROR, message).into_response(), None)
     }
 
-    /// None where the function crashed as it was told to.
+    /// None if the function crashed.
     async fn invoke(
         self: Arc<Self>,
         name: &'static str,
@@ -145,7 +145,7 @@ impl Functions {
         crash: Option<Crash>,
     ) -> Option<(Response, u64)> {
         let (provider, settings, intake) = &self.intakes[name];
-        // A copy: what hyper read may be a small part of a large buffer.
+        // A copy: hyper's slice could keep a large buffer alive.
         let kept = body[..body.len().min(MOST_BODY_BYTES)].to_vec();
         let body_bytes = body.len();
         let mut event = ApiGatewayV2httpRequest::default();
@@ -184,7 +184,7 @@ impl Functions {
     }
 }
 
-/// API Gateway joins the values of a header that comes twice.
+/// API Gateway joins the values of a repeated header.
 fn joined(headers: &HeaderMap) -> HeaderMap {
     let join = |name| {
         let values: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();

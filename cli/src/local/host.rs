@@ -1,11 +1,11 @@
-//! Which names are this machine: in the `Host` of a request that came in, and in an address to call.
+//! Recognises this machine, in a request's `Host` and in an address to call.
 
 use std::net::IpAddr;
 
 use http::{Uri, uri::Authority};
 
-/// Whether a `Host` is this machine's, or a bare address: no foreign DNS can have led there. The port may be another,
-/// where it is forwarded. Who listens on more than loopback (`--listen 0.0.0.0:9000`) shows the page to that network.
+/// Whether a `Host` is this machine's name or an IP address, so that it cannot be DNS rebinding. The port may differ, if it is
+/// forwarded. An intake that listens on more than loopback (`--listen 0.0.0.0:9000`) shows the page to that network.
 pub(crate) fn is_local(host: &str) -> bool {
     let Ok(authority) = host.parse::<Authority>() else { return false };
     let name = authority.host();

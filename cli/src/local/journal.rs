@@ -1,4 +1,4 @@
-//! The last deliveries that the local intake took, in bounded memory, and word of each to whoever follows.
+//! The local intake's latest deliveries in bounded memory, for the page and the lines on the terminal.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,49 +9,47 @@ use http::{HeaderMap, Method, Uri};
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
-/// The most deliveries that are kept.
+/// How many deliveries are kept.
 pub const MOST_DELIVERIES: usize = 500;
 
-/// The most that is kept of one body, in bytes: 1 MiB. A delivery whose body is longer cannot be explained or replayed.
+/// How much of a body is kept, in bytes. A delivery with a longer body cannot be explained or replayed.
 pub const MOST_BODY_BYTES: usize = 1024 * 1024;
 
-/// The most that is kept of all requests together, in bytes: 64 MiB.
+/// How much is kept of all requests together, in bytes.
 pub const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// How far a follower may fall behind before it has to look at everything anew.
+/// How many deliveries a follower may fall behind before it has to start again from a snapshot.
 const MOST_NEWS: usize = 256;
 
-/// Every outcome, in the order in which they are counted up.
+/// Every outcome, in the order of the page.
 pub const OUTCOMES: [&str; 8] =
     ["queued", "duplicate", "quarantined", "ping", "rejected", "too_large", "busy", "unavailable"];
 
-/// One delivery, as it was taken.
+/// One delivery and its result.
 #[derive(Debug)]
 pub struct RecordedDelivery {
     /// Counts from 1.
     pub number: u64,
-    /// The request's method.
     pub method: Method,
-    /// The request's path and query.
+    /// Path and query.
     pub target: Uri,
-    /// The request's headers, as they came.
     pub headers: HeaderMap,
-    /// The body, as far as it is kept.
+    /// The first [`MOST_BODY_BYTES`] of the body.
     pub body: Vec<u8>,
-    /// How long the body was, in bytes.
+    /// The length of the whole body.
     pub body_bytes: usize,
-    /// The HTTP status of the answer.
+    /// The answer's HTTP status.
     pub status: u16,
     /// The delivery's log line.
     pub log: Map<String, Value>,
 }
 
-/// What was taken, in the order of the answers.
+/// The latest deliveries, in the order of the answers.
 #[derive(Debug)]
 pub struct Journal {
     kept: Mutex<JournalState>,
     news: broadcast::Sender<String>,
-    /// Which run of the local intake this is: numbers count from 1 in each.
+    /// Identifies this run of the local intake: numbers count from 1 in each.
     run: i128,
 }
 
@@ -66,7 +64,7 @@ struct JournalState {
 }
 
 impl RecordedDelivery {
-    /// Whether the body is kept whole.
+    /// Whether the whole body is kept.
     pub fn is_whole(&self) -> bool {
         self.body.len() == self.body_bytes
     }
@@ -81,7 +79,7 @@ impl RecordedDelivery {
         self.log.get("_aws").and_then(|aws| aws["Timestamp"].as_i64()).unwrap_or_default()
     }
 
-    /// What a list shows of it.
+    /// The members that a list shows.
     pub fn summary(&self) -> Value {
         const SHOWN: [&str; 9] =
             ["provider", "account", "outcome", "reason", "error", "type", "subject", "id", "TotalMs"];
@@ -101,7 +99,7 @@ impl RecordedDelivery {
         summary
     }
 
-    /// What is kept of the request. The log line holds short pieces of it only.
+    /// The size of what is kept of the request. The log line holds only short pieces of it.
     fn bytes(&self) -> usize {
         let target = self.target.path_and_query().map_or(0, |target| target.as_str().len());
         let headers: usize = self.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -118,21 +116,21 @@ impl Default for Journal {
 
 impl Journal {
     fn kept(&self) -> MutexGuard<'_, JournalState> {
-        // A panicked request must not take every later one with it: worst, a count is off.
+        // A panic in one request must not fail all later ones. At worst a count is off.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a delivery that comes in, before anything becomes of it.
+    /// Counts a delivery that arrives.
     pub fn arrives(&self) {
         self.kept().received += 1;
     }
 
-    /// Counts a delivery that came in and whose function came to no end.
+    /// Counts a delivery whose function crashed.
     pub fn dies(&self) {
         self.kept().died += 1;
     }
 
-    /// Keeps a delivery, and gives its number.
+    /// Keeps a delivery and returns its number.
     pub fn keep(&self, taken: RecordedDelivery) -> u64 {
         let kept = &mut *self.kept();
         kept.last += 1;
@@ -147,12 +145,12 @@ impl Journal {
             let Some(oldest) = kept.deliveries.pop_front() else { break };
             kept.bytes -= oldest.bytes();
         }
-        // Under the lock, so that no follower misses it or sees it twice. Nobody need be following.
+        // Under the lock, so that no follower misses it or gets it twice. An error means that there is no follower.
         let _ = self.news.send(news);
         kept.last
     }
 
-    /// Everything that is kept, as JSON, and word of everything that comes after it.
+    /// Everything that is kept, as JSON, and a channel of everything after it.
     pub fn follow(&self) -> (Value, broadcast::Receiver<String>) {
         let kept = &*self.kept();
         let snapshot = json!({
@@ -164,12 +162,12 @@ impl Journal {
         (snapshot, self.news.subscribe())
     }
 
-    /// How often each outcome came about.
+    /// The number of deliveries by outcome.
     pub fn outcomes(&self) -> BTreeMap<&'static str, u64> {
         OUTCOMES.into_iter().zip(self.kept().outcomes).collect()
     }
 
-    /// A delivery, where it is still kept.
+    /// A delivery, if it is still kept.
     pub fn get(&self, number: u64) -> Option<Arc<RecordedDelivery>> {
         let kept = self.kept();
         let place = kept.deliveries.binary_search_by_key(&number, |taken| taken.number).ok()?;
@@ -183,7 +181,7 @@ impl Journal {
 }
 
 impl JournalState {
-    /// What came in and what became of it. The rest is still being worked on.
+    /// The numbers of arrived deliveries and of each outcome. The difference is in progress.
     fn counts(&self) -> Value {
         let mut counts = json!({"received": self.received, "died": self.died});
         for (outcome, count) in OUTCOMES.iter().zip(self.outcomes) {

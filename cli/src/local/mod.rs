@@ -44,14 +44,16 @@ impl Local {
         secrets: &SecretsFile,
     ) -> anyhow::Result<Self> {
         let functions = Arc::new(Functions::new(engines, resources, secrets)?);
-        let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = TcpListener::bind(address)
+            .await
+            .with_context(|| format!("cannot listen on {address}: choose another with --listen"))?;
         let address = listener.local_addr()?;
         let page = page::router(functions.clone(), engines, resources, secrets)?;
         let router = page.merge(Router::new().fallback(invoke).with_state(functions.clone()));
         let (end, ended) = oneshot::channel();
         let serving = tokio::spawn(async move {
             let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // Without the word, as when this is dropped, it goes on.
+                // If `Local` is dropped without `end`, the server goes on.
                 if ended.await.is_err() {
                     std::future::pending::<()>().await;
                 }
@@ -61,23 +63,23 @@ impl Local {
         Ok(Local { address, functions, end, serving })
     }
 
-    /// Takes no more deliveries, and has those answered that are under way, within a second.
+    /// Stops taking deliveries, and waits up to a second for the answers to those in progress.
     pub async fn end(self) {
         let _ = self.end.send(());
         let _ = tokio::time::timeout(Duration::from_secs(1), self.serving).await;
     }
 
-    /// Word of every delivery from now on, as JSON.
+    /// Every delivery from now on, as JSON.
     pub(crate) fn deliveries(&self) -> broadcast::Receiver<String> {
         self.functions.journal.follow().1
     }
 
-    /// How often each outcome came about.
+    /// The number of deliveries by outcome.
     pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
         self.functions.journal.outcomes()
     }
 
-    /// Where deliveries go: `{url}/webhooks/{provider}[/{account}]`.
+    /// The base of the addresses that take deliveries: `{url}/webhooks/{provider}[/{account}]`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,5 +1,4 @@
-//! Signed deliveries: what is sent, how it is signed or spoiled, and what became of it. `hookgate send` and the start-up
-//! samples both go this way.
+//! Builds, signs, tampers with and sends deliveries, for `hookgate send` and for the samples at start-up.
 
 pub(crate) mod plan;
 pub mod samples;

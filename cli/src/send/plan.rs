@@ -1,4 +1,4 @@
-//! What is to be sent: which event, changed how, signed how, and where to.
+//! The deliveries to send: event, changes, signature, address.
 
 use anyhow::{Context as _, anyhow, bail};
 use hookgate_verify::{Provider, Scheme};
@@ -12,14 +12,14 @@ use super::{
 use crate::{
     arguments::did_you_mean,
     client::http::{Answer, Outgoing},
-    explain::json::Json,
+    json::Json,
     output::quoted,
 };
 
-/// The most that curl can be given on a command line, with room to spare.
+/// Below the limit of a command line.
 const MOST_CURL_BYTES: usize = 100_000;
 
-/// What is to be sent, all of it checked.
+/// The deliveries to send, checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) provider: &'static Provider,
@@ -36,7 +36,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What can fail fails now, not after half of the deliveries.
+    /// Checks everything that could fail, before the first delivery.
     pub(crate) fn checked(self) -> anyhow::Result<Self> {
         if self.tamper == Some(Tamper::Timestamp) && self.scheme.time.is_none() {
             let timed = self.provider.schemes().find(|scheme| scheme.time.is_some());
@@ -48,26 +48,27 @@ impl Plan {
             bail!("{provider} signs no timestamp under {scheme}: {remedy}");
         }
         if self.secret.trim_ascii().is_empty() {
-            bail!("the secret is empty: HMAC takes it, no intake does");
+            bail!("the secret is empty, which no intake accepts: set --secret or HOOKGATE_SECRET");
         }
         if self.scheme.sign(&self.secret, b"{}", "id", 0).is_none() {
             bail!(
-                "the secret is none of {}'s: it must be base64 behind {}",
+                "the secret does not have {}'s form, base64 after {}: check --secret or HOOKGATE_SECRET",
                 self.provider.name,
                 self.scheme.key_prefix()
             );
         }
         let mut trial = self.template.clone();
         for (path, value) in &self.set {
-            trial.body.set(path, value.clone()).map_err(|part| {
-                anyhow!("--set {path}: there is nothing to hold {part}; see the body with --print curl")
-            })?;
+            trial
+                .body
+                .set(path, value.clone())
+                .map_err(|part| anyhow!("--set {path}: the body has no place for {part}; see it with --print curl"))?;
         }
         self.outgoing(&trial, OffsetDateTime::now_utc())?;
         Ok(self)
     }
 
-    /// The event, with ids and times as asked for.
+    /// The event, with its ids, times and values.
     pub(crate) fn template(&self, now: OffsetDateTime) -> Template {
         let mut template = self.template.clone();
         if !self.same {
@@ -78,7 +79,7 @@ impl Plan {
             template.set_id(id);
         }
         for (path, value) in &self.set {
-            // Checked in `new`.
+            // Checked in `checked`.
             let _ = template.body.set(path, value.clone());
         }
         template
@@ -94,13 +95,13 @@ impl Plan {
         })
     }
 
-    /// A command that does the same, for a POSIX shell.
+    /// A command for a POSIX shell that sends the delivery.
     pub(crate) fn curl(&self) -> anyhow::Result<String> {
         let now = OffsetDateTime::now_utc();
         let Outgoing { headers, body } = self.outgoing(&self.template(now), now)?;
         let text = String::from_utf8(body).ok().filter(|text| text.len() <= MOST_CURL_BYTES && !text.contains('\0'));
         let text =
-            text.context("the body does not fit on a command line (long, or not text): send it without --print")?;
+            text.context("the body does not fit on a command line (too long, or not text): send it without --print")?;
         let mut command = format!("curl -i {}", quoted(&self.url.to_string()));
         for (name, value) in headers {
             command = format!("{command} \\\n  -H {}", quoted(&format!("{name}: {value}")));
@@ -108,23 +109,23 @@ impl Plan {
         Ok(format!("{command} \\\n  --data-raw {}", quoted(&text)))
     }
 
-    /// Whether a delivery was to come to this.
+    /// Whether this is the expected answer.
     pub(crate) fn is_as_expected(&self, answer: &Result<Answer, String>) -> bool {
         let Ok(answer) = answer else { return false };
         match (&answer.outcome, self.tamper) {
             (Some(outcome), Some(_)) => outcome == "rejected",
-            // Somebody else's handler has statuses only.
+            // A handler that is not Hookgate's answers with a status only.
             (None, Some(_)) => (400..500).contains(&answer.status) && answer.status != 404,
             (_, None) => (200..300).contains(&answer.status),
         }
     }
 }
 
-/// The event's name and what the platform sends for it.
+/// The event's name and sample.
 pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> anyhow::Result<(String, Template)> {
     let events = Template::events(provider);
     let list = events.join(", ");
-    let name = name.with_context(|| format!("say which event of {}: {list}", provider.name))?;
+    let name = name.with_context(|| format!("the event is missing: choose one of {}'s: {list}", provider.name))?;
     let template = Template::of(provider, name).with_context(|| {
         let meant = did_you_mean(name, events.iter().map(String::as_str));
         format!("{} has no event {name:?}{meant}: {list}", provider.name)
@@ -132,11 +133,11 @@ pub(crate) fn event(provider: &'static Provider, name: Option<&str>) -> anyhow::
     Ok((name.to_owned(), template))
 }
 
-/// Reads a value to set in the body.
+/// Parses an assignment to a member of the body.
 pub(crate) fn assignment(text: &str) -> Result<(String, Json), String> {
-    let (path, value) = text.split_once('=').ok_or("write it like path.to.member=100")?;
+    let (path, value) = text.split_once('=').ok_or("expected path.to.member=value")?;
     if path.split('.').any(str::is_empty) {
-        return Err("a path has names between its dots, like path.to.member".to_owned());
+        return Err("a path is names separated by dots, like path.to.member".to_owned());
     }
     Ok((path.to_owned(), Json::parse(value.as_bytes()).unwrap_or_else(|| Json::text(value))))
 }

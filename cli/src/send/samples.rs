@@ -1,4 +1,4 @@
-//! The samples under `events/`, and the secrets that sign them, as they were when the command was built.
+//! The samples under `events/` and their secrets, built into the command.
 
 use std::collections::BTreeMap;
 
@@ -18,17 +18,15 @@ mod embedded {
 /// One sample invocation: an API Gateway event of payload format 2.0.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// `{provider}/{file name without its ending}`.
+    /// `{provider}/{file name without extension}`.
     pub name: String,
-    /// Whose delivery it is.
     pub provider: &'static Provider,
     /// `/webhooks/{provider}[/{account}]`.
     pub path: String,
-    /// The request's headers.
     pub headers: BTreeMap<String, String>,
-    /// The request's body, decoded.
+    /// Decoded.
     pub body: Vec<u8>,
-    /// The file's text.
+    /// The text of the file.
     pub invocation: &'static str,
 }
 
@@ -68,12 +66,11 @@ impl Sample {
         Sample { name: name.to_owned(), provider, path, headers, body, invocation }
     }
 
-    /// The account that it goes to.
     pub fn account(&self) -> Account {
         self.path.split('/').nth(3).and_then(Account::parse).unwrap_or_default()
     }
 
-    /// The request, signed at `now` by the oldest scheme that the platform uses by default, and spoiled by `tamper`.
+    /// The request, signed at `now` by the oldest scheme that is accepted by default, and tampered with.
     pub fn signed(&self, now: OffsetDateTime, tamper: Option<Tamper>) -> Outgoing {
         let scheme = self.provider.default_schemes().last().expect("every platform has a scheme");
         let secret = secret(self.provider, &self.account()).expect("every sample has a secret");

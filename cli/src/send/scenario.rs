@@ -1,4 +1,4 @@
-//! What should happen to many deliveries together, and whether it does.
+//! Scenarios: many deliveries with a known result, and checks of that result.
 
 mod crash;
 mod played;
@@ -17,20 +17,20 @@ use super::{
 };
 use crate::{client::http::Poster, error::ExitCode, local::engines, output::print};
 
-/// A story with a known end.
+/// The scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Scenario {
-    /// One event many times at once.
+    /// One event many times at once
     Duplicates,
-    /// What happens to one order, last things first.
+    /// The events of one order, the last first
     OutOfOrder,
-    /// A function that dies in the middle of a delivery.
+    /// Functions that die during a delivery
     Crash,
-    /// Many events at once.
+    /// Many events at once
     Flood,
 }
 
-/// Plays it, shows what came of it, and tells whether all of it is as it should be.
+/// Plays a scenario and prints the results.
 pub(crate) async fn play(
     scenario: Scenario,
     plan: &Plan,
@@ -39,36 +39,38 @@ pub(crate) async fn play(
     sqs: Option<String>,
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
-    if scenario == Scenario::Crash && (repeat.is_some() || concurrency.is_some()) {
-        bail!("--scenario crash plays two events side by side, no more: leave out --repeat and --concurrency");
-    }
     let now = OffsetDateTime::now_utc();
     let say = |text: &str| if as_json { Ok(()) } else { print(text) };
     let started = Instant::now();
-    let played = match scenario {
+    let (expected, templates, concurrency, queued) = match scenario {
+        Scenario::Crash => {
+            if repeat.is_some() || concurrency.is_some() {
+                bail!("--scenario crash always sends two events: leave out --repeat and --concurrency");
+            }
+            return crash::play(plan, poster, sqs, say).await?.show(plan, started.elapsed(), as_json);
+        }
         Scenario::Duplicates => {
             let (count, concurrency) = (repeat.unwrap_or(20), concurrency.unwrap_or(5));
             let one = plan.template(now);
             let expected = format!(
-                "{count} copies of one event, {concurrency} at a time: one is queued, every other is known (busy ones \
+                "{count} copies of one event, {concurrency} at a time: one is queued, all others are duplicates (busy ones \
                  are sent again, as platforms do)."
             );
-            let templates = (0..count).map(|_| one.clone()).collect();
-            Many { expected, templates, concurrency, queued: 1 }.play(plan, poster, sqs, say).await?
+            (expected, (0..count).map(|_| one.clone()).collect(), concurrency, 1)
         }
         Scenario::OutOfOrder => {
             let templates = story(plan, now)?;
             let names: Vec<_> = templates.iter().map(|template| template.event.as_str()).collect();
             let expected = format!(
-                "One story, last things first ({}): all are queued as they come. Hookgate does not sort; consumers go \
-                 by each event's time.",
+                "The events of one {}, the last first ({}): all are queued as they arrive. Hookgate does not sort; \
+                 consumers use each event's time.",
+                plan.provider.kind(&plan.event),
                 names.join(", ")
             );
             let queued = templates.len();
             // One at a time: the order is the point.
-            Many { expected, templates, concurrency: 1, queued }.play(plan, poster, sqs, say).await?
+            (expected, templates, 1, queued)
         }
-        Scenario::Crash => crash::play(plan, poster, sqs, say).await?,
         Scenario::Flood => {
             let (count, concurrency) = (repeat.unwrap_or(500), concurrency.unwrap_or(32));
             let expected = format!(
@@ -77,56 +79,32 @@ pub(crate) async fn play(
             );
             let templates: Vec<_> = (0..count).map(|_| plan.template(now)).collect();
             let queued = templates.len();
-            Many { expected, templates, concurrency, queued }.play(plan, poster, sqs, say).await?
+            (expected, templates, concurrency, queued)
         }
     };
-    played.show(plan, started.elapsed(), as_json)
-}
-
-/// Deliveries that nothing happens to on the way, and what should become of them.
-struct Many {
-    expected: String,
-    templates: Vec<Template>,
-    concurrency: u64,
-    /// How many of them are queued. The others are known.
-    queued: usize,
-}
-
-impl Many {
-    async fn play(
-        self,
-        plan: &Plan,
-        poster: &Poster,
-        sqs: Option<String>,
-        say: impl Fn(&str) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Played> {
-        let Many { expected, templates, concurrency, queued } = self;
-        say(&expected)?;
-        let queue = sqs.map(|sqs| aws_sdk_sqs::Client::new(&engines::sdk_config(sqs)));
-        let before = waiting(queue.as_ref()).await;
-        let count = templates.len() as u64;
-        let results = {
-            let plan = plan.clone();
-            let make = move |number| {
-                let template = usize::try_from(number).ok().and_then(|number| templates.get(number));
-                plan.outgoing(template.unwrap_or(&plan.template), OffsetDateTime::now_utc())
-            };
-            send_all(poster, make, count, concurrency, true).await?
-        };
-        let mut checks = answers(queued, &results);
-        match (before, waiting(queue.as_ref()).await) {
-            (Some(before), Some(after)) => checks.push(Check {
-                what: format!("the queue grows by {queued} (if nothing else sends or reads meanwhile)"),
-                found: format!("{before} before, {after} after"),
-                right: after == before + queued as u64,
-            }),
-            _ => say(NOT_LOOKED_AT)?,
-        }
-        Ok(Played { expected, results, checks })
+    say(&expected)?;
+    let queue = sqs.map(|sqs| aws_sdk_sqs::Client::new(&engines::sdk_config(sqs)));
+    let before = waiting(queue.as_ref()).await;
+    let count = templates.len() as u64;
+    let own = plan.clone();
+    let make = move |number| {
+        let template = usize::try_from(number).ok().and_then(|number| templates.get(number));
+        own.outgoing(template.unwrap_or(&own.template), OffsetDateTime::now_utc())
+    };
+    let results = send_all(poster, make, count, concurrency, true).await?;
+    let mut checks = answers(queued, &results);
+    match (before, waiting(queue.as_ref()).await) {
+        (Some(before), Some(after)) => checks.push(Check {
+            what: format!("the queue grows by {queued} (if nothing else sends or receives meanwhile)"),
+            found: format!("{before} before, {after} after"),
+            right: after == before + queued as u64,
+        }),
+        _ => say(NOT_LOOKED_AT)?,
     }
+    Played { expected, results, checks }.show(plan, started.elapsed(), as_json)
 }
 
-/// What the answers must say.
+/// Checks of the answers.
 fn answers(queued: usize, results: &[Delivered]) -> Vec<Check> {
     let count = |outcome: &str| results.iter().filter(|result| label(&result.answer) == outcome).count();
     let ids: BTreeSet<_> = results.iter().filter_map(|result| result.answer.as_ref().ok()?.id.as_ref()).collect();
@@ -142,13 +120,16 @@ fn answers(queued: usize, results: &[Delivered]) -> Vec<Check> {
     ]
 }
 
-/// All events of the platform about one resource like the plan's, a minute apart, the last first.
+/// All events about one resource of the plan's kind, a minute apart, the last first.
 fn story(plan: &Plan, now: OffsetDateTime) -> anyhow::Result<Vec<Template>> {
     let about = plan.provider.kind(&plan.event);
     let names = plan.provider.events.iter().map(|(name, _)| *name);
     let names: Vec<_> = names.filter(|name| plan.provider.kind(name) == about).collect();
     if names.len() < 2 {
-        bail!("{} has one event about a {about}, and a story needs two: choose another event", plan.provider.name);
+        bail!(
+            "{} has one event about a {about}, and --scenario out-of-order needs two: choose another",
+            plan.provider.name
+        );
     }
     let resource = plan.template(now).resource_id();
     let mut minutes = 0;
@@ -164,7 +145,7 @@ fn story(plan: &Plan, now: OffsetDateTime) -> anyhow::Result<Vec<Template>> {
     Ok(told.collect())
 }
 
-/// How many messages the queue holds, in sight or not. Asks only: a look at the messages would count as a delivery.
+/// How many messages the queue holds, visible or not. Reads its attributes only: a receive would count.
 async fn waiting(sqs: Option<&aws_sdk_sqs::Client>) -> Option<u64> {
     const NUMBERS: [QueueAttributeName; 3] = [
         QueueAttributeName::ApproximateNumberOfMessages,

@@ -1,4 +1,4 @@
-//! Sending many deliveries, and what became of all of them.
+//! Sends many deliveries and sums up the answers.
 
 use std::{
     collections::BTreeMap,
@@ -20,15 +20,14 @@ use crate::{
     output::{BAD, DIM, GOOD, progress},
 };
 
-/// What became of one delivery: the answer or why there is none, and how long it took.
+/// The answer to a delivery, or why there is none, and how long it took.
 #[derive(Debug)]
 pub(crate) struct Delivered {
     pub(crate) answer: Result<Answer, String>,
     took: Duration,
 }
 
-/// Sends `count` deliveries, at most `concurrency` at a time. With `until_taken`, sends again what was answered 503, as
-/// a platform does.
+/// Sends `count` deliveries, at most `concurrency` at a time. With `until_taken`, retries after a 503, as a platform does.
 pub(crate) async fn send_all(
     poster: &Poster,
     make: impl Fn(u64) -> anyhow::Result<Outgoing> + Send + Sync + 'static,
@@ -84,7 +83,7 @@ pub(crate) async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: b
     }
 }
 
-/// What became of all deliveries.
+/// The results of all deliveries.
 pub(crate) struct Summary {
     sent: usize,
     outcomes: BTreeMap<String, usize>,
@@ -101,7 +100,7 @@ impl Summary {
         }
         let mut latencies: Vec<_> = results.iter().map(|result| result.took).collect();
         latencies.sort();
-        // The nearest rank: the smallest that so many per cent do not exceed.
+        // Nearest rank.
         let rank = |percent: usize| {
             let rank = (latencies.len() * percent).div_ceil(100).max(1);
             latencies.get(rank - 1).copied().unwrap_or_default()
@@ -133,13 +132,13 @@ impl Summary {
             let _ = write!(text, "{} sent in {:.1} s: ", self.sent, self.elapsed.as_secs_f64());
             let counts: Vec<_> = self.outcomes.iter().map(|(label, count)| format!("{count} {label}")).collect();
             let _ = writeln!(text, "{colour}{}{colour:#}", counts.join(", "));
-            let _ = write!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
+            let _ = writeln!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
         }
         text + &hints(plan, results, as_expected)
     }
 }
 
-/// What to do about answers that should not be.
+/// The remedy for unexpected answers.
 pub(crate) fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
     if as_expected {
         return String::new();
@@ -151,7 +150,7 @@ pub(crate) fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> St
     }
     let has = |wanted: &str| results.iter().any(|result| label(&result.answer) == wanted);
     if plan.tamper.is_some() {
-        return "what was tampered with was not rejected: do not use this intake\n".to_owned();
+        return "a tampered delivery was not rejected: do not use this intake\n".to_owned();
     }
     if has("rejected") {
         let name = plan.provider.name;
@@ -162,12 +161,12 @@ pub(crate) fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> St
         );
     }
     if has("HTTP 404") {
-        return "not found: the address is wrong, or the intake has no secrets for this platform\n".to_owned();
+        return "not found: check --url, and that the intake has secrets for this platform\n".to_owned();
     }
     String::new()
 }
 
-/// An outcome's name, or what there is in its place.
+/// The outcome's name, or else the status or "no answer".
 pub(crate) fn label(answer: &Result<Answer, String>) -> String {
     match answer {
         Ok(Answer { outcome: Some(outcome), .. }) => outcome.clone(),

@@ -1,27 +1,31 @@
-//! Signing a delivery as its platform does, and spoiling it on purpose.
+//! Signs a delivery as its platform does, and tampers with it.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
 
 use hookgate_verify::{Account, Delivery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use time::OffsetDateTime;
 
-use super::template::token;
 use crate::client::http::Outgoing;
 
-/// What is made wrong on purpose.
+/// The ways to tamper with a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Tamper {
-    /// One byte more in the body than was signed: the same JSON.
+    /// One byte more in the body than was signed, the same JSON
     Body,
-    /// One digit of the signature.
+    /// One digit of the signature changed
     Signature,
-    /// Signed with another secret.
+    /// Signed with another secret
     Secret,
-    /// Rightly signed, an hour ago.
+    /// Signed correctly, an hour ago
     Timestamp,
 }
 
-/// Signs `body` as the platform does at `now`, and breaks what `tamper` says. None where the scheme puts its signature
-/// into the body and this body has no place for it, or where the secret is none of the scheme's.
+/// Signs `body` as the platform does at `now`, and tampers with it. None if the scheme puts its signature into the body and
+/// this body has no place for it, or if the secret does not have the scheme's form.
 pub fn sign(
     scheme: &Scheme,
     secret: &[u8],
@@ -76,7 +80,7 @@ fn delivery(headers: &[(String, String)], body: &[u8], received: OffsetDateTime)
     Some(Delivery { headers, body: body.to_vec(), account: Account::default(), received })
 }
 
-/// Secrets that are as good, but for one character.
+/// Secrets of the same form that differ in one character.
 fn others(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let places = (0..secret.len()).rev().filter(|&at| secret[at].is_ascii_alphanumeric());
     let changed = places.map(|at| {
@@ -87,8 +91,21 @@ fn others(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     changed.chain([[secret, b"A"].concat()])
 }
 
-/// What is written, with another digit in this signature. Both digits are legal in hex and in base64.
+/// `written`, with another first digit in this signature. Both digits are valid in hex and in base64.
 fn another_digit(written: &str, signature: &str) -> Option<String> {
     let other = if signature.starts_with('0') { "1" } else { "0" };
     Some(written.replacen(signature, &format!("{other}{}", signature.get(1..)?), 1))
+}
+
+/// A text that is unique across calls and processes.
+pub(super) fn token() -> String {
+    format!("{:x}{:x}", serial(), std::process::id())
+}
+
+/// Counts from the microsecond of the first call: the clock grows faster than deliveries can be sent.
+pub(super) fn serial() -> u64 {
+    static FIRST: OnceLock<u64> = OnceLock::new();
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = || u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1000).unwrap_or_default();
+    FIRST.get_or_init(now) + COUNT.fetch_add(1, Ordering::Relaxed)
 }

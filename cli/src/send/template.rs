@@ -1,12 +1,6 @@
-//! A signed delivery of any event of any platform, made from the samples in the binary.
+//! A delivery of any event of any platform, made from the samples.
 
-use std::{
-    collections::BTreeSet,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::collections::BTreeSet;
 
 use hookgate_verify::{
     Provider, Scheme,
@@ -15,27 +9,28 @@ use hookgate_verify::{
 };
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 
-use super::samples::{self, Sample};
-use crate::explain::json::{Escapes, Json, Space, Style};
+use super::{
+    samples::{self, Sample},
+    sign::{serial, token},
+};
+use crate::json::{Escapes, Json, Space, Style};
 
-/// What a platform sends for one event, before ids, times and a signature of its own.
+/// The delivery of an event, before it gets its own ids, times and signature.
 #[derive(Debug, Clone)]
 pub struct Template {
     provider: &'static Provider,
     /// The event's name at the platform.
     pub event: String,
-    /// The body.
     pub body: Json,
-    /// The request's headers, but for what belongs to the signature and to the connection.
+    /// Without those of the signature and the connection.
     pub headers: Vec<(String, String)>,
 }
 
-/// How samples are written: as they are.
+/// Samples are written as they are.
 const AS_WRITTEN: Style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
 
 impl Template {
-    /// What the platform sends for this event: its sample, or one derived from the sample that comes nearest. None where
-    /// there is no such event.
+    /// The sample of this event, or one derived from the nearest sample. None if there is no such event.
     pub fn of(provider: &'static Provider, event: &str) -> Option<Self> {
         let samples = samples(provider);
         if let Some(sample) = samples.iter().find(|sample| sample.event == event) {
@@ -49,12 +44,12 @@ impl Template {
             let apart = place(&sample.event).map_or(usize::MAX, |place| place.abs_diff(wanted));
             (shared, ours.last() == theirs.last(), std::cmp::Reverse(apart))
         };
-        // Of equals the first: `max_by_key` returns the last.
+        // The first of equals: `max_by_key` returns the last.
         let base = samples.iter().rev().filter(|sample| place(&sample.event).is_some()).max_by_key(likeness)?;
         Some(base.derive(event))
     }
 
-    /// Every event that [`Template::of`] knows: the platform's table, and what else has a sample.
+    /// Every event that [`Template::of`] knows: those of the platform's table, and others that have a sample.
     pub fn events(provider: &'static Provider) -> Vec<String> {
         let mut names: Vec<_> = provider.events.iter().map(|(name, _)| (*name).to_owned()).collect();
         let beyond = samples(provider).into_iter().map(|sample| sample.event).filter(|event| !names.contains(event));
@@ -105,7 +100,7 @@ impl Template {
             && let Some(place) = derived.resource()
         {
             let id = derived.body.at(&place).map_or_else(|| Some("1".to_owned()), Json::as_text);
-            // A number or a UUID says nothing of what it is the id of.
+            // A number or a UUID does not name its kind.
             if let Some(id) = id.filter(|id| id == "1" || id.contains('_')) {
                 derived.set(&place, Json::text(&format!("{kind}_{}", id.rsplit('_').next().unwrap_or_default())));
             }
@@ -113,7 +108,7 @@ impl Template {
         derived
     }
 
-    /// Gives the event and what it is about new ids.
+    /// Gives the event and its resource new ids.
     pub fn freshen_ids(&mut self) {
         let together = match self.provider.identity {
             Identity::Together(paths) => paths,
@@ -133,7 +128,7 @@ impl Template {
         }
     }
 
-    /// Moves every time in the body, so that the event happened at `now` and the rest as long before or after it.
+    /// Moves all times in the body by the same span, so that the event happened at `now`.
     pub fn move_times(&mut self, now: OffsetDateTime) {
         let Some(then) = self.body.at(self.fields().time).and_then(moment) else { return };
         let by = now - then;
@@ -144,7 +139,7 @@ impl Template {
         });
     }
 
-    /// Sets the event's id, or, where the platform gives its events none, that of what the event is about.
+    /// Sets the event's id or, if the platform's events have none, its resource's id.
     pub fn set_id(&mut self, id: &str) {
         if self.provider.identity == Identity::SignedHeader {
             for name in self.provider.schemes().filter_map(Scheme::id_header) {
@@ -156,19 +151,18 @@ impl Template {
         }
     }
 
-    /// Sets the id of what the event is about.
+    /// Sets the resource's id.
     pub fn set_resource_id(&mut self, id: &Json) {
         if let Some(path) = self.resource() {
             self.set(&path, id.clone());
         }
     }
 
-    /// The id of what the event is about.
+    /// The resource's id.
     pub fn resource_id(&self) -> Option<Json> {
         self.body.at(&self.resource()?).cloned()
     }
 
-    /// The body's text.
     pub fn text(&self) -> Vec<u8> {
         self.body.write(AS_WRITTEN).into_bytes()
     }
@@ -177,7 +171,7 @@ impl Template {
         &self.provider.fields
     }
 
-    /// Where the event's own id stands in the body.
+    /// The path of the event's own id in the body.
     fn own_id(&self) -> Option<&'static str> {
         match self.provider.identity {
             Identity::Id(path) => Some(path),
@@ -185,7 +179,7 @@ impl Template {
         }
     }
 
-    /// Where the id of what the event is about stands: the first place that has one, else the first there is.
+    /// The path of the resource's id: the first that leads to one, else the first of all.
     fn resource(&self) -> Option<String> {
         let paths = self.fields().resource_paths(self.provider.kind(&self.event));
         self.first(paths).or_else(|| paths.first().map(|path| self.in_object(path)))
@@ -195,7 +189,7 @@ impl Template {
         self.first(self.fields().status)
     }
 
-    /// The first of these paths within the object that leads somewhere.
+    /// The first of these paths in the object that exists.
     fn first(&self, paths: &[&str]) -> Option<String> {
         paths.iter().map(|path| self.in_object(path)).find(|path| self.body.at(path).is_some())
     }
@@ -209,7 +203,7 @@ impl Template {
         self.headers.push((name.to_owned(), value.to_owned()));
     }
 
-    /// A sample that has no place for the value stays as it is.
+    /// Changes nothing if the sample has no place for the value.
     fn set(&mut self, path: &str, value: Json) {
         let _ = self.body.set(path, value);
     }
@@ -223,7 +217,7 @@ fn samples(provider: &'static Provider) -> Vec<Template> {
         .collect()
 }
 
-/// Not to the signature, and not to the connection that the sample was taken from.
+/// Whether the header is not one of the signature or the connection.
 fn belongs_to_the_event(provider: &Provider, name: &str) -> bool {
     !(provider.schemes().any(|scheme| scheme.signature_header() == Some(name))
         || name.starts_with("x-forwarded-")
@@ -234,7 +228,7 @@ fn words(event: &str) -> Vec<&str> {
     event.split(|c: char| !c.is_alphanumeric()).collect()
 }
 
-/// An id that nobody had before, of the form of this one.
+/// A new id of the same form.
 fn fresh_like(id: &Json) -> Json {
     let Some(text) = id.as_text() else { return Json::Token(serial().to_string()) };
     if text.len() == 36 && text.matches('-').count() == 4 {
@@ -256,26 +250,13 @@ fn fresh_text(id: &str) -> String {
     format!("{prefix}{}", token())
 }
 
-/// The id as a number where the old one is a number and it can be one.
+/// The id as a number if the old one is a number and it can be one.
 fn like(old: &Json, id: &str) -> Json {
     let number = old.as_text().is_none() && !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
     if number { Json::Token(id.to_owned()) } else { Json::text(id) }
 }
 
-/// A text that no other call, here or in another process, returns.
-pub(super) fn token() -> String {
-    format!("{:x}{:x}", serial(), std::process::id())
-}
-
-/// The microsecond at which the first was asked for, and counting: grows faster than one could send.
-fn serial() -> u64 {
-    static FIRST: OnceLock<u64> = OnceLock::new();
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let now = || u64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1000).unwrap_or_default();
-    FIRST.get_or_init(now) + COUNT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// The time that a value tells, if it tells one.
+/// The time that a value holds, if it is one.
 fn moment(value: &Json) -> Option<OffsetDateTime> {
     match (value.as_text(), value) {
         (Some(text), _) => rfc3339(&text).map(|(time, _)| time),
@@ -297,12 +278,12 @@ fn unix(number: &str) -> Option<(i64, i128)> {
     }
 }
 
-/// A time of RFC 3339, and its offset as it is written, also without the colon (`+0000`) or none at all.
+/// An RFC 3339 time and its offset as written, which may lack the colon (`+0000`) or be missing.
 fn rfc3339(text: &str) -> Option<(OffsetDateTime, &str)> {
     let (_, rest) = text.split_at_checked(19)?;
     let offset = rest.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit());
     let plain = match offset.as_bytes() {
-        // In UTC, or wherever the shop is: it moves as far.
+        // UTC or local time: it moves by the same span.
         [] => format!("{text}Z"),
         [_, _, _, _, _] => format!("{}{}:{}", &text[..text.len() - 5], offset.get(..3)?, offset.get(3..)?),
         _ => text.to_owned(),
@@ -310,7 +291,7 @@ fn rfc3339(text: &str) -> Option<(OffsetDateTime, &str)> {
     Some((OffsetDateTime::parse(&plain, &Rfc3339).ok()?, offset))
 }
 
-/// The token of a time, moved; None for every other token.
+/// The token of a time, moved. None for every other token.
 fn moved(token: &str, by: Duration) -> Option<String> {
     if let Some((count, per_second)) = unix(token) {
         let by = if per_second == 1 { i128::from(by.whole_seconds()) } else { by.whole_milliseconds() };
@@ -322,7 +303,7 @@ fn moved(token: &str, by: Duration) -> Option<String> {
         day.checked_add(Duration::days(by.whole_days()))?.to_string()
     } else {
         let (time, offset) = rfc3339(&text)?;
-        // In the offset that it has, which is written behind it.
+        // In its own offset, which follows it.
         let milliseconds = rfc3339_milliseconds(time.checked_add(by)?.replace_offset(UtcOffset::UTC));
         let length = if text.contains('.') { 1 } else { 5 };
         format!("{}{offset}", &milliseconds[..milliseconds.len() - length])

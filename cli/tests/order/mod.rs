@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use hookgate::{explain::json::Json, send::template::Template};
+use hookgate::{json::Json, send::template::Template};
 use hookgate_event::{Event, EventType};
 use hookgate_verify::providers::{self, TimeFormat};
 use serde_json::{Value, json};

@@ -2,11 +2,13 @@
 
 #![allow(dead_code, reason = "every test file uses a part")]
 
+pub mod intake;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use aws_sdk_sqs::types::Message;
 use hookgate::{
-    explain::json::{Escapes, Json, Space, Style},
+    json::{Escapes, Json, Space, Style},
     send::{
         samples::{self, Sample},
         template::Template,

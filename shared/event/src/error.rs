@@ -1,18 +1,18 @@
-//! What was wrong with a text, without a word of it: events carry personal data, and errors are logged.
+//! Errors that quote nothing of the text: events hold personal data, and errors are logged.
 
 use std::fmt;
 
 use crate::PayloadError;
 
-/// Why a text could not be read as an event, or a payload as a type of yours. Says what and where, and quotes nothing:
-/// `serde_json`'s own errors quote values, a whole payload if it stands where something else belongs.
+/// Why a text could not be read as an event, or a payload as a type of yours. Says what is wrong and where, and quotes
+/// nothing: `serde_json`'s own errors quote values, even a whole payload in the wrong place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadError {
     /// What is wrong.
     pub category: Category,
-    /// In which line of the text, from 1.
+    /// The line of the text, from 1.
     pub line: usize,
-    /// At which byte of that line, from 1.
+    /// The byte of that line, from 1.
     pub column: usize,
 }
 
@@ -21,11 +21,11 @@ pub struct ReadError {
 pub enum Category {
     /// It is not JSON.
     Syntax,
-    /// It ends in the middle.
+    /// It is cut off.
     Incomplete,
     /// It is JSON of another form: a member is missing, or has a type or value that it cannot have.
     Form,
-    /// Its payload does not open.
+    /// Its payload cannot be decompressed.
     Payload(PayloadError),
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for ReadError {
     }
 }
 
-// No source: what serde_json said stays behind.
+// No source: serde_json's error could quote the text.
 impl std::error::Error for ReadError {}
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ mod tests {
             (instead(r#"{"value":"1","unit":"minor"}"#, r#""s3cr3t""#), Form),
             (instead(r#""id":"e1","#, r#""id":"s3cr3t","id":"e1","#), Form),
             (instead(r#""id":"e1","#, r#""s3cr3t":"e1","#), Form),
-            // What poses as another error is none.
+            // A text that imitates another error is not one.
             (instead(r#""minor""#, r#""data.payload_gzip is not base64 s3cr3t""#), Form),
             (instead(r#""payload":{"#, r#""payload_gzip":"s3cr3t", "x":{"#), Payload(PayloadError::Base64)),
             (instead(r#""payload":{"#, r#""payload_gzip":"", "payload":{"#), Payload(PayloadError::NotExactlyOne)),

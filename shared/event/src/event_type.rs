@@ -1,10 +1,10 @@
-//! The one vocabulary of event types, with each type's stage in its resource's life. What each platform calls them stands in `hookgate-verify`'s provider files.
+//! The event types, with each type's stage in its resource's life. Each platform's own names for them are in the provider files of `hookgate-verify`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! event_types {
     ($($(#[$doc:meta])+ $variant:ident = $name:literal at $stage:ident,)+) => {
-        /// What happened. A `match` without a `_` arm is told about every new type by the compiler.
+        /// What happened. The compiler reports every new type to a `match` without a `_` arm.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum EventType { $($(#[$doc])+ $variant,)+ }
 
@@ -89,7 +89,7 @@ event_types! {
     OrderPartiallyPaid = "commerce.order.partially_paid" at PENDING,
     /// Part of an order's price was paid; the payload lists its products.
     OrderPartiallyPaidProduct = "commerce.order.partially_paid.product" at PENDING,
-    /// An order waits for a payment that somebody must review.
+    /// An order is waiting for a payment that must be reviewed.
     OrderPaymentPending = "commerce.order.payment_pending" at PENDING,
     /// An order was paid.
     OrderPaid = "commerce.order.paid" at PAID,
@@ -98,7 +98,7 @@ event_types! {
     OrderPaidProduct = "commerce.order.paid.product" at PAID,
     /// An order was shipped or handed over.
     OrderFulfilled = "commerce.order.fulfilled" at FULFILLED,
-    /// An order is through: paid, delivered, closed.
+    /// An order was completed: paid, delivered, closed.
     OrderCompleted = "commerce.order.completed" at COMPLETED,
     /// An order was cancelled.
     OrderCancelled = "commerce.order.cancelled" at CANCELLED,
@@ -106,9 +106,9 @@ event_types! {
     OrderCancelledProduct = "commerce.order.cancelled.product" at CANCELLED,
     /// An order failed.
     OrderFailed = "commerce.order.failed" at FAILED,
-    /// An order ran out of time.
+    /// An order expired.
     OrderExpired = "commerce.order.expired" at EXPIRED,
-    /// An order's price was given back, all or part of it.
+    /// An order was refunded, in full or in part.
     OrderRefunded = "commerce.order.refunded" at REFUNDED,
     /// An order was deleted. The payload may be its id alone.
     OrderDeleted = "commerce.order.deleted" at DELETED,
@@ -116,15 +116,15 @@ event_types! {
     OrderDisputed = "commerce.order.disputed" at DISPUTED,
     /// A buyer disputed an order; the payload lists its products.
     OrderDisputedProduct = "commerce.order.disputed.product" at DISPUTED,
-    /// A payment went through.
+    /// A payment succeeded.
     PaymentSucceeded = "commerce.payment.succeeded" at PAID,
     /// A payment failed.
     PaymentFailed = "commerce.payment.failed" at PAYMENT_FAILED,
-    /// A payment was given back, all or part of it.
+    /// A payment was refunded, in full or in part.
     PaymentRefunded = "commerce.payment.refunded" at REFUNDED,
     /// A buyer disputed a payment with the bank.
     PaymentDisputed = "commerce.payment.disputed" at DISPUTED,
-    /// A buyer went through a checkout. Whether it is paid yet, the payload says.
+    /// A buyer completed a checkout. The payload says whether it is paid.
     CheckoutCompleted = "commerce.checkout.completed" at COMPLETED,
     /// A subscription began.
     SubscriptionCreated = "commerce.subscription.created" at CREATED,
@@ -142,23 +142,24 @@ event_types! {
     SubscriptionUpdated = "commerce.subscription.updated" at UPDATED,
     /// A subscription changed; the payload lists its products.
     SubscriptionUpdatedProduct = "commerce.subscription.updated.product" at UPDATED,
-    /// A subscription goes on for another period.
+    /// A subscription was renewed for another period.
     SubscriptionRenewed = "commerce.subscription.renewed" at PAID,
-    /// A subscription goes on for another period; the payload lists its products.
+    /// A subscription was renewed for another period; the payload lists its products.
     SubscriptionRenewedProduct = "commerce.subscription.renewed.product" at PAID,
     /// A subscription will be renewed soon.
     SubscriptionUpcoming = "commerce.subscription.upcoming" at PENDING,
     /// A subscription will be renewed soon; the payload lists its products.
     SubscriptionUpcomingProduct = "commerce.subscription.upcoming.product" at PENDING,
-    /// A subscription was cancelled. What is paid for may run on: see [`SubscriptionEnded`](Self::SubscriptionEnded).
+    /// A subscription was cancelled. Access may last until its paid period ends: see
+    /// [`SubscriptionEnded`](Self::SubscriptionEnded).
     SubscriptionCancelled = "commerce.subscription.cancelled" at CANCELLED,
     /// A subscription was cancelled; the payload lists its products.
     SubscriptionCancelledProduct = "commerce.subscription.cancelled.product" at CANCELLED,
-    /// A subscription is over, and what it gave access to with it.
+    /// A subscription ended, and access with it.
     SubscriptionEnded = "commerce.subscription.ended" at ENDED,
-    /// A subscription rests: nothing is charged until it is resumed.
+    /// A subscription was paused: nothing is charged until it is resumed.
     SubscriptionPaused = "commerce.subscription.paused" at PAUSED,
-    /// A subscription that was paused goes on.
+    /// A paused subscription was resumed.
     SubscriptionResumed = "commerce.subscription.resumed" at RESUMED,
     /// An invoice was written.
     InvoiceCreated = "commerce.invoice.created" at CREATED,
@@ -194,7 +195,7 @@ event_types! {
     ProductDeleted = "commerce.product.deleted" at DELETED,
     /// A product's stock changed.
     ProductStockChanged = "commerce.product.stock_changed" at UPDATED,
-    /// A product whose goods the shop's own server makes (a dynamic product). The documentation says no more.
+    /// A product whose goods the shop's own server makes (a dynamic product). The platform documents no more.
     ProductDynamic = "commerce.product.dynamic" at UPDATED,
     /// A customer asked something.
     QueryCreated = "commerce.query.created" at CREATED,
@@ -227,7 +228,7 @@ impl Serialize for EventType {
 impl<'de> Deserialize<'de> for EventType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        // A newer Hookgate may know more types than this consumer: that must not stop the consumer.
+        // A newer Hookgate may have more types than this consumer, which must not fail on them.
         let known = EventType::ALL.iter().copied().find(|known| known.as_str() == name);
         Ok(known.unwrap_or(EventType::Unrecognized))
     }

@@ -3,7 +3,7 @@
 //! # Four rules for consumers
 //!
 //! - **Deduplicate on `source` + `id`.** The queue delivers at least once.
-//! - **Expect types you do not know**: they parse as [`EventType::Unrecognized`], with the platform's own name in
+//! - **Expect unknown types**: they parse as [`EventType::Unrecognized`], with the platform's own name in
 //!   [`Event::provider_type`].
 //! - **Money is text.** [`Amount::value`] holds the digits as the platform wrote them; [`Amount::unit`] says whether
 //!   they count cents or whole units.
@@ -27,7 +27,7 @@ use serde_json::value::RawValue;
 /// Hookgate's [extension attributes](https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#extension-context-attributes),
 /// and the [`Data`].
 ///
-/// Borrows the payload from the text that it was parsed from; [`Event::into_owned`] lets go of that text.
+/// Borrows the payload from the text that it was parsed from; [`Event::into_owned`] copies it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Event<'a> {
     /// Always [`SpecVersion`], written `"1.0"`; anything else does not parse.
@@ -35,7 +35,7 @@ pub struct Event<'a> {
     /// The platform's id of the event, or, where it gives none, the hex SHA-256 that stands for it.
     /// 1 to 256 bytes, unique within [`source`](Self::source).
     pub id: String,
-    /// `/webhooks/{provider}/{account}`: where the event came in.
+    /// `/webhooks/{provider}/{account}`: where the event arrived.
     pub source: String,
     /// What happened, in one vocabulary for all platforms.
     #[serde(rename = "type")]
@@ -44,7 +44,7 @@ pub struct Event<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// When it happened by the platform's clock, [RFC 3339](https://www.rfc-editor.org/rfc/rfc3339) in UTC, as precise as
-    /// the platform tells it. Absent where the platform gave no usable time.
+    /// the platform's own time. Absent if the platform gave no usable time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
     /// Always [`ContentType`], written `"application/json"`.
@@ -59,28 +59,27 @@ pub struct Event<'a> {
     /// When Hookgate received the delivery, RFC 3339 in UTC with milliseconds.
     #[serde(rename = "receivedtime")]
     pub received_time: String,
-    /// The platform's id of this delivery, `[A-Za-z0-9_-]{1,128}`, where it signs one. Another attempt may carry another
-    /// id.
+    /// The platform's id of this delivery, `[A-Za-z0-9_-]{1,128}`, if it signs one. A retry may have another id.
     #[serde(rename = "deliveryid", default, skip_serializing_if = "Option::is_none")]
     pub delivery_id: Option<String>,
     /// [W3C trace context](https://www.w3.org/TR/trace-context/#traceparent-header) of the invocation that queued it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// What the event says.
+    /// The content of the event.
     #[serde(borrow)]
     pub data: Data<'a>,
 }
 
-/// What an event says: a few facts every shop needs, and the platform's own payload.
+/// The content of an event: a few facts that every shop needs, and the platform's own payload.
 #[derive(Debug, Clone, Serialize)]
 pub struct Data<'a> {
-    /// What the event is about. Absent where the payload names no id, or one longer than 256 bytes.
+    /// What the event is about. Absent if the payload has no id for it, or one longer than 256 bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resource: Option<Resource>,
-    /// The amount of money, where the payload has one.
+    /// The amount of money, if the payload has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
-    /// The platform's customer, where the payload names one.
+    /// The platform's customer, if the payload names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer: Option<Customer>,
     /// The platform's own word for the resource's state, like `waiting_delivery`.
@@ -88,15 +87,15 @@ pub struct Data<'a> {
     pub status: Option<String>,
     /// The platform's whole `data`, byte for byte as it was signed: number spellings, key order and escapes included.
     ///
-    /// What would not fit into a message of 1 MiB travels compressed, and is opened while parsing.
+    /// A payload that would not fit into a message of 1 MiB is queued compressed, and decompressed while parsing.
     pub payload: Cow<'a, RawValue>,
 }
 
 /// What an event is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
-    /// What it is, like `order`: the word after `commerce.` of the event's type, or, for [`EventType::Unrecognized`], the first
-    /// word of the platform's own name of the event.
+    /// What it is, like `order`: the word after `commerce.` in the event's type or, for [`EventType::Unrecognized`], the first
+    /// word of the platform's own event name.
     pub kind: String,
     /// The platform's id, 1 to 256 bytes; numeric ids are written as text.
     pub id: String,
@@ -105,11 +104,11 @@ pub struct Resource {
 /// An amount of money, exactly as the platform wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Amount {
-    /// The digits as written, like `"5500"` or `"49.99"`. Never went through a float.
+    /// The digits as written, like `"5500"` or `"49.99"`, never converted to a float.
     pub value: String,
     /// What the digits count.
     pub unit: Unit,
-    /// The currency's [ISO 4217](https://www.iso.org/iso-4217-currency-codes.html) code in three capitals, where the
+    /// The currency's [ISO 4217](https://www.iso.org/iso-4217-currency-codes.html) code in three capitals, if the
     /// platform gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub currency: Option<String>,
@@ -125,7 +124,7 @@ pub enum Unit {
     Major,
 }
 
-/// Whose event it is, by the platform's id.
+/// The platform's customer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
     /// The platform's customer id.
@@ -153,13 +152,13 @@ impl<'a> Event<'a> {
     ///
     /// # Errors
     /// The text is not an event: not JSON, another CloudEvents version, an attribute missing or of the wrong type, or
-    /// a compressed payload that does not open or inflates past [`MAX_INFLATED_BYTES`]. Nothing of the message's text is
-    /// in the error.
+    /// a compressed payload that cannot be decompressed or exceeds [`MAX_INFLATED_BYTES`]. The error quotes nothing of the
+    /// text.
     pub fn from_json(text: &'a str) -> Result<Self, ReadError> {
         Ok(serde_json::from_str(text)?)
     }
 
-    /// Writes the event as CloudEvents JSON, the payload in the open as `data.payload`.
+    /// Writes the event as CloudEvents JSON, with the payload uncompressed in `data.payload`.
     ///
     /// # Panics
     /// Never: every member is text or JSON already.
@@ -170,7 +169,7 @@ impl<'a> Event<'a> {
 
     /// Writes the event with its payload gzipped ([RFC 1952](https://www.rfc-editor.org/rfc/rfc1952)), as padded base64
     /// ([RFC 4648](https://www.rfc-editor.org/rfc/rfc4648#section-4)) in `data.payload_gzip`, for a queue with a size limit.
-    /// [`Event::from_json`] reads both forms alike.
+    /// [`Event::from_json`] reads both forms.
     ///
     /// # Panics
     /// Never: compressing into memory does not fail.
@@ -209,12 +208,12 @@ impl<'a> Event<'a> {
     /// Reads the platform's own payload into a type of yours.
     ///
     /// # Errors
-    /// The payload does not have that type's shape. Nothing of it is in the error.
+    /// The payload does not have that type's form. The error quotes nothing of it.
     pub fn payload<'p, T: Deserialize<'p>>(&'p self) -> Result<T, ReadError> {
         Ok(serde_json::from_str(self.data.payload.get())?)
     }
 
-    /// The same event, holding its payload itself.
+    /// The same event with its own copy of the payload.
     #[must_use]
     pub fn into_owned(self) -> Event<'static> {
         let payload = Cow::Owned(self.data.payload.into_owned());

@@ -1,4 +1,4 @@
-//! `data` on the wire: the payload in the open, or gzipped where it would not fit on the queue.
+//! `data` in a message: with the payload as it is, or gzipped if it would not fit on the queue.
 
 use std::{
     borrow::Cow,
@@ -15,10 +15,10 @@ use crate::{Amount, Customer, Data, Resource};
 
 /// The most that a compressed payload may inflate to, in bytes: 8 MiB. A Lambda function
 /// [receives at most 6 MB](https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html), so no real payload
-/// comes near it; a message made to fill the consumer's memory stops here.
+/// comes near it. A message made to fill the consumer's memory is refused.
 pub const MAX_INFLATED_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Why a compressed payload did not open.
+/// Why a payload could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PayloadError {
     /// Neither `payload` nor `payload_gzip`, or both.
@@ -29,7 +29,7 @@ pub enum PayloadError {
     Gzip,
     /// `payload_gzip` inflates past [`MAX_INFLATED_BYTES`].
     TooLarge,
-    /// `payload_gzip` holds no JSON.
+    /// `payload_gzip` does not hold JSON.
     Json,
 }
 
@@ -62,7 +62,7 @@ struct Wire<'a> {
     amount: Option<Amount>,
     customer: Option<Customer>,
     status: Option<String>,
-    // A payload that is null is there all the same.
+    // A payload of null is a payload.
     #[serde(borrow, default, deserialize_with = "written")]
     payload: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn an_event_survives_parsing_and_writing_byte_for_byte() {
-        // Numbers no float can hold, key order, PHP's escapes, white space: all come out as they went in.
+        // Numbers that no float can hold, key order, PHP's escapes and white space are unchanged.
         let data = r#"{"resource":{"kind":"order","id":"8f3e"},"amount":{"value":"49.90","unit":"major","currency":"USD"},"customer":{"id":"c1"},"status":"paid","payload":{ "z":29.990000000000001,"a":1e400,"u":"caf\u00e9\/","d":1,"d":2 }}"#;
         let text = with_data(data);
         assert_eq!(Event::from_json(&text).unwrap().to_json(), text);

@@ -21,7 +21,7 @@ use crate::{
     lean::Lean,
     log::Reporting,
     secrets::{self, SecretSource},
-    store::{Destination, Store},
+    store::{Destination, RESERVE, Store},
     table::Table,
 };
 
@@ -39,10 +39,7 @@ const BUDGET_MS: u64 = 5_000;
 /// keeps a message there.
 const QUARANTINE_CLAIM_TTL: Duration = Duration::from_hours(13 * 24);
 
-/// The part of the response budget that is kept for releasing or settling the claim.
-pub(crate) const RESERVE: Duration = Duration::from_millis(500);
-
-/// One function's settings. The project's README lists the environment variables.
+/// One function's settings. `docs/deploy.md` lists the environment variables.
 #[derive(Debug)]
 pub struct Config {
     pub(crate) verifier: Verifier,

@@ -58,13 +58,15 @@ pub struct Quarantined {
 impl Message {
     /// The event's message, its payload compressed where it is too large otherwise. None where it is too large even so.
     pub fn event(event: &Event<'_>) -> Option<Self> {
-        let attributes = vec![
-            ("type", event.event_type.as_str().to_owned()),
-            ("provider", event.provider.clone()),
-            ("account", event.account.clone()),
-        ];
-        let group = format!("{}/{}", event.provider, event.account);
-        Message::fitting(|| event.to_json(), || event.to_json_gzip(), attributes, group)
+        Message::fitting(|| event.to_json(), || event.to_json_gzip(), event_attributes(event), group(event))
+    }
+
+    /// The message of an event that was queued before: with the bytes that it had then, and the name of its replay.
+    #[cfg(feature = "release")]
+    pub fn replay(event: &Event<'_>, text: &str, name: &str) -> Option<Self> {
+        let mut attributes = event_attributes(event);
+        attributes.push(("replay", name.to_owned()));
+        Message::fitting(|| text.to_owned(), || event.to_json_gzip(), attributes, group(event))
     }
 
     /// The quarantine message. `contents` are the claimed and the received hash where two contents came with one key.
@@ -107,6 +109,18 @@ impl Message {
         let body = Some(sendable(open())).filter(fits).or_else(|| Some(sendable(compressed())).filter(fits))?;
         Some(Message { body, attributes, group })
     }
+}
+
+fn event_attributes(event: &Event<'_>) -> Vec<(&'static str, String)> {
+    vec![
+        ("type", event.event_type.as_str().to_owned()),
+        ("provider", event.provider.clone()),
+        ("account", event.account.clone()),
+    ]
+}
+
+fn group(event: &Event<'_>) -> String {
+    format!("{}/{}", event.provider, event.account)
 }
 
 /// SQS refuses U+FFFE and U+FFFF. In JSON they can occur in strings only, where an escape means the same.

@@ -10,7 +10,7 @@ use std::{
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use flate2::read::GzDecoder;
-use hookgate_event::MAX_INFLATED_BYTES;
+use hookgate_event::{Event, MAX_INFLATED_BYTES};
 use hookgate_verify::{Account, Authenticated, Delivery, Provider, Reading, SettingError, Unreadable, Verifier};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::{
     log::DeliveryRecord,
-    queue::Quarantined,
+    queue::{self, Message, Quarantined, SendError},
     store::{Attempt, Destination, Outbound, Store, key_of, quarantine_id},
     table::Table,
 };
@@ -162,6 +162,26 @@ impl Release {
             reading.event.id.clone_from(&reading.content);
         }
         Ok((authenticated, reading))
+    }
+}
+
+/// Puts an event on a queue that was there before, in the form in which a function would send it, with the attribute
+/// `replay`: consumers remember an event by `source`, `id` and this name. `text` is the event as it was queued. Returns SQS's
+/// message id; None where the event is larger than a message can be, even compressed.
+///
+/// # Errors
+/// The name of the error where SQS refused the message, or did not answer.
+pub async fn replay(
+    sqs: &aws_sdk_sqs::Client,
+    queue_url: &str,
+    event: &Event<'_>,
+    text: &str,
+    name: &str,
+) -> Result<Option<String>, String> {
+    let Some(message) = Message::replay(event, text, name) else { return Ok(None) };
+    match queue::send(sqs, queue_url, message, None).await {
+        Ok(id) => Ok(Some(id)),
+        Err(SendError::Refused(error) | SendError::Unknown(error)) => Err(error),
     }
 }
 

@@ -9,11 +9,13 @@ use tokio::time::{Instant, error::Elapsed, timeout_at};
 
 use crate::{
     claim::{Claim, Next, Refusal, Sent, Written, after_claim, after_send, partition_key},
-    config::RESERVE,
     log::{DeliveryRecord, milliseconds},
     queue::{self, Message, SendError},
     table::{Table, TableError},
 };
+
+/// The part of the response budget that is kept for releasing or settling the claim.
+pub(crate) const RESERVE: Duration = Duration::from_millis(500);
 
 /// How the ids of quarantined deliveries begin, in answers, in the log and in the table of claims. A hash follows.
 pub const QUARANTINE: &str = "quarantine";

@@ -1,4 +1,4 @@
-//! From a delivery to the proof of who sent it.
+//! Verifies who sent a delivery.
 
 use std::fmt;
 
@@ -33,28 +33,28 @@ pub struct Authenticated<'d> {
 pub enum Rejection {
     /// No signature.
     Missing,
-    /// A header or member that must be there once is there twice.
+    /// A header or member that must occur once occurs twice.
     Repeated,
-    /// The signature, or what belongs to it, is not of the provider's form.
+    /// The signature, or a header that belongs to it, does not have the provider's form.
     Malformed,
     /// No live secret of the account made this signature over this content.
     Mismatch,
-    /// The signature is right, and its timestamp further from the time received than the scheme's tolerance (in seconds):
-    /// a replay, or a clock that is off.
+    /// The signature is right, but its timestamp differs from the time received by more than the scheme's tolerance (in
+    /// seconds): a replay, or a wrong clock.
     Expired,
     /// There is no such account.
     UnknownAccount,
-    /// A request that is not a webhook: by its headers the platform wants something else for an answer, and a 2xx could do
-    /// harm. Its platform's page says what it is.
+    /// A request that is not a webhook: its headers say that the platform expects another answer, and a 2xx could do harm. See
+    /// the platform's page.
     NotAWebhook,
 }
 
-/// A provider's setting has a value that it does not know.
+/// A provider's setting has an unknown value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingError {
     /// The environment variable.
     pub name: &'static str,
-    /// The values that it may have.
+    /// The known values.
     pub allowed: Vec<&'static str>,
 }
 
@@ -63,7 +63,7 @@ impl Verifier {
     /// it up. `|name| std::env::var(name).ok()` does; `|_| None` leaves every provider at its default.
     ///
     /// # Errors
-    /// [`SettingError`]: the variable is set to a value that the provider does not know.
+    /// [`SettingError`]: the variable is set to an unknown value.
     pub fn new(provider: &'static Provider, setting: impl Fn(&str) -> Option<String>) -> Result<Self, SettingError> {
         let (name, modes) = (provider.setting, provider.modes);
         let chosen = match name.and_then(setting) {
@@ -83,13 +83,13 @@ impl Verifier {
         self.provider
     }
 
-    /// The schemes that are accepted, in the order in which they are looked for.
+    /// The accepted schemes, in the order in which they are tried.
     #[must_use]
     pub fn schemes(&self) -> &'static [Scheme] {
         self.schemes
     }
 
-    /// Whether this is the request by which the provider tries an address. It proves nothing: answer 200, and do nothing.
+    /// Whether this is the request by which the provider tests an address. It proves nothing: answer 200, and do nothing else.
     #[must_use]
     pub fn is_ping(&self, delivery: &Delivery) -> bool {
         let Some(Ping { field }) = self.provider.deliveries.ping else { return false };
@@ -112,7 +112,7 @@ impl Verifier {
     /// a second chance with an older one.
     ///
     /// # Errors
-    /// The one [`Rejection`] that says why it is not proved; nothing of the delivery or of a secret is in it.
+    /// The [`Rejection`] says why it is not proved, and quotes nothing of the delivery or of a secret.
     pub fn authenticate<'d>(&self, delivery: &'d Delivery, secrets: &Secrets) -> Result<Authenticated<'d>, Rejection> {
         let provider = self.provider;
         if provider.deliveries.not_a_webhook.iter().any(|header| delivery.headers.contains_key(*header)) {
@@ -138,8 +138,8 @@ impl Verifier {
         Err(Rejection::Missing)
     }
 
-    /// Takes an operator's word for it that the provider sent this delivery. Nothing is checked: it comes out of
-    /// quarantine, where it got by its signature, and which keeps no signature.
+    /// Trusts an operator that the provider sent this delivery. Nothing is checked: it comes from quarantine, which takes only
+    /// verified deliveries and keeps no signatures.
     #[cfg(feature = "release")]
     #[must_use]
     pub fn vouched_for_by_operator<'d>(&self, delivery: &'d Delivery) -> Authenticated<'d> {
@@ -201,9 +201,8 @@ impl<'d> Authenticated<'d> {
         self.id
     }
 
-    /// The event's name where the platform puts it into a header that it does **not** sign. None where the name is in the body,
-    /// and where the header is missing, there twice, or not 1 to 256 visible ASCII characters; a comma is none of them, since
-    /// it joins two headers.
+    /// The event's name if the platform puts it into a header that it does **not** sign. None if the name is in the body, or
+    /// if the header is missing, repeated, or not 1 to 256 visible ASCII characters without a comma, which joins two headers.
     #[must_use]
     pub fn unsigned_name(&self) -> Option<&'d str> {
         let mut values = self.delivery.headers.get_all(self.provider.fields.name.unsigned_header()?).iter();
@@ -212,10 +211,10 @@ impl<'d> Authenticated<'d> {
         (reading::is_short(name) && name.bytes().all(is_legal)).then_some(name)
     }
 
-    /// Hex SHA-256 that tells this delivery's content from any other: over the signed part of the body, so that it is the same
-    /// however often, and with whatever unsigned trimmings (another spelling of the signature, another place for it), the
-    /// delivery comes. A platform whose event names are not signed sends the same bytes under several names: there it is over
-    /// the JSON array of the name and the body's SHA-256, `["orders/paid","9f86…"]`.
+    /// Hex SHA-256 of this delivery's content: over the signed part of the body, so that a redelivery has the same one even if
+    /// unsigned parts differ (another spelling or place of the signature). A platform that does not sign its event names may
+    /// send the same bytes under several names: there it is over the JSON array of the name and the body's SHA-256,
+    /// `["orders/paid","9f86…"]`.
     #[must_use]
     pub fn digest(&self) -> String {
         let body = reading::digest(self.body);
@@ -226,8 +225,7 @@ impl<'d> Authenticated<'d> {
     /// Reads the body into the normalised event.
     ///
     /// # Errors
-    /// The [`Unreadable`] that says in what the signed body is not what the provider documents. Such a delivery belongs
-    /// into quarantine.
+    /// [`Unreadable`]: how the signed body differs from the provider's documentation. Put such a delivery into quarantine.
     pub fn read(&self) -> Result<Reading<'d>, Unreadable> {
         reading::read(self)
     }
@@ -250,7 +248,7 @@ impl Rejection {
 }
 
 impl fmt::Debug for Authenticated<'_> {
-    // Who sent it and how that was proved. Nothing of what it says: this may end up in a log.
+    // Who sent it and how that was proved, without its content: this may get into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Authenticated { provider, scheme, secret, .. } = self;
         write!(f, "Authenticated by {provider:?} with scheme {scheme} and secret {secret}")

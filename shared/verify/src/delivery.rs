@@ -1,4 +1,4 @@
-//! What came in over HTTP, before anybody has proved who sent it.
+//! A delivery as it came over HTTP, not verified yet.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use time::OffsetDateTime;
 /// One POST from the internet. Nothing in it can be trusted yet.
 #[derive(Clone)]
 pub struct Delivery {
-    /// All of the request's headers, one that was sent twice twice: that is a rejection where it must be there once.
+    /// All headers of the request. Keep repeated ones: a repeated signature header is a rejection.
     pub headers: HeaderMap,
     /// The body's exact bytes: what the sender signed, decoded from base64 at most once. Of any length; Lambda hands over
     /// [at most 6 MB](https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
     pub body: Vec<u8>,
-    /// Which of your shops on the platform it is addressed to: its secrets are tried, and no other's. [`Account::default`] where
-    /// there is one shop.
+    /// Which of your shops on the platform it is addressed to: only that one's secrets are tried. [`Account::default`] if you
+    /// have one shop.
     pub account: Account,
     /// When it was received, by your clock: what signed timestamps are compared with. `SystemTime::now().into()`.
     pub received: OffsetDateTime,
@@ -25,7 +25,7 @@ pub struct Delivery {
 pub struct Account(String);
 
 impl fmt::Debug for Delivery {
-    // Nothing of what it says: this may end up in a log, and headers and body hold signatures and customers.
+    // Without headers and body, which hold signatures and personal data: this may get into a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Delivery of {} headers and {} bytes to {}", self.headers.len(), self.body.len(), self.account)
     }
@@ -38,7 +38,7 @@ impl Account {
         &self.0
     }
 
-    /// None where `name` is not of the form `[a-z0-9-]{1,64}`.
+    /// None if `name` is not of the form `[a-z0-9-]{1,64}`.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';

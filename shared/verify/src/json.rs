@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 #[derive(Debug)]
 pub(crate) struct Object<'d>(BTreeMap<Cow<'d, str>, &'d RawValue>);
 
-/// What an envelope carries.
+/// The payload of an envelope.
 #[derive(Debug)]
 pub(crate) struct Payload<'d> {
     /// All of it.
@@ -25,7 +25,7 @@ pub(crate) struct Payload<'d> {
     pub object: Object<'d>,
 }
 
-/// Why a text is no object, for [`Object::strict`].
+/// Why a text is not an object, for [`Object::strict`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
     NotJson,
@@ -44,7 +44,7 @@ pub(crate) fn envelope<'d>(text: &'d str, path: &str) -> Result<(Object<'d>, Opt
     if let Some(Level { members, payload }) = Level::read(text, Some(path)) {
         return Ok((Object::unique(members)?, payload));
     }
-    // Level by level, for what is unusual: no payload object, or its name spelled with escapes.
+    // Level by level in unusual cases: no payload object, or its name spelled with escapes.
     let envelope = Object::strict(text)?;
     let mut names = path.split('.');
     let payload = names.next().and_then(|name| {
@@ -54,7 +54,7 @@ pub(crate) fn envelope<'d>(text: &'d str, path: &str) -> Result<(Object<'d>, Opt
     Ok((envelope, payload))
 }
 
-/// A text that was read already, as one value. None for what is no JSON at all.
+/// A text that was parsed already, as one value. None if it is not JSON.
 pub(crate) fn whole(text: &str) -> Option<&RawValue> {
     <&RawValue>::deserialize(Valid(text.trim_matches(WHITE))).ok()
 }
@@ -63,7 +63,7 @@ impl<'d> Object<'d> {
     /// An object that names no member twice.
     pub fn strict(text: &'d str) -> Result<Self, Trouble> {
         if !text.trim_start_matches(WHITE).starts_with('{') {
-            // Whole, so that "no object" is told from "no JSON".
+            // The whole text, to distinguish "not an object" from "not JSON".
             return Err(serde_json::from_str::<IgnoredAny>(text).map_or(Trouble::NotJson, |_| Trouble::NotAnObject));
         }
         Object::unique(Level::read(text, None).ok_or(Trouble::NotJson)?.members)
@@ -85,12 +85,12 @@ impl<'d> Object<'d> {
         self.0.iter().map(|(name, value)| (name.as_ref(), *value))
     }
 
-    /// A member that is there and not null.
+    /// A member that exists and is not null.
     pub fn get(&self, name: &str) -> Option<&'d RawValue> {
         self.0.get(name).copied().filter(|value| value.get() != "null")
     }
 
-    /// What a dotted path leads to, where that is there and not null.
+    /// The value at a dotted path, if it exists and is not null.
     pub fn at(&self, path: &str) -> Option<&'d RawValue> {
         match path.split_once('.') {
             None => self.get(path),
@@ -155,7 +155,7 @@ struct Reader<'d, 'p> {
 }
 
 impl<'d> Level<'d> {
-    /// None for what is no JSON object, or where the path leads to none.
+    /// None if the text is not a JSON object, or if the path does not lead to one.
     fn read(text: &'d str, path: Option<&str>) -> Option<Self> {
         let mut json = serde_json::Deserializer::from_str(text);
         let level = Reader { text, path }.deserialize(&mut json).ok()?;
@@ -201,8 +201,8 @@ impl<'d> Visitor<'d> for Reader<'d, '_> {
     }
 }
 
-/// The object that was just read, as it stands in `text`: from the brace behind its name to the one behind its last
-/// member. None where the name is spelled with escapes, and so is no part of the text.
+/// The text of the object that was just read, from the brace after its name to the one after its last member. None if the name
+/// is spelled with escapes: then it is not a slice of the text.
 fn written<'d>(text: &'d str, name: &Cow<'d, str>, members: &Members<'d>) -> Option<&'d RawValue> {
     let behind = |part: &'d str| text.get(part.as_ptr().addr().checked_sub(text.as_ptr().addr())? + part.len()..);
     let Cow::Borrowed(name) = *name else { return None };
@@ -214,8 +214,8 @@ fn written<'d>(text: &'d str, name: &Cow<'d, str>, members: &Members<'d>) -> Opt
     <&RawValue>::deserialize(Valid(object)).ok()
 }
 
-/// A text that a parser has been through: as a `RawValue` without another pass. It speaks to `RawValue` as the
-/// deserializers of `serde_json` do: a map of one entry, named as it asks.
+/// Makes a `RawValue` of a text that was parsed already, without another pass, as the deserializers of `serde_json` do: by a
+/// map of one entry with the name that `RawValue` asks for.
 struct Valid<'d>(&'d str);
 
 impl<'de> Deserializer<'de> for Valid<'de> {
@@ -242,7 +242,7 @@ struct Text<'d>(#[serde(borrow)] Cow<'d, str>);
 mod tests {
     use super::{Level, Object, Trouble, envelope};
 
-    /// Both ways of reading come to the same, and say whether one pass was enough.
+    /// Both ways of reading have the same result. Returns whether one pass was enough.
     fn both(text: &str, path: &str) -> (Option<(String, Option<String>)>, bool) {
         let (members, payload) = envelope(text, path).unwrap();
         let mut names = path.split('.');
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(payload.as_ref().map(|payload| id(&payload.object)), one_by_one.as_ref().map(id), "{text}");
         if let Some(payload) = &payload {
             assert_eq!(payload.text.get(), members.get(payload_name).unwrap().get(), "{text}");
-            // What serde_json itself takes for the value.
+            // serde_json's own result.
             assert_eq!(payload.text.get(), Object::strict(text).unwrap().get(payload_name).unwrap().get(), "{text}");
         }
         let found = payload.map(|payload| (payload.text.get().to_owned(), id(&payload.object)));

@@ -6,37 +6,37 @@
 
 use std::ops::Range;
 
-/// Where the member stands.
+/// The place of the member in the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Member {
     /// The value, without its quotes.
     pub value: Range<usize>,
-    /// What to cut out for a text without the member: with the comma before it, or, where it comes first, with the
-    /// comma behind it and the white space after that.
+    /// What to cut out to remove the member: with the comma before it or, if it comes first, with the comma after it and the
+    /// white space after that.
     pub cut: Range<usize>,
 }
 
 /// Why there is no single usable member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// There is none.
+    /// It is missing.
     Absent,
-    /// There are two.
+    /// It occurs twice.
     Repeated,
-    /// Its value is no plain string, its name is spelled with escapes, or the text around it is broken.
+    /// Its value is not a plain string, its name is spelled with escapes, or the text around it is broken.
     Malformed,
 }
 
 /// Finds the top-level member `name` of `text`. `name` is plain ASCII.
 pub(crate) fn find(text: &[u8], name: &[u8]) -> Result<Member, Trouble> {
     let mut found: Option<Member> = None;
-    // A byte order mark is for the reader to judge, once the signature holds.
+    // The reader judges a byte order mark, once the signature is verified.
     let mut at = skip_space(text, if text.starts_with("\u{feff}".as_bytes()) { 3 } else { 0 });
     if text.get(at) != Some(&b'{') {
         return Err(Trouble::Absent);
     }
     let mut depth = 0_usize;
-    // At depth 1: where the comma stood that opened this member, and whether its name is still to come.
+    // At depth 1: the place of the comma before this member, and whether its name is still to come.
     let mut comma = None;
     let mut name_is_next = false;
     while let Some(&byte) = text.get(at) {
@@ -86,7 +86,7 @@ fn measure(text: &[u8], comma: Option<usize>, open: usize, close: usize) -> Resu
     let end = string_end(text, value).ok_or(Trouble::Malformed)?;
     let next = skip_space(text, end + 1);
     let cut = match (comma, text.get(next)) {
-        // Nothing but white space is cut along: no unsigned byte of another kind may be in an authentic body.
+        // Only white space is cut with it: an authentic body must have no other unsigned bytes.
         (Some(comma), Some(b',' | b'}')) if skip_space(text, comma + 1) == open => comma..end + 1,
         (None, Some(b',')) => open..skip_space(text, next + 1),
         (None, Some(b'}')) => open..end + 1,
@@ -114,7 +114,7 @@ fn skip_space(text: &[u8], from: usize) -> usize {
 #[derive(PartialEq)]
 enum Spelling {
     Plain,
-    /// The same name to a JSON parser, written otherwise: two members that a sender's and our reading could take apart.
+    /// The same name to a JSON parser, but written differently: a sender and this code could take different members.
     Escaped,
     Other,
 }
@@ -130,7 +130,7 @@ fn spelling(written: &[u8], name: &[u8]) -> Spelling {
                 let digits = std::str::from_utf8(&hex[..4]).ok();
                 (digits.and_then(|digits| u8::try_from(u32::from_str_radix(digits, 16).ok()?).ok()), 6)
             }
-            // Of the other escapes none stands for a letter.
+            // No other escape stands for a letter.
             [byte, ..] => (Some(*byte), 1),
             [] => return Spelling::Other,
         };
@@ -168,7 +168,7 @@ mod tests {
             // Only the top level counts.
             (r#"{"data":{"signature":"X"},"signature":"S"}"#, r#"{"data":{"signature":"X"}}"#),
             (r#"{"data":[{"signature":"X"}],"signature":"S","z":[]}"#, r#"{"data":[{"signature":"X"}],"z":[]}"#),
-            // A value is no name, and text in strings is no structure.
+            // A value is not a name, and text in strings is not structure.
             (r#"{"a":"signature","signature":"S"}"#, r#"{"a":"signature"}"#),
             (r#"{"a":"}\",{\"signature\":\"X\"","signature":"S"}"#, r#"{"a":"}\",{\"signature\":\"X\""}"#),
             (r#"{"a\"signature":1,"signature":"S"}"#, r#"{"a\"signature":1}"#),
@@ -225,7 +225,7 @@ mod tests {
             let _ = find(text.as_bytes(), b"signature");
         }
 
-        /// Beside any valid members, at any place: what is left equals the object without the member.
+        /// Among any valid members, at any place, cutting it leaves the object without the member.
         #[test]
         fn a_parser_agrees(before in members(), after in members(), spaced in any::<bool>()) {
             let (comma, colon) = if spaced { (",\n  ", " : ") } else { (",", ":") };

@@ -13,15 +13,15 @@ use crate::{
     providers::{self, Fields, Identity, Name, Provider, TimeFormat},
 };
 
-/// What an authenticated delivery says.
+/// The content of an authenticated delivery.
 #[derive(Debug)]
 pub struct Reading<'d> {
     /// The normalised event.
     pub event: Event<'d>,
-    /// When it happened by the provider's clock, if it says so, in the years 0 to 9999.
+    /// When it happened by the provider's clock, if it gives a time in the years 0 to 9999.
     pub time: Option<OffsetDateTime>,
     /// The idempotency key: the provider's event id (1 to 256 bytes) or a hex SHA-256 (64 digits), the same for every
-    /// redelivery of the event. Made from signed content only, but that a name in an unsigned header is part of it
+    /// redelivery of the event. Made from signed content only, except that a name in an unsigned header is part of it
     /// ([`Authenticated::digest`]).
     pub key: String,
     /// Hex SHA-256 (64 digits) over event name and payload: differs where a provider uses one id for two contents.
@@ -37,16 +37,16 @@ pub enum Unreadable {
     ByteOrderMark,
     /// Not JSON.
     NotJson,
-    /// JSON, but no object.
+    /// JSON, but not an object.
     NotAnObject,
-    /// Two members of one name at the top level.
+    /// Two top-level members of the same name.
     DuplicateKey,
-    /// No event name, or one that is no text of 1 to 256 bytes; in an unsigned header: none, several, or one that is not 1 to
-    /// 256 visible ASCII characters without a comma (which joins two headers).
+    /// The event name is missing, or not a string of 1 to 256 bytes; in an unsigned header: missing, repeated, or not 1 to 256
+    /// visible ASCII characters without a comma (which joins two headers).
     EventName,
-    /// No payload object.
+    /// The payload is missing, or not an object.
     Payload,
-    /// An id that is no text, or (where the provider uses numbers) no number either, or longer than 256 bytes.
+    /// An id that is not a string (or a number, if the provider uses numbers), or is longer than 256 bytes.
     Id,
 }
 
@@ -75,7 +75,7 @@ impl fmt::Display for Unreadable {
 
 impl std::error::Error for Unreadable {}
 
-/// No platform's names or ids come near it; what is longer would not fit where we must store it.
+/// No platform's names or ids come near it, and a longer one would not fit into the table.
 const MAX_NAME_BYTES: usize = 256;
 
 /// Whether this can be the name of an event.
@@ -123,7 +123,7 @@ pub(crate) fn read<'d>(authenticated: &Authenticated<'d>) -> Result<Reading<'d>,
         TimeFormat::Utc => rfc3339_time(&format!("{}Z", json::string(time)?)),
     });
     let content = {
-        // The name's length first: no two pairs of name and payload run into the same bytes.
+        // The name's length first, so that no two pairs of name and payload give the same bytes.
         let length = (name.len() as u64).to_be_bytes();
         digest([&length, name.as_bytes(), payload.get().as_bytes()])
     };
@@ -175,10 +175,10 @@ fn key(
             let fields = &provider.fields;
             let mut tokens = Vec::with_capacity(paths.len());
             for path in paths {
-                // In the payload, which is parsed already.
+                // The payload is parsed already.
                 let inner = path.strip_prefix(fields.object).and_then(|path| path.strip_prefix('.'));
                 let token = inner.map_or_else(|| envelope.at(path), |path| object.at(path));
-                // The name and the time are read for themselves.
+                // The name and the time are not ids.
                 if Some(*path) != fields.name.member() && *path != fields.time && !is_missing(token) {
                     short(token.and_then(json::id).ok_or(Unreadable::Id)?)?;
                 }
@@ -198,7 +198,7 @@ fn resource(provider: &Provider, name: &str, object: &Object<'_>) -> Option<Reso
     Some(Resource { kind: kind.to_owned(), id })
 }
 
-/// The amount, its digits as the payload has them, with its ISO 4217 code where that is one.
+/// The amount with the payload's own digits, and its currency if that is an ISO 4217 code.
 fn amount(fields: &Fields, object: &Object<'_>) -> Option<Amount> {
     let value = fact(object.first(fields.amount, json::decimal))?;
     let is_iso = |code: &Cow<'_, str>| code.len() == 3 && code.bytes().all(|b| b.is_ascii_alphabetic());
@@ -206,26 +206,27 @@ fn amount(fields: &Fields, object: &Object<'_>) -> Option<Amount> {
     Some(Amount { value, unit: fields.unit, currency })
 }
 
-/// A fact that fits: three copies of a longer one would have to travel and be logged. The payload has it.
+/// A fact that is short enough: a longer one would be sent and logged three times, and is in the payload anyway.
 fn fact(value: Option<Cow<'_, str>>) -> Option<String> {
     value.filter(|value| value.len() <= MAX_NAME_BYTES).map(Cow::into_owned)
 }
 
-/// Hex SHA-256 over the pieces, as one text.
+/// Hex SHA-256 over the joined pieces.
 pub(crate) fn digest<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> String {
     let mut hash = Sha256::new();
     pieces.into_iter().for_each(|piece| hash.update(piece));
     hex::encode(hash.finalize())
 }
 
-/// The moment of a Unix time, of seconds or milliseconds by its size. None where it is outside the years 0 to 9999.
+/// Parses a Unix time, in seconds or milliseconds by its size. None outside the years 0 to 9999.
 fn unix_time(count: i64) -> Option<OffsetDateTime> {
     let nanoseconds = if count.unsigned_abs() < 100_000_000_000 { 1_000_000_000 } else { 1_000_000 };
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(count) * nanoseconds).ok()?;
     (0..=9999).contains(&time.year()).then_some(time)
 }
 
-/// The moment of an RFC 3339 text, in UTC. Its offset may lack the colon (`+0000`), as PHP's `DATE_ISO8601` writes it.
+/// Parses an RFC 3339 time, and converts it to UTC. Its offset may lack the colon (`+0000`), as PHP's `DATE_ISO8601` writes
+/// it.
 fn rfc3339_time(text: &str) -> Option<OffsetDateTime> {
     let parse = |text: &str| OffsetDateTime::parse(text, &Rfc3339).ok();
     let with_colon = || {

@@ -20,8 +20,8 @@ pub use describe::Inspection;
 /// The most signatures that one delivery may offer: each costs a comparison with every live secret.
 pub const MAX_SIGNATURES: usize = 8;
 
-/// One way in which a platform signs its deliveries. The pages that say so are named in each platform's file under
-/// [`providers`](crate::providers). Header names are in lower case.
+/// One way in which a platform signs its deliveries, as documented on the pages that each file under
+/// [`providers`](crate::providers) names. Header names are in lower case.
 #[derive(Debug, Clone, Copy)]
 pub struct Scheme {
     /// Its name in logs, like `v2`.
@@ -32,13 +32,13 @@ pub struct Scheme {
     pub key: KeyForm,
     /// Where the signature stands.
     pub place: Place,
-    /// What stands there beside the signature itself.
+    /// The form of the text in that place.
     pub form: Form,
     /// How the signature's bytes are written.
     pub encoding: Encoding,
     /// What is signed: these pieces, one after the other.
     pub signed: &'static [Piece],
-    /// When it was signed, and how long that holds. None where the scheme signs no time.
+    /// When it was signed, and how long it is valid. None if the scheme signs no time.
     pub time: Option<Time>,
 }
 
@@ -57,8 +57,8 @@ pub enum Hash {
 pub enum KeyForm {
     /// Its bytes as they are, with whatever prefix it has.
     Text,
-    /// The bytes that padded standard base64 stands for, behind this prefix (like `whsec_`). A secret that is not of this
-    /// form matches no signature.
+    /// The decoded bytes of padded standard base64 after this prefix (like `whsec_`). A secret of another form matches no
+    /// signature.
     Base64(&'static str),
 }
 
@@ -71,10 +71,10 @@ pub enum Place {
     Member(&'static str),
 }
 
-/// What stands beside the signature.
+/// The form of the text that holds the signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// This text, before the signature; empty for a signature alone.
+    /// This text before the signature; empty for a signature alone.
     Prefix(&'static str),
     /// Named fields, or a list of signatures.
     Fields(FieldsForm),
@@ -96,7 +96,7 @@ pub struct FieldsForm {
     pub signature: &'static str,
     /// Whether there may be several signatures, of which one has to match.
     pub several: bool,
-    /// Names of further fields that may stand among the signatures and say nothing, like those of another version.
+    /// Names of other fields that may stand among the signatures and are ignored, like those of another version.
     pub ignored: &'static [&'static str],
 }
 
@@ -109,7 +109,7 @@ pub enum Encoding {
     LowerHex,
     /// Padded standard base64.
     Base64,
-    /// Either of them, told apart by the length.
+    /// Either of them, distinguished by the length.
     HexOrBase64,
 }
 
@@ -133,35 +133,35 @@ pub enum Piece {
 /// When a delivery was signed, in Unix seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Time {
-    /// The header with the time. Where the form has a field for it too, both must be the same text.
+    /// The header with the time. If the form has a field for it too, both must be the same text.
     pub header: Option<&'static str>,
-    /// How many seconds it may be away from the time received, in either direction.
+    /// By how many seconds it may differ from the time received, in either direction.
     pub tolerance: u64,
 }
 
-/// A signed request: what the platform would send.
+/// A signed request, as the platform would send it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signed {
     /// The headers that carry the signature and what belongs to it.
     pub headers: Vec<(&'static str, String)>,
-    /// The body, with its signature where the scheme puts it there.
+    /// The body, with the signature if the scheme puts it there.
     pub body: Vec<u8>,
 }
 
-/// The signatures that a delivery offers, and what they would have to be made over.
+/// The signatures of a delivery, and the content that they have to sign.
 pub(crate) struct Claimed<'d> {
     tags: [Tag; MAX_SIGNATURES],
     offered: usize,
-    /// The delivery's id, where it is signed.
+    /// The delivery's id, if it is signed.
     pub id: Option<&'d str>,
     time: &'d str,
     /// The signed time, and the scheme's tolerance.
     pub seconds: Option<(u64, u64)>,
-    /// The signed part of the body, in two pieces: what of it an attacker cannot change. Keys come from here.
+    /// The signed part of the body, in two pieces: an attacker cannot change it. Keys are made from it.
     pub body: [&'d [u8]; 2],
 }
 
-/// A secret as HMAC uses it: what the secret alone decides is computed once, not for every delivery.
+/// A secret prepared for HMAC once, not for every delivery.
 #[derive(Clone)]
 pub(crate) struct Key {
     sha256: Hmac<Sha256>,
@@ -172,8 +172,8 @@ pub(crate) struct Key {
 type Tag = [u8; 64];
 
 impl Scheme {
-    /// The plainest scheme, to be varied: HMAC-SHA256 over the raw body with the secret's text, in hex and alone in
-    /// this header.
+    /// The simplest scheme, for variations: HMAC-SHA256 over the raw body with the secret's text, in hex, alone in this
+    /// header.
     #[must_use]
     pub const fn header(name: &'static str) -> Self {
         Scheme {
@@ -188,7 +188,7 @@ impl Scheme {
         }
     }
 
-    /// The signatures that the delivery offers under this scheme. None where it has none.
+    /// The delivery's signatures of this scheme. None if it has none.
     pub(crate) fn find<'d>(&self, delivery: &'d Delivery) -> Result<Option<Claimed<'d>>, Rejection> {
         let body = &delivery.body[..];
         let (written, body) = match self.place {
@@ -221,7 +221,7 @@ impl Scheme {
         }
         if let Some(Time { tolerance, .. }) = self.time {
             claimed.time = time_in_header.unwrap_or(time_in_form);
-            // Digits only: `parse` alone would take a plus sign.
+            // Digits only: `parse` alone would accept a plus sign.
             let is_number = claimed.time.bytes().all(|b| b.is_ascii_digit());
             if !is_number || self.form.has_time() && claimed.time != time_in_form {
                 return Err(Rejection::Malformed);
@@ -231,8 +231,7 @@ impl Scheme {
         Ok(Some(claimed))
     }
 
-    /// The position of the secret that made one of the offered signatures. Takes the same time whichever it is, and
-    /// whether or not there is one.
+    /// The position of the secret that made one of the signatures. Takes the same time whichever matches, and if none does.
     pub(crate) fn matching(&self, secrets: &[Secret], claimed: &Claimed<'_>) -> Option<usize> {
         let length = self.hash.length();
         let mut position = u64::MAX;
@@ -249,9 +248,9 @@ impl Scheme {
     /// Signs `body` as the platform would. `id` is the delivery's id and `seconds` the Unix time, for a scheme that signs
     /// them; what the scheme does not sign is ignored.
     ///
-    /// A scheme that keeps its signature in the body replaces the value that stands there, or adds the member at the end
-    /// of a body that has none. None where the body has no place for it (it is not a JSON object, or has the member twice
-    /// or not as a string), or where the secret is not of the scheme's form.
+    /// A scheme that has its signature in the body replaces the member's value there, or adds the member at the end. None if
+    /// the body has no place for it (it is not a JSON object, or has the member twice or not as a string), or if the secret is
+    /// not of the scheme's form.
     #[must_use]
     pub fn sign(&self, secret: &[u8], body: &[u8], id: &str, seconds: u64) -> Option<Signed> {
         let key = self.key_of(secret)?;
@@ -272,7 +271,7 @@ impl Scheme {
         Some(Signed { headers, body })
     }
 
-    /// The part of a body that the scheme signs, in two pieces. None where the body has to hold a signature and does not.
+    /// The part of a body that the scheme signs, in two pieces. None if the body has to hold a signature and does not.
     #[must_use]
     pub fn signed_body<'b>(&self, body: &'b [u8]) -> Option<[&'b [u8]; 2]> {
         match self.place {
@@ -287,7 +286,7 @@ impl Scheme {
         (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
     }
 
-    /// The header that holds the signature. None where the body does.
+    /// The header that holds the signature. None if the body does.
     #[must_use]
     pub fn signature_header(&self) -> Option<&'static str> {
         match self.place {
@@ -296,7 +295,7 @@ impl Scheme {
         }
     }
 
-    /// The body's top-level member that holds the signature. None where a header does.
+    /// The body's top-level member that holds the signature. None if a header does.
     #[must_use]
     pub fn signature_member(&self) -> Option<&'static str> {
         match self.place {
@@ -331,8 +330,8 @@ impl Scheme {
         Ok((&body[member.value], [&body[..left_out.start], &body[left_out.end..]]))
     }
 
-    /// Takes apart what stands in the signature's place: gives `take` every signature, and returns the time in the form, empty
-    /// where the form has none. None for anything but the scheme's form, or where `take` says so.
+    /// Parses the text in the signature's place: gives `take` every signature, and returns the time, empty if the form has
+    /// none. None if the text does not have the scheme's form, or if `take` returns None.
     fn read<'d>(&self, written: &'d str, mut take: impl FnMut(&'d str) -> Option<()>) -> Option<&'d str> {
         let form = match self.form {
             Form::Prefix(prefix) => return take(written.strip_prefix(prefix)?).map(|()| ""),
@@ -377,7 +376,7 @@ impl Scheme {
         Some(tag)
     }
 
-    /// What stands in the signature's place.
+    /// The text in the signature's place.
     fn write(&self, tag: &Tag, time: &str) -> String {
         let tag = &tag[..self.hash.length()];
         let signature = if self.encoding == Encoding::Base64 { BASE64.encode(tag) } else { hex::encode(tag) };
@@ -505,7 +504,7 @@ fn header<'d>(delivery: &'d Delivery, name: &str) -> Result<Option<&'d str>, Rej
     first.map(|value| value.to_str().map_err(|_| Rejection::Malformed)).transpose()
 }
 
-/// The body with an empty member of this name, at its end where it has none. None for what is not a JSON object.
+/// The body with an empty member of this name, added at its end if it has none. None if it is not a JSON object.
 fn with_member(body: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut body = body.to_vec();
     if member::find(&body, name.as_bytes()) == Err(Trouble::Absent) {

@@ -21,16 +21,16 @@ pub struct Secret {
     key: Key,
 }
 
-/// Why a text holds no usable secrets. Says where, never what.
+/// Why a text holds no usable secrets. Never quotes the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SecretsError {
     /// Not JSON of one of the three forms.
     Form,
-    /// In another format, which would have been taken for one long secret. Says which it looks like.
+    /// In another format, which would have been taken for one long secret. Names the format.
     Looks(&'static str),
     /// No account at all.
     NoAccount,
-    /// Two accounts have one name.
+    /// Two accounts have the same name.
     RepeatedAccount,
     /// An account's name is not `[a-z0-9-]{1,64}`.
     AccountName,
@@ -38,9 +38,9 @@ pub enum SecretsError {
     NoSecret(Account),
     /// This account has an empty secret.
     EmptySecret(Account),
-    /// This account has a secret with white space at an end, or with a character that nobody sees.
+    /// This account has a secret with white space at an end, or with an invisible character.
     Hidden(Account),
-    /// These two accounts have a secret in common. The address is not signed: a delivery to one could be sent to the other.
+    /// These two accounts share a secret. The address is not signed: a delivery to one could be replayed to the other.
     Shared(Account, Account),
 }
 
@@ -49,7 +49,7 @@ impl Secrets {
     /// JSON at all, is the secret of the account `default`.
     ///
     /// # Errors
-    /// The first [`SecretsError`] that is found. What cannot be read never leads to an account without a secret.
+    /// The first [`SecretsError`] that is found. An unreadable text never results in an account without a secret.
     pub fn parse(text: &str) -> Result<Self, SecretsError> {
         // An editor's byte order mark would make JSON one long secret, which no signature matches.
         if text.starts_with('\u{feff}') {
@@ -81,11 +81,11 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// The same for one who is to be told what is wrong with a secret: it may have white space around it, or quotes, or what
-    /// nobody sees, and be another account's, too.
+    /// The same for tools that explain what is wrong with a secret: it may have white space or quotes around it, or invisible
+    /// characters, and two accounts may share it.
     ///
     /// # Errors
-    /// As above, but for these.
+    /// As for [`parse`](Self::parse), except for these faults.
     #[doc(hidden)]
     pub fn as_given(text: &str) -> Result<Self, SecretsError> {
         if text.starts_with('\u{feff}') {
@@ -141,7 +141,7 @@ impl Secrets {
         self.0.iter().flat_map(|(account, list)| list.iter().map(move |secret| (account, secret.as_bytes())))
     }
 
-    /// The account's live secrets, current first. Empty for an unknown account, which no signature can match.
+    /// The account's live secrets, current first. Empty for an unknown account: no signature matches then.
     #[must_use]
     pub fn of(&self, account: &Account) -> &[Secret] {
         self.0.get(account).map_or(&[], Vec::as_slice)
@@ -152,7 +152,7 @@ impl Secrets {
         self.0.keys()
     }
 
-    /// The account's current secret, to sign as the provider would. None for an unknown account.
+    /// The account's current secret, for signing as the provider would. None for an unknown account.
     #[must_use]
     pub fn current(&self, account: &Account) -> Option<&[u8]> {
         self.of(account).first().map(Secret::as_bytes)
@@ -160,7 +160,7 @@ impl Secrets {
 }
 
 impl Secret {
-    /// The secret itself, as it was given to the provider or by it.
+    /// The secret's bytes, as the provider has them.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -177,17 +177,17 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// White space is no secret. Nor are NULs: HMAC fills a key up with them, so they are the empty key.
+/// White space is not a secret. Neither are NULs: HMAC pads a key with them, so they are the same as an empty key.
 fn is_empty(secret: &str) -> bool {
     secret.chars().all(|c| c.is_whitespace() || c == '\0')
 }
 
-/// What a text that is not JSON looks like, where that is no secret.
+/// The format of a text that is neither JSON nor a secret.
 fn looks_like(text: &str) -> Option<&'static str> {
     let assigns = |line: &str| {
         let (name, value) = line.strip_prefix("export ").unwrap_or(line).split_once('=')?;
         let is_name = !name.is_empty() && name.trim().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        // Base64 may end in one or two of them.
+        // Base64 may end with one or two of them.
         (is_name && !value.trim_matches('=').is_empty()).then_some(())
     };
     let maps = |line: &str| line.starts_with("- ") || line == "---" || line.contains(": ") || line.ends_with(':');
@@ -209,7 +209,8 @@ fn is_json(secret: &str) -> bool {
     secret.trim_start().starts_with(['{', '[', '"']) && serde_json::from_str::<serde::de::IgnoredAny>(secret).is_ok()
 }
 
-/// Controls, white space but the plain space, and what has no width: it comes along when a secret is copied from a page.
+/// Control characters, white space except the plain space, and characters without width, which get in when a secret is copied
+/// from a page.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
@@ -220,7 +221,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 impl fmt::Debug for Secrets {
-    // Not even the accounts' names: a secret may have been put where a name belongs.
+    // Not even the accounts' names: one could be a secret in the wrong place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Secrets of {} account(s)", self.0.len())
     }
@@ -359,7 +360,7 @@ mod tests {
                 assert_eq!(of(text, "default"), [text]);
             }
         }
-        // In JSON a secret may have spaces in it, and one account may repeat itself.
+        // In JSON a secret may contain spaces, and one account may repeat a secret.
         assert_eq!(of(r#"["my secret", "my secret"]"#, "default"), ["my secret"; 2]);
     }
 

@@ -1,5 +1,4 @@
-//! What `sam build` has built here, beside what is deployed: Lambda takes a binary for another architecture, and then
-//! cannot start it.
+//! The architecture of what `sam build` built here: Lambda accepts a binary for another one, and then cannot start it.
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -7,7 +6,7 @@ use serde_json::Value;
 
 use super::Checks;
 
-/// Compares the function's built bootstrap, where there is one in this folder, with its deployed configuration.
+/// Compares the function's bootstrap in this folder, if it was built, with the deployed configuration.
 pub(super) fn check(checks: &mut Checks, name: &str, configuration: &Value) {
     let path = format!(".aws-sam/build/{name}Function/bootstrap");
     let Some(built) = architecture(Path::new(&path)) else { return };
@@ -19,12 +18,12 @@ pub(super) fn check(checks: &mut Checks, name: &str, configuration: &Value) {
     checks.problem(
         &what,
         format!("{path} is built for {built}, and the function is deployed for {deployed}: it would not start"),
-        "set Architecture under [….global.parameters] in samconfig.toml, where sam build and sam deploy both read it; then \
+        "set Architecture under [….global.parameters] in samconfig.toml, which sam build and sam deploy both read, then \
          build again",
     );
 }
 
-/// The machine of an ELF file, by Lambda's name for it. None where it is no such file.
+/// Lambda's name for the architecture of an ELF file. None if it is not an ELF file, or for another architecture.
 fn architecture(path: &Path) -> Option<&'static str> {
     let mut header = [0; 20];
     File::open(path).ok()?.read_exact(&mut header).ok()?;

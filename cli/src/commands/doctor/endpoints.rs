@@ -1,5 +1,5 @@
-//! The endpoints: each must turn an unsigned delivery away, in the way that its platform expects. What they say the time
-//! is, this machine's clock is compared with.
+//! The endpoints: each must reject an unsigned delivery with the status that its platform expects. Their `Date` headers check
+//! this machine's clock.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// So far off, in seconds, a clock is not set by anything. The limit that matters is 300.
+/// In seconds. A synchronised clock is never this far off; the limit that matters is 300.
 const TOLERANCE: i64 = 30;
 
-/// An answer, and when it was asked for and came.
+/// An answer, and when it was requested and received.
 struct Asked {
     answer: Result<Response<Option<bytes::Bytes>>, String>,
     from: OffsetDateTime,
     to: OffsetDateTime,
 }
 
-/// What is to be said of the endpoints of these platforms, and of the clock.
+/// Checks the endpoints of these platforms, and the clock.
 pub(super) async fn check(
     urls: &[String],
     providers: &[&'static Provider],
@@ -38,8 +38,8 @@ pub(super) async fn check(
     for (place, provider) in providers.iter().enumerate() {
         let Some(url) = url_of(urls, provider)? else {
             let remedy =
-                "give it with --url: one for all with an HTTP API, one each with Function URLs (the stack's outputs)";
-            checks.unknown(provider.name, "its address is not known", remedy);
+                "set --url to the stack's outputs: one address for all with an HTTP API, one each with Function URLs";
+            checks.unknown(provider.name, "its address is unknown", remedy);
             continue;
         };
         let poster = Poster::new(url.clone())?;
@@ -53,13 +53,13 @@ pub(super) async fn check(
     let told = asked.iter().find_map(|(_, url, asked)| Some((url, difference(asked)?)));
     match told {
         Some((url, seconds)) => compare(&mut clock, url.authority().map_or("", |host| host.as_str()), seconds),
-        None => clock.unknown("clock", "no endpoint says what time it is", "give an address that answers with --url"),
+        None => clock.unknown("clock", "no endpoint sent a Date header", "set --url to an address that answers"),
     }
     checks.made.extend(clock.made);
     Ok(checks.made)
 }
 
-/// The platform's own address among those given, else one that is for all.
+/// The platform's own address among `urls`, else one for all platforms.
 fn url_of(urls: &[String], provider: &Provider) -> anyhow::Result<Option<Uri>> {
     let mut for_all = None;
     for url in urls {
@@ -87,7 +87,7 @@ fn one(checks: &mut Checks, provider: &Provider, url: &Uri, asked: &Asked, is_lo
     let answer = match &asked.answer {
         Ok(answer) => answer,
         Err(error) if is_local => {
-            let remedy = "start the local intake with hookgate, or give its address with --url";
+            let remedy = "start the local intake with `hookgate`, or set --url to its address";
             return checks.unknown(name, format!("{url} does not answer: {error}"), remedy);
         }
         Err(error) => return checks.problem(name, format!("{url} does not answer: {error}"), "check --url"),
@@ -96,38 +96,42 @@ fn one(checks: &mut Checks, provider: &Provider, url: &Uri, asked: &Asked, is_lo
     let body: Value = serde_json::from_slice(answer.body().as_deref().unwrap_or_default()).unwrap_or_default();
     let outcome = body["outcome"].as_str();
     if status == expected && outcome == Some("rejected") {
-        return checks.ok(name, format!("turns an unsigned delivery away with {status}"));
+        return checks.ok(name, format!("rejects an unsigned delivery with {status}"));
     }
-    let log = "its reason is in the function's log (docs/operate.md)";
+    let log = "the reason is in the function's log (docs/operate.md)";
     let remedy = match status {
-        200..=299 => "an unsigned delivery must never be accepted: take this endpoint down, and see what answers there",
+        200..=299 => {
+            "an unsigned delivery must never be accepted: take this endpoint down, and find out what answers there"
+        }
         404 if is_local => {
             "start the local intake with secrets of this platform (--secrets), or name those in use with --provider"
         }
         404 => "check --url; deploy this platform (the parameter Providers), or name those in use with --provider",
-        403 => "somebody asks for a sign-in: with Function URLs AuthType must be NONE, and calls allowed to everybody",
+        403 => {
+            "something asks for authentication: a Function URL needs AuthType NONE, and permission for everybody to invoke it"
+        }
         429 => "it is throttled: wait, or raise ThrottlingRate, ThrottlingBurst or ReservedConcurrency",
         503 if outcome == Some("unavailable") => {
-            "it cannot read its secrets: see the signing secrets, and whether its role may read them"
+            "it cannot read its secrets: check the signing secrets, and that its role may read them"
         }
-        500..=599 => "the function fails or is missing: look at its log, and whether the API may invoke it",
-        _ => "something else than Hookgate answers: check --url",
+        500..=599 => "the function fails or is missing: check its log, and that the API may invoke it",
+        _ => "something other than Hookgate answers: check --url",
     };
     let got = outcome.map_or_else(|| format!("HTTP {status}"), |outcome| format!("HTTP {status}, {}", plain(outcome)));
     let remedy = if status >= 500 { format!("{remedy}; {log}") } else { remedy.to_owned() };
-    checks.problem(name, format!("answers an unsigned delivery with {got}, not with {expected}"), remedy);
+    checks.problem(name, format!("answers an unsigned delivery with {got}, not {expected}"), remedy);
 }
 
-/// A word of somebody's answer.
+/// A word of an answer that may not be Hookgate's.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(32).collect()
 }
 
-/// How many seconds this machine's clock is ahead of the endpoint's, at least. None where that tells no time.
+/// By how many seconds this machine's clock is ahead of the endpoint's, at least. None if there is no `Date` header.
 fn difference(asked: &Asked) -> Option<i64> {
     let date = asked.answer.as_ref().ok()?.headers().get(header::DATE)?.to_str().ok()?;
     let date = OffsetDateTime::parse(date, &Rfc2822).ok()?;
-    // The header leaves fractions out, and it was written somewhere in between.
+    // The header has whole seconds, and was written between request and answer.
     let ahead = (asked.from - (date + Duration::from_secs(1))).whole_seconds().max(0);
     let behind = (date - asked.to).whole_seconds().max(0);
     Some(ahead - behind)
@@ -139,15 +143,16 @@ fn compare(clock: &mut Checks, host: &str, ahead: i64) {
     }
     let (seconds, side) = (ahead.abs(), if ahead > 0 { "ahead of" } else { "behind" });
     let times = providers::ALL.iter().flat_map(|provider| provider.schemes()).filter_map(|scheme| scheme.time);
-    let expired = times.map(|time| time.tolerance).min().map_or_else(String::new, |tolerance| {
-        format!("signatures that have a time count as expired beyond {tolerance} s, ")
-    });
+    let expired = times
+        .map(|time| time.tolerance)
+        .min()
+        .map_or_else(String::new, |tolerance| format!("signatures with a timestamp expire beyond {tolerance} s, "));
     clock.problem(
         "clock",
         format!(
-            "{seconds} s {side} {host}'s: {expired}and AWS refuses calls beyond 300 s; leases and expiry are times of this \
-             clock too, where it runs the intake"
+            "{seconds} s {side} {host}'s: {expired}and AWS refuses calls beyond 300 s; an intake on this machine also takes \
+             leases and expiry from this clock"
         ),
-        "let the system set its clock: timedatectl set-ntp true",
+        "synchronise the clock: timedatectl set-ntp true",
     );
 }

@@ -1,4 +1,4 @@
-//! The deployed functions: their settings and time-out. One call to Lambda for each.
+//! The deployed functions' settings and timeouts. One call to Lambda for each.
 
 use ::http::StatusCode;
 use aws_types::SdkConfig;
@@ -6,18 +6,21 @@ use hookgate_verify::{Provider, providers::Retries};
 use serde_json::Value;
 
 use super::{Check, Checks, Section, bootstrap, queues};
-use crate::client::{
-    aws::Clients,
-    stack::{LOOK_AT, call},
+use crate::{
+    client::{
+        aws::Clients,
+        stack::{LOOK_AT, call},
+    },
+    error::with_causes,
 };
 
-/// A claim's lease ends so long after the function's time-out: see `shared/intake/src/claim.rs`.
+/// How long a claim's lease outlasts the function's timeout, in seconds: see `shared/intake/src/claim.rs`.
 const AFTER_TIMEOUT: u64 = 2;
 
-/// The template's time-out of a function, in seconds.
+/// A function's timeout in the template, in seconds.
 const TIMEOUT: u64 = 8;
 
-/// The shortest pause before a retry that the platform documents, in seconds, but for one that no lease is short enough for.
+/// The platform's shortest documented retry delay that a lease can be shorter than, in seconds.
 fn shortest_retry(provider: &Provider) -> u64 {
     let documented = match provider.deliveries.retries {
         Retries::After(delays) => delays,
@@ -27,14 +30,13 @@ fn shortest_retry(provider: &Provider) -> u64 {
     pauses.filter(|seconds| *seconds > TIMEOUT + AFTER_TIMEOUT).min().unwrap_or(60)
 }
 
-/// What Lambda says of one function.
+/// Lambda's answer about one function.
 #[derive(Debug)]
 pub(super) enum Function {
-    /// Its configuration.
+    /// With its configuration.
     Found(Value),
-    /// There is none of this name.
     Absent,
-    /// Why it cannot be told, and what to do about it.
+    /// Why, and the remedy.
     Unknown(String, &'static str),
 }
 
@@ -67,17 +69,17 @@ pub(super) async fn look(
                 let error: Value = serde_json::from_slice(&answer).unwrap_or_default();
                 // Lambda spells the member in both ways.
                 let message = error["Message"].as_str().or_else(|| error["message"].as_str()).unwrap_or("no reason");
-                let why = format!("Lambda answers {}: {message}", status.as_u16());
+                let why = format!("Lambda answered {}: {message}", status.as_u16());
                 Function::Unknown(why, "allow lambda:GetFunctionConfiguration, or ask who may")
             }
-            Err(why) => Function::Unknown(why, LOOK_AT),
+            Err(error) => Function::Unknown(with_causes(error.as_ref()), LOOK_AT),
         };
         functions.push((*provider, function));
     }
     Ok(functions)
 }
 
-/// What is to be said of the functions.
+/// Checks the functions.
 pub(super) fn check(functions: &Functions, table: Option<&str>, queues: &queues::Found) -> Vec<Check> {
     let mut checks = Checks::of(Section::Functions);
     for (provider, function) in functions {
@@ -85,14 +87,14 @@ pub(super) fn check(functions: &Functions, table: Option<&str>, queues: &queues:
         match function {
             Function::Absent => checks.problem(
                 name,
-                "the stack has no function of it",
-                "deploy it (the parameter Providers). If somebody deleted it: first deploy without it, then with it",
+                "the stack has no function for it",
+                "add it to the parameter Providers and deploy. If it was deleted by hand, deploy without it first",
             ),
             Function::Unknown(why, remedy) => checks.unknown(name, why, *remedy),
             Function::Found(configuration) => {
                 match configuration["Timeout"].as_u64() {
                     Some(timeout) => lease(&mut checks, provider, timeout),
-                    None => checks.unknown(&format!("{name}, lease"), "Lambda does not say its time-out", ""),
+                    None => checks.unknown(&format!("{name}, lease"), "Lambda returned no timeout", ""),
                 }
                 settings(&mut checks, name, function, table, queues);
                 age(&mut checks, name, function);
@@ -112,8 +114,8 @@ fn lease(checks: &mut Checks, provider: &Provider, timeout: u64) {
     checks.problem(
         &what,
         format!(
-            "a claim's lease is {lease} s (the function's time-out of {timeout} s, and {AFTER_TIMEOUT}): a retry after \
-             {shortest_retry} s is still answered 503, and after a crash the event waits for a later one"
+            "a claim's lease is {lease} s (the function's timeout of {timeout} s plus {AFTER_TIMEOUT} s): after a crash, a \
+             retry after {shortest_retry} s is answered 503, and the event waits for a later one"
         ),
         "set the function's Timeout to 8 s, as in template.yaml",
     );
@@ -138,19 +140,19 @@ fn settings(checks: &mut Checks, name: &str, function: &Function, table: Option<
         checks.problem(
             &what,
             wrong.join("; "),
-            "set it as template.yaml does; or name what is meant with --table, --queue or --quarantine",
+            "set it as template.yaml does, or name the table and queues in use with --table, --queue and --quarantine",
         );
     } else if function.setting("WEBHOOK_SECRETS").is_some() {
         checks.problem(
             &what,
-            "WEBHOOK_SECRETS: whoever may look at the function sees the signing secrets",
+            "WEBHOOK_SECRETS shows the signing secrets to everybody who may view the function",
             "put them into Secrets Manager, name the entry in SECRET_ID, and change them at the platform",
         );
     } else if expected.iter().any(|(_, expected)| expected.is_none()) {
         checks.unknown(
             &what,
             "not compared: the table or a queue was not found",
-            "name what is meant with --table, --queue or --quarantine, or allow to list them",
+            "name it with --table, --queue or --quarantine, or allow this command to look it up",
         );
     } else {
         checks.ok(&what, "the stack's table and queues");
@@ -163,12 +165,12 @@ fn age(checks: &mut Checks, name: &str, function: &Function) {
     let (ttl, age) = (days("CLAIM_TTL_DAYS").unwrap_or(30), days("MAX_EVENT_AGE_DAYS"));
     match age {
         Some(age) if age < ttl => {
-            checks.ok(&what, format!("known for {ttl} days, older than {age} days to quarantine"));
+            checks.ok(&what, format!("known for {ttl} days; events older than {age} days go to quarantine"));
         }
         Some(age) => checks.problem(
             &what,
-            format!("MAX_EVENT_AGE_DAYS {age} is not below CLAIM_TTL_DAYS {ttl}: an event can be replayed in between"),
-            "set MAX_EVENT_AGE_DAYS lower: the stack's parameters are MaxEventAgeDays and ClaimTtlDays",
+            format!("MAX_EVENT_AGE_DAYS {age} is not below CLAIM_TTL_DAYS {ttl}: an event older than {ttl} days can be replayed"),
+            "lower it: the stack's parameters are MaxEventAgeDays and ClaimTtlDays",
         ),
         None => checks.problem(
             &what,

@@ -1,4 +1,4 @@
-//! `hookgate doctor`: looks at an installation for what is known to go wrong, and says what to do about it.
+//! `hookgate doctor`: checks an installation for known problems.
 
 mod bootstrap;
 mod endpoints;
@@ -10,6 +10,7 @@ mod tools;
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
+use anstyle::Style;
 use anyhow::bail;
 use clap::ValueEnum;
 use hookgate_verify::{Provider, providers};
@@ -23,10 +24,10 @@ use crate::{
     output::{BAD, BOLD, GOOD, MAYBE, print, print_json},
 };
 
-/// Look for what is known to go wrong, and say what to do about it.
+/// Check an installation for known problems, and say how to fix each.
 ///
-/// Looks at the running local intake, and for the tools to deploy; with --aws at a deployed stack. Changes nothing, and
-/// shows no secret. Each endpoint is sent one unsigned delivery, which it counts as rejected.
+/// Checks the running local intake and the tools for deploying; with --aws a deployed stack. Changes nothing and shows no
+/// secret. Sends each endpoint one unsigned delivery, which counts there as rejected.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   hookgate doctor
@@ -35,55 +36,56 @@ use crate::{
   hookgate doctor --url https://hooks.example.com
   hookgate doctor --aws --only queues,secrets --json
 
-With --aws the credentials need cloudformation:DescribeStacks, dynamodb:DescribeTable and DescribeTimeToLive,
+With --aws the credentials need cloudformation:DescribeStacks, dynamodb:DescribeTable and DescribeTimeToLive, \
 sqs:GetQueueAttributes, lambda:GetFunctionConfiguration, secretsmanager:GetSecretValue and DescribeSecret.
-Exit code: 0 all is well, 1 there are problems, 2 something could not be checked.")]
+Exit code: 0 no problems, 1 problems found, 2 something could not be checked.")]
 pub struct Arguments {
-    #[command(flatten)]
-    deployment: Deployment,
-    /// Where deliveries go: an address for all platforms, or one with /webhooks/{provider} for one. Repeatable [default: the
-    /// local intake's, or the stack's outputs]. An address elsewhere without --aws is all that is looked at.
+    /// Check this endpoint: a base address for all platforms, or one with /webhooks/{provider}. Repeatable. An address on
+    /// another machine without --aws limits the checks to endpoints and clock [default: the local intake, or the stack's
+    /// outputs]
     #[arg(long)]
     url: Vec<String>,
-    /// A platform that is in use. Repeatable [default: those that are deployed, else all].
+    /// Check this platform. Repeatable [default: the deployed ones, else all]
     #[arg(long, value_parser = arguments::provider())]
     provider: Vec<&'static Provider>,
-    /// What to look at.
+    /// Check only these sections [default: all that apply]
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     only: Vec<Section>,
-    /// The table of claims, where it is not the stack's.
+    /// Check this table of claims [default: the installation's]
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// The queue of events, by name or URL, where it is not the stack's.
+    /// Check this event queue, a name or URL [default: the installation's]
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
-    /// The queue of dead letters.
+    /// Check this dead-letter queue, a name or URL [default: the installation's]
     #[arg(long, value_name = "QUEUE")]
     dead_letters: Option<String>,
-    /// The queue of the quarantine.
+    /// Check this quarantine queue, a name or URL [default: the installation's]
     #[arg(long, value_name = "QUEUE")]
     quarantine: Option<String>,
-    /// Answer in JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    deployment: Deployment,
 }
 
-/// What is looked at.
+/// The sections of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Section {
-    /// The table of claims: its key, expiry, billing and protection.
+    /// The table of claims: key, expiry, billing, deletion protection
     Table,
-    /// The three queues: size, encryption, where dead letters go and how long they stay.
+    /// The three queues: message size, encryption, redrive policy, retention of dead letters
     Queues,
-    /// With --aws: the functions' settings and time-out.
+    /// With --aws: the functions' settings and timeouts
     Functions,
-    /// With --aws: the signing secrets.
+    /// With --aws: the signing secrets
     Secrets,
-    /// Whether each endpoint turns an unsigned delivery away.
+    /// Whether each endpoint rejects an unsigned delivery
     Endpoints,
-    /// This machine's clock, by the endpoints'.
+    /// This machine's clock, compared with the endpoints'
     Clock,
-    /// What `sam build` needs on this machine.
+    /// The tools that `sam build` needs on this machine
     Tools,
 }
 
@@ -96,7 +98,7 @@ impl Section {
             Self::Secrets => "Signing secrets",
             Self::Endpoints => "Endpoints",
             Self::Clock => "Clock",
-            Self::Tools => "To deploy",
+            Self::Tools => "Tools for deploying",
         }
     }
 
@@ -105,16 +107,16 @@ impl Section {
     }
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Check {
     section: Section,
-    /// What, as in "expiry".
+    /// What was checked, like "expiry".
     what: String,
     verdict: Verdict,
-    /// What was found, or why nothing could be.
+    /// What was found, or why it could not be checked.
     finding: String,
-    /// What to do about it. Empty where all is well, or where the finding says it.
+    /// Empty if there is no problem, or if the finding names the remedy.
     remedy: String,
 }
 
@@ -127,16 +129,17 @@ enum Verdict {
 }
 
 impl Verdict {
-    const fn words(self) -> &'static str {
+    /// Its colour and words in text, and its status in JSON.
+    const fn shown(self) -> (Style, &'static str, &'static str) {
         match self {
-            Self::Ok => "ok",
-            Self::Problem => "problem",
-            Self::Unknown => "could not check",
+            Self::Ok => (GOOD, "ok", "ok"),
+            Self::Problem => (BAD, "problem", "problem"),
+            Self::Unknown => (MAYBE, "could not check", "unknown"),
         }
     }
 }
 
-/// The checks of one section, as they are made.
+/// The checks of one section.
 struct Checks {
     section: Section,
     made: Vec<Check>,
@@ -164,7 +167,7 @@ impl Checks {
     }
 }
 
-/// Whether all is well.
+/// Runs the checks and prints them.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let checks = arguments.check().await?;
     let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
@@ -188,19 +191,16 @@ impl Arguments {
         let clients = self.deployment.clients().await?;
         let mut checks = Vec::new();
 
-        let table = if wanted(Section::Table) || wanted(Section::Functions) {
-            let (table, made) = table::check(&clients, self.table.as_deref()).await;
-            checks.extend(made);
-            table
-        } else {
-            None
-        };
-        let mut queues = queues::Found::default();
+        let (mut table, mut queues) = (None, queues::Found::default());
+        let mut made;
+        if wanted(Section::Table) || wanted(Section::Functions) {
+            (table, made) = table::check(&clients, self.table.as_deref()).await;
+            checks.append(&mut made);
+        }
         if wanted(Section::Queues) || wanted(Section::Functions) {
             let given = [&self.queue, &self.dead_letters, &self.quarantine].map(Option::as_deref);
-            let made;
             (queues, made) = queues::check(&clients, given).await;
-            checks.extend(made);
+            checks.append(&mut made);
         }
         let mut used = if self.provider.is_empty() { providers::ALL.to_vec() } else { self.provider.clone() };
         let mut urls = self.urls();
@@ -208,7 +208,7 @@ impl Arguments {
         if let Some(aws) = clients.aws.as_ref().filter(|_| of_stack.into_iter().any(wanted)) {
             match clients.stack().await.and_then(Stack::served) {
                 Ok(served) => {
-                    // A platform that was left out is not looked at.
+                    // Platforms that are not deployed are not checked.
                     if self.provider.is_empty() {
                         used = served.iter().map(|(provider, _)| *provider).collect();
                     }
@@ -245,15 +245,12 @@ impl Arguments {
         if let Some(section) = self.only.iter().find(|section| matches!(section, Section::Functions | Section::Secrets))
             && !aws
         {
-            bail!("--only {}: the local intake has none, add --aws", section.name());
+            bail!("--only {} needs --aws: the local intake has none", section.name());
         }
         if !self.only.is_empty() {
             return Ok(self.only.iter().copied().collect());
         }
-        let elsewhere = self
-            .urls()
-            .iter()
-            .any(|url| arguments::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)));
+        let elsewhere = self.is_elsewhere();
         Ok(Section::value_variants()
             .iter()
             .copied()
@@ -261,7 +258,7 @@ impl Arguments {
                 Section::Table | Section::Queues => aws || !elsewhere,
                 Section::Functions | Section::Secrets => aws,
                 Section::Endpoints | Section::Clock => true,
-                // What is deployed may have been built elsewhere.
+                // A deployed stack may have been built on another machine.
                 Section::Tools => !aws && !elsewhere,
             })
             .collect())
@@ -277,17 +274,12 @@ impl Arguments {
 }
 
 fn as_json(checks: &[Check]) -> Value {
-    let status = |verdict| match verdict {
-        Verdict::Ok => "ok",
-        Verdict::Problem => "problem",
-        Verdict::Unknown => "unknown",
-    };
     let list = checks.iter().map(|check| {
         let remedy = Some(&check.remedy).filter(|remedy| !remedy.is_empty());
         json!({
             "section": check.section.name(),
             "what": check.what,
-            "status": status(check.verdict),
+            "status": check.verdict.shown().2,
             "finding": check.finding,
             "remedy": remedy,
         })
@@ -304,12 +296,8 @@ fn as_text(checks: &[Check]) -> String {
             let _ = writeln!(text, "{gap}{BOLD}{}{BOLD:#}", check.section.heading());
         }
         let Check { what, verdict, finding, remedy, .. } = check;
-        let colour = match verdict {
-            Verdict::Ok => GOOD,
-            Verdict::Problem => BAD,
-            Verdict::Unknown => MAYBE,
-        };
-        let _ = writeln!(text, "  {colour}{:<15}{colour:#}  {what}: {finding}", verdict.words());
+        let (colour, words, _) = verdict.shown();
+        let _ = writeln!(text, "  {colour}{words:<15}{colour:#}  {what}: {finding}");
         if !remedy.is_empty() {
             let _ = writeln!(text, "  {:<15}  → {remedy}", "");
         }

@@ -1,4 +1,4 @@
-//! The queues: what is too large for them is refused, what cannot be handled must have a place to go.
+//! The queues: message size, encryption, redrive policy, retention.
 
 use std::collections::HashMap;
 
@@ -11,19 +11,19 @@ use crate::{
     output::quoted,
 };
 
-/// SQS' largest, on which the functions count: what is larger they compress, or answer 413.
+/// SQS's largest message size. The functions rely on it: they compress a larger event, or answer 413.
 const MOST_BYTES: &str = "1048576";
 
 type Attributes = HashMap<Name, String>;
 
-/// The queues' URLs, where there are such queues.
+/// The URLs of the queues that were found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub events: Option<String>,
     pub quarantine: Option<String>,
 }
 
-/// The queues, and what is to be said of them. `given` are names or URLs of the events, dead letters and quarantine.
+/// Finds and checks the queues. `given` are names or URLs of events, dead letters and quarantine.
 pub(super) async fn check(clients: &Clients, given: [Option<&str>; 3]) -> (Found, Vec<Check>) {
     let mut checks = Checks::of(Section::Queues);
     let mut look = async |queue, given, label| {
@@ -53,7 +53,8 @@ pub(super) async fn check(clients: &Clients, given: [Option<&str>; 3]) -> (Found
 async fn look(clients: &Clients, queue: Queue, given: Option<&str>) -> Result<(String, Attributes), String> {
     let url = clients.queue(queue, given).await.map_err(|error| error.to_string())?;
     let answer = clients.sqs.get_queue_attributes().queue_url(&url).attribute_names(Name::All).send().await;
-    let answer = answer.map_err(|error| clients.failed(&format!("cannot look at {url}"), &error).to_string())?;
+    let answer =
+        answer.map_err(|error| clients.failed(&format!("cannot read the attributes of {url}"), &error).to_string())?;
     Ok((url, answer.attributes.unwrap_or_default()))
 }
 
@@ -67,9 +68,7 @@ fn size(checks: &mut Checks, label: &str, url: &str, attributes: &Attributes) {
         MOST_BYTES => checks.ok(&what, "messages of 1 MiB"),
         bytes => checks.problem(
             &what,
-            format!(
-                "messages of {bytes} bytes: a larger event is refused, answered 503, and lost after the last retry"
-            ),
+            format!("messages of {bytes} bytes: a larger event is answered 503, and lost after the last retry"),
             set(url, &format!("MaximumMessageSize={MOST_BYTES}")),
         ),
     }
@@ -78,7 +77,7 @@ fn size(checks: &mut Checks, label: &str, url: &str, attributes: &Attributes) {
 fn encryption(checks: &mut Checks, label: &str, url: &str, attributes: &Attributes) {
     let what = format!("{label}, encryption");
     if attributes.contains_key(&Name::KmsMasterKeyId) {
-        checks.ok(&what, "by a key of KMS");
+        checks.ok(&what, "by a KMS key");
     } else if attributes.get(&Name::SqsManagedSseEnabled).is_some_and(|on| on == "true") {
         checks.ok(&what, "by SQS");
     } else {
@@ -91,29 +90,25 @@ fn redrive(checks: &mut Checks, url: &str, events: &Attributes, dead_letters: Op
     let arn = dead_letters.and_then(|attributes| attributes.get(&Name::QueueArn)).map(String::as_str);
     let policy = events.get(&Name::RedrivePolicy).and_then(|policy| serde_json::from_str::<Value>(policy).ok());
     let remedy = || {
-        let arn = arn.unwrap_or("the ARN of the queue of dead letters");
+        let arn = arn.unwrap_or("the ARN of the dead-letter queue");
         let policy = serde_json::json!({"deadLetterTargetArn": arn, "maxReceiveCount": "5"}).to_string();
         set(url, &quoted(&serde_json::json!({"RedrivePolicy": policy}).to_string()))
     };
     let Some(policy) = policy else {
         return checks.problem(
             WHAT,
-            "none: an event that a consumer cannot handle comes back until it expires, and then is lost",
+            "none: an event that consumers cannot handle comes back until it expires and is lost",
             remedy(),
         );
     };
     let target = policy["deadLetterTargetArn"].as_str().unwrap_or_default();
-    // A text where the AWS CLI wrote it.
+    // A string if the AWS CLI wrote it.
     let times = policy["maxReceiveCount"].as_u64();
     let times = times.or_else(|| policy["maxReceiveCount"].as_str()?.parse().ok()).unwrap_or_default();
     if arn.is_some_and(|arn| arn != target) {
-        checks.problem(WHAT, format!("goes to {target}, and not to the dead letters that are watched"), remedy());
+        checks.problem(WHAT, format!("goes to {target}, not to the dead-letter queue of this installation"), remedy());
     } else if times < 2 {
-        checks.problem(
-            WHAT,
-            "after 1 receive: an event is given up when one consumer stops at the wrong time",
-            remedy(),
-        );
+        checks.problem(WHAT, "after 1 receive: an event is given up if one consumer is interrupted", remedy());
     } else {
         checks.ok(WHAT, format!("after {times} receives"));
     }
@@ -123,7 +118,7 @@ fn retention(checks: &mut Checks, events: &Attributes, url: &str, dead_letters: 
     const WHAT: &str = "dead letters, retention";
     let seconds = |attributes: &Attributes| attributes.get(&Name::MessageRetentionPeriod)?.parse().ok();
     let (Some(events), Some(dead)): (Option<u64>, Option<u64>) = (seconds(events), seconds(dead_letters)) else {
-        return checks.unknown(WHAT, "SQS names no retention period", "");
+        return checks.unknown(WHAT, "SQS returned no retention period", "");
     };
     let shown = |seconds: u64| match (seconds / 86_400, seconds % 86_400) {
         (1, 0) => "1 day".to_owned(),
@@ -136,7 +131,7 @@ fn retention(checks: &mut Checks, events: &Attributes, url: &str, dead_letters: 
     checks.problem(
         WHAT,
         format!(
-            "{}, events {}: age counts from when an event was first queued, so a late dead letter is gone at once",
+            "{}, events {}: age counts from when an event was first queued, so SQS may delete a dead letter at once",
             shown(dead),
             shown(events)
         ),

@@ -1,5 +1,5 @@
-//! The signing secrets, as the functions read them. Nothing of them is ever shown, not even an account's name: a secret may
-//! have been put where a name belongs.
+//! The signing secrets, as the functions read them. Nothing of them is ever shown, not even an account's name: it could be a
+//! secret in the wrong place.
 
 use aws_sdk_secretsmanager::{Client, operation::get_secret_value::GetSecretValueError};
 use aws_types::SdkConfig;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{client::aws::Clients, send::samples};
 
-/// What is to be said of the deployed functions' secrets.
+/// Checks the deployed functions' secrets.
 pub(super) async fn check(clients: &Clients, aws: &SdkConfig, functions: &Functions) -> Vec<Check> {
     let mut checks = Checks::of(Section::Secrets);
     let manager = Client::new(aws);
@@ -25,24 +25,24 @@ pub(super) async fn check(clients: &Clients, aws: &SdkConfig, functions: &Functi
         }
         let why = match function {
             Function::Unknown(why, _) => why,
-            Function::Absent => "there is no function that reads it",
-            Function::Found(_) => "its function names none in SECRET_ID",
+            Function::Absent => "it has no function",
+            Function::Found(_) => "its function has no SECRET_ID",
         };
-        checks.unknown(provider.name, format!("which entry it reads is not known: {why}"), "");
+        checks.unknown(provider.name, format!("its entry of Secrets Manager is unknown: {why}"), "");
     }
     compare(&mut checks, &known);
     checks.made
 }
 
-/// Two platforms with one secret: a delivery to the one could be signed as the other's.
+/// With a shared secret, a delivery of one platform would verify as the other's.
 fn compare(checks: &mut Checks, known: &[(&str, Secrets)]) {
     for (place, (one, secrets)) in known.iter().enumerate() {
         for (other, others) in &known[place + 1..] {
             if all(secrets).any(|(_, secret)| all(others).any(|(_, other)| other == secret)) {
                 checks.problem(
                     &format!("{one}, {other}"),
-                    "they have a secret in common: whoever has it can sign for both",
-                    "change it at one of the two platforms, then put the new one into its entry",
+                    "they share a secret: whoever has it can sign for both",
+                    "change it at one of the two platforms, then store the new one in its entry",
                 );
             }
         }
@@ -53,7 +53,7 @@ fn all(secrets: &Secrets) -> impl Iterator<Item = (&Account, &[u8])> {
     secrets.accounts().flat_map(|account| secrets.of(account).iter().map(move |secret| (account, secret.as_bytes())))
 }
 
-/// The secrets, where they can be read.
+/// Checks the secrets of one platform. Returns them if they can be read.
 async fn one(
     checks: &mut Checks,
     clients: &Clients,
@@ -65,14 +65,14 @@ async fn one(
     let put = || {
         format!(
             "aws secretsmanager put-secret-value --secret-id {id} --secret-string file://{name}.json; hookgate register \
-             {name} says where the secret comes from"
+             {name} says where to find the secret"
         )
     };
     let value = match manager.get_secret_value().secret_id(id).send().await {
         Ok(value) => value,
         Err(error) if error.as_service_error().is_some_and(GetSecretValueError::is_resource_not_found_exception) => {
-            let remedy = "deploy the stack again, then put the platform's secret into the new entry";
-            checks.problem(name, format!("there is no {id}, or it holds nothing"), remedy);
+            let remedy = "deploy the stack again, then store the platform's secret in the entry";
+            checks.problem(name, format!("{id} is missing or empty"), remedy);
             return None;
         }
         Err(error) => {
@@ -94,15 +94,15 @@ async fn one(
     };
     let changed = if is_as_generated(text) { was_changed(manager, id).await } else { Some(true) };
     if changed.is_none() {
-        let why = "it may still be the random value that the template drew: whether it was changed cannot be read";
+        let why = "it may still be the template's random value: cannot read whether it was changed";
         checks.unknown(name, why, "allow secretsmanager:DescribeSecret, or ask who may");
     } else if changed == Some(false) {
-        checks.problem(name, "it is still the random value that the template drew: every delivery is rejected", put());
+        checks.problem(name, "it is still the template's random value: every delivery is rejected", put());
     } else if all(&secrets).any(|(account, secret)| is_sample(provider, account, secret)) {
         checks.problem(
             name,
-            "a secret of the published samples is among them: anybody can sign with it",
-            format!("put only the platform's own secrets there: {}", put()),
+            "it contains a published sample secret: anybody can sign with it",
+            format!("store only the platform's own secrets: {}", put()),
         );
     } else {
         let count = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
@@ -112,7 +112,7 @@ async fn one(
     Some(secrets)
 }
 
-/// Whether it could be what `GenerateSecretString` in `template.yaml` draws: 64 letters and digits, some of each kind.
+/// Whether it looks like the value of `GenerateSecretString` in `template.yaml`: 64 letters and digits, some of each kind.
 fn is_as_generated(text: &str) -> bool {
     let has = |kind: fn(&u8) -> bool| text.bytes().any(|byte| kind(&byte));
     text.len() == 64
@@ -122,8 +122,8 @@ fn is_as_generated(text: &str) -> bool {
         && has(u8::is_ascii_digit)
 }
 
-/// Whether the entry had another value before. A platform's own secret could have the form of a random one.
-/// None where that cannot be read.
+/// Whether the entry had another value before: a platform's own secret could look like a random one. None if that cannot be
+/// read.
 async fn was_changed(manager: &Client, id: &str) -> Option<bool> {
     let described = manager.describe_secret().secret_id(id).send().await.ok()?;
     Some(described.version_ids_to_stages.is_some_and(|versions| versions.len() > 1))

@@ -1,4 +1,4 @@
-//! The table of claims: without its key nothing works, without its expiry nothing is ever forgotten.
+//! The table of claims: key, expiry, billing, deletion protection.
 
 use aws_sdk_dynamodb::{
     operation::describe_table::DescribeTableError,
@@ -8,7 +8,7 @@ use aws_sdk_dynamodb::{
 use super::{Check, Checks, Section};
 use crate::client::aws::Clients;
 
-/// The table's name where it is known, and what is to be said of it.
+/// Finds and checks the table. Returns its name if it is known.
 pub(super) async fn check(clients: &Clients, given: Option<&str>) -> (Option<String>, Vec<Check>) {
     let mut checks = Checks::of(Section::Table);
     let name = match clients.table(given).await {
@@ -22,15 +22,19 @@ pub(super) async fn check(clients: &Clients, given: Option<&str>) -> (Option<Str
         Ok(described) => described.table.unwrap_or_else(|| TableDescription::builder().build()),
         Err(error) if error.as_service_error().is_some_and(DescribeTableError::is_resource_not_found_exception) => {
             let remedy = if clients.is_local() {
-                "start the local intake with hookgate, which creates it"
+                "start the local intake with `hookgate`, which creates it"
             } else {
-                "deploy the stack, which creates it; or name another with --table"
+                "deploy the stack, which creates it, or choose another with --table"
             };
             checks.problem("table", format!("there is no table {name}"), remedy);
             return (Some(name), checks.made);
         }
         Err(error) => {
-            checks.unknown("table", clients.failed(&format!("cannot look at table {name}"), &error).to_string(), "");
+            checks.unknown(
+                "table",
+                clients.failed(&format!("cannot describe the table {name}"), &error).to_string(),
+                "",
+            );
             return (Some(name), checks.made);
         }
     };
@@ -48,7 +52,7 @@ pub(super) async fn check(clients: &Clients, given: Option<&str>) -> (Option<Str
             expiry(&mut checks, &name, attribute);
         }
         Err(error) => {
-            let why = clients.failed(&format!("cannot look at the expiry of table {name}"), &error);
+            let why = clients.failed(&format!("cannot read the expiry of the table {name}"), &error);
             checks.unknown("expiry", why.to_string(), "");
         }
     }
@@ -62,14 +66,14 @@ fn key(checks: &mut Checks, table: &TableDescription) {
         .iter()
         .any(|attribute| attribute.attribute_name() == "pk" && *attribute.attribute_type() == ScalarAttributeType::S);
     if keys == [("pk", &KeyType::Hash)] && is_text {
-        return checks.ok("key", "pk, a text");
+        return checks.ok("key", "pk, a string");
     }
     let found: Vec<_> = keys.iter().map(|(name, kind)| format!("{name} ({kind})")).collect();
-    let of_text = if is_text || keys != [("pk", &KeyType::Hash)] { "" } else { ", no text" };
+    let of_text = if is_text || keys != [("pk", &KeyType::Hash)] { "" } else { ", not a string" };
     checks.problem(
         "key",
-        format!("it is {}{of_text}; the functions write pk, a text, and nothing else", found.join(" and ")),
-        "a table's key cannot be changed: let the template create the table, and name that one to the functions",
+        format!("it is {}{of_text}; the functions need pk, a string, alone", found.join(" and ")),
+        "a table's key cannot be changed: let the template create the table, and use that one",
     );
 }
 
@@ -88,11 +92,11 @@ fn billing(checks: &mut Checks, name: &str, table: &TableDescription) {
 
 fn protection(checks: &mut Checks, name: &str, table: &TableDescription) {
     if table.deletion_protection_enabled() == Some(true) {
-        return checks.ok("protection", "cannot be deleted by mistake");
+        return checks.ok("protection", "deletion protection is on");
     }
     checks.problem(
         "protection",
-        "can be deleted: without its claims every event of the last weeks could be queued again",
+        "deletion protection is off: without its claims, every event of the last weeks could be queued again",
         format!("aws dynamodb update-table --table-name {name} --deletion-protection-enabled"),
     );
 }
@@ -106,8 +110,8 @@ fn expiry(checks: &mut Checks, name: &str, attribute: Option<&str>) {
         Some("expires_at") => checks.ok("expiry", "by expires_at"),
         Some(other) => checks.problem(
             "expiry",
-            format!("by {other}, which no claim has: none is ever deleted"),
-            format!("first switch it off (the same with Enabled=false,AttributeName={other}), then: {enable}"),
+            format!("by {other}, which no claim has: no claim is ever deleted"),
+            format!("disable that first (same command with Enabled=false,AttributeName={other}), then: {enable}"),
         ),
         None => checks.problem("expiry", "off: no claim is ever deleted, and the table grows", enable),
     }

@@ -1,4 +1,4 @@
-//! What `sam build` needs on this machine.
+//! The tools that `sam build` needs on this machine.
 
 use std::{env, path::Path, process::Stdio, time::Duration};
 
@@ -6,16 +6,16 @@ use tokio::process::Command;
 
 use super::{Check, Checks, Section};
 
-/// What the functions run on, unless the stack's parameter Architecture says otherwise.
+/// The default target: see the stack's parameter Architecture.
 const TARGET: &str = "aarch64-unknown-linux-gnu";
 
 /// The SAM CLI takes seconds to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is to be said of the tools.
+/// Checks the tools.
 pub(super) async fn check() -> Vec<Check> {
     let mut checks = Checks::of(Section::Tools);
-    // cargo-lambda looks for Zig as cargo-zigbuild does: where told, as Python's package, or by itself.
+    // cargo-lambda looks for Zig as cargo-zigbuild does: in this variable, on the path, as Python's package.
     let own_zig = env::var("CARGO_ZIGBUILD_ZIG_PATH").unwrap_or_else(|_| "zig".to_owned());
     let (sam, lambda, zig, zig_of_python, libraries) = tokio::join!(
         ask("sam", &["--version"]),
@@ -27,13 +27,13 @@ pub(super) async fn check() -> Vec<Check> {
     tool(&mut checks, "sam", sam, "pip install aws-sam-cli");
     tool(&mut checks, "cargo lambda", lambda, "pip install cargo-lambda");
     tool(&mut checks, "zig", zig.or(zig_of_python), "pip install ziglang");
-    // The compiler names the folder whether it is there or not.
+    // The compiler prints the folder's name even if it is missing.
     match libraries {
         Some(folder) if Path::new(&folder).is_dir() => checks.ok("target", TARGET),
         Some(_) => {
             checks.problem("target", format!("{TARGET} is not installed"), format!("rustup target add {TARGET}"));
         }
-        None => checks.problem("target", "there is no rustc", "install Rust: https://rustup.rs"),
+        None => checks.problem("target", "rustc is missing", "install Rust: https://rustup.rs"),
     }
     checks.made
 }
@@ -41,11 +41,11 @@ pub(super) async fn check() -> Vec<Check> {
 fn tool(checks: &mut Checks, name: &str, version: Option<String>, install: &str) {
     match version {
         Some(version) => checks.ok(name, version),
-        None => checks.problem(name, "not there, or it does not start", install),
+        None => checks.problem(name, "missing, or it does not start", install),
     }
 }
 
-/// The first line of what a command says. None where it is not there or fails.
+/// The first line of a command's output. None if it is missing or fails.
 async fn ask(program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);

@@ -1,4 +1,4 @@
-//! One message of the quarantine, and how it is shown.
+//! One message of the quarantine, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -13,12 +13,12 @@ use crate::output::{BOLD, MAYBE, plain};
 /// One message of the quarantine.
 pub(super) struct Item {
     pub(super) message_id: String,
-    /// None where the message is none of Hookgate's.
+    /// None if the message is not a quarantined delivery.
     pub(super) entry: Option<Quarantined>,
 }
 
 impl Item {
-    /// Whether this is the id that was asked for, or how it begins: its message's, or the one that the platform was answered.
+    /// Whether `id` is the message id, or the id in the platform's answer, or long enough a beginning of either.
     pub(super) fn is(&self, id: &str) -> bool {
         let begins = |own: &str, least: usize| own == id || (id.len() >= least && own.starts_with(id));
         begins(&self.message_id, 8)
@@ -42,7 +42,7 @@ impl From<Message> for Item {
 impl Item {
     pub(super) fn line(&self) -> String {
         let Some(entry) = &self.entry else {
-            return format!("{MAYBE}{:<15}{MAYBE:#}  {}", "no quarantine", plain(&self.message_id));
+            return format!("{MAYBE}{:<15}{MAYBE:#}  {}", "not a delivery", plain(&self.message_id));
         };
         let (account, bytes) = (format!("{}/{}", plain(&entry.provider), plain(&entry.account)), bytes(entry));
         format!(
@@ -68,7 +68,7 @@ impl Item {
         json
     }
 
-    /// The body as text where it is UTF-8, else in base64.
+    /// The body is text if it is UTF-8, else base64.
     pub(super) fn json(&self) -> Value {
         let mut json = self.summary();
         if let Some(entry) = &self.entry {
@@ -86,7 +86,7 @@ impl Item {
 
     pub(super) fn text(&self) -> String {
         let Some(entry) = &self.entry else {
-            return format!("{}: this message is none of Hookgate's quarantine.\n", plain(&self.message_id));
+            return format!("{}: not a message of Hookgate's quarantine.\n", plain(&self.message_id));
         };
         let (why, remedy) = explained(&entry.reason);
         let mut text = format!(
@@ -105,7 +105,7 @@ impl Item {
             let _ = writeln!(text, "{BOLD}{}{BOLD:#}: {}", plain(name), plain(value));
         }
         match entry.body_bytes().map(String::from_utf8) {
-            // Line breaks and tabs are the platform's layout; all else that a terminal would obey is escaped.
+            // Line breaks and tabs are layout; a terminal would obey other control characters.
             Some(Ok(body)) => {
                 let _ = write!(text, "\n{}\n", body.split('\n').map(plain_but_tabs).collect::<Vec<_>>().join("\n"));
             }
@@ -113,7 +113,7 @@ impl Item {
                 let bytes = bytes.as_bytes();
                 let _ = write!(text, "\nNot UTF-8, in base64:\n{}\n", BASE64_STANDARD.encode(bytes));
             }
-            None => text.push_str("\nIts message holds no body that can be read.\n"),
+            None => text.push_str("\nThe message has no body that can be read.\n"),
         }
         text
     }
@@ -127,26 +127,26 @@ fn bytes(entry: &Quarantined) -> usize {
     entry.body_bytes().map_or(0, |body| body.len())
 }
 
-/// The reason of an event that is too old to be told from a replay.
+/// The reason of an event that is older than claims are kept.
 pub(super) const TOO_OLD: &str = "too_old";
 
-/// What a reason means, and what to do about it.
+/// A reason in words, and the remedy.
 pub(super) fn explained(reason: &str) -> (&'static str, &'static str) {
-    const READING: &str = "Ask the platform whether that is meant. If it is, mend the reading of it \
-                           (shared/verify/src/providers), deploy, and release it with the mended hookgate.";
-    const NO_JSON: &str = "Nothing can read it as it is: fetch the event from the platform, and ask it why.";
+    const READING: &str = "Ask the platform whether this is intended. If so, adapt its file in \
+                           shared/verify/src/providers, deploy, and release the delivery with that version.";
+    const NO_JSON: &str = "It cannot be read as it is: fetch the event from the platform, and report this to it.";
     let words = [
         (Unreadable::NotUtf8, "its body is not UTF-8, as JSON must be.", NO_JSON),
         (Unreadable::ByteOrderMark, "its body begins with a byte order mark, which JSON must not.", READING),
         (Unreadable::NotJson, "its body is not JSON.", NO_JSON),
-        (Unreadable::NotAnObject, "its body is JSON, but no object.", READING),
+        (Unreadable::NotAnObject, "its body is JSON, but not an object.", READING),
         (
             Unreadable::DuplicateKey,
-            "its body has two members of one name at the top level, and readers differ in which they take.",
+            "its body has two top-level members of the same name, and parsers differ in which one they use.",
             READING,
         ),
-        (Unreadable::EventName, "it has no event name, or one that is no text of 1 to 256 bytes.", READING),
-        (Unreadable::Payload, "it has no payload object.", READING),
+        (Unreadable::EventName, "its event name is missing, or not a string of 1 to 256 bytes.", READING),
+        (Unreadable::Payload, "its payload is missing, or not an object.", READING),
         (Unreadable::Id, "its id is of the wrong type, or longer than 256 bytes.", READING),
     ];
     let unreadable = words.into_iter().find(|(why, ..)| why.as_str() == reason);
@@ -154,12 +154,12 @@ pub(super) fn explained(reason: &str) -> (&'static str, &'static str) {
         (Some((_, why, remedy)), _) => (why, remedy),
         (None, TOO_OLD) => (
             "the event is older than claims are kept: it may be a replay of one that was queued long ago.",
-            "Look whether your consumers know its id. If they do not, release it.",
+            "Check whether your consumers know its id. If they do not, release it.",
         ),
         (None, "key_conflict") => (
-            "its id stands for other content already: the platform used one id for two contents.",
+            "its id belongs to other content already: the platform used one id for two contents.",
             "Compare it with the event that your consumers have. To give them this one too, release it with --new-id.",
         ),
-        (None, _) => ("this version does not know the reason.", "Use the version of hookgate that is deployed."),
+        (None, _) => ("this version does not know the reason.", "Use the deployed version of hookgate."),
     }
 }

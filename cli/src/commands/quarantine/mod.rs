@@ -1,4 +1,4 @@
-//! `hookgate quarantine`: what is in quarantine and why, and out of it once it can be read.
+//! `hookgate quarantine`: shows and releases quarantined deliveries.
 
 mod item;
 mod release;
@@ -20,7 +20,7 @@ use crate::{
     output::{plain, print, print_json},
 };
 
-/// Verified deliveries that could not be read as events: look at them, and release them once they can.
+/// Inspect and release deliveries in quarantine: verified, but not usable as events.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     #[command(subcommand)]
@@ -34,31 +34,30 @@ enum Command {
     Release(Box<release::Release>),
 }
 
-/// Which quarantine.
+/// The options that choose a quarantine.
 #[derive(Debug, clap::Args)]
 struct Where {
-    /// The quarantine's queue, by name or URL [default: the installation's].
+    /// Use this quarantine queue, a name or URL [default: the installation's]
     #[arg(long, value_name = "QUEUE")]
     quarantine: Option<String>,
-    /// Receive from a queue with dead letters, too: each message counts as received once more, and its consumers do not
-    /// get it meanwhile.
+    /// Allow a queue that has a redrive policy: each receive counts against maxReceiveCount, and hides messages from consumers
     #[arg(long)]
     disturb_consumers: bool,
-    /// Answer in JSON.
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     deployment: Deployment,
 }
 
-/// List what is in quarantine, and leave it there: reason, platform, account, when it came, bytes, id. No bodies.
+/// List the deliveries in quarantine: time, reason, platform, account, bytes and id, without bodies.
 #[derive(Debug, clap::Args)]
 #[command(after_help = arguments::examples("Examples:
   hookgate quarantine list
   hookgate quarantine list --reason not_json --provider PLATFORM
   hookgate quarantine list --aws --profile prod --json
 
-Exit code: 0 there is something, 1 there is nothing, 2 it could not be done as asked."))]
+Exit code: 0 found, 1 nothing found, 2 failed."))]
 struct List {
     #[command(flatten)]
     only: Only,
@@ -66,30 +65,30 @@ struct List {
     at: Where,
 }
 
-/// Show one delivery: why it is in quarantine and what to do about it, its headers, and its whole body.
+/// Show one delivery: why it is in quarantine, what to do, its headers, and its whole body.
 #[derive(Debug, clap::Args)]
 #[command(after_help = arguments::examples("Examples:
   hookgate quarantine show 3f1c2a90
   hookgate quarantine show 3f1c2a90 --json | jq -r .body
 
-The body may hold personal data. Headers are without signatures, cookies and authorization: the quarantine keeps none.
-Exit code: 0 shown, 1 there is none of this id, 2 it could not be done as asked."))]
+The body may hold personal data. Signatures, cookies and authorization headers are not kept in quarantine.
+Exit code: 0 found, 1 not found, 2 failed."))]
 struct Show {
-    /// The id of its message, as list shows it (message_id in the log), or its first 8 characters or more; or the id that the
-    /// platform was answered (id in the log): quarantine and a hash.
+    /// Show the delivery with this message id (`list` shows it, the log as `message_id`), or with this id (in the log and the
+    /// platform's answer). The first 8 characters of a message id, or of the hash in an id, are enough
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
     at: Where,
 }
 
-/// Which deliveries.
+/// The options that choose deliveries.
 #[derive(Debug, clap::Args)]
 struct Only {
-    /// Only what is there for this reason. Repeatable.
+    /// Only deliveries with this reason. Repeatable
     #[arg(long)]
     reason: Vec<String>,
-    /// Only this platform's. Repeatable.
+    /// Only deliveries of this platform. Repeatable
     #[arg(long, value_parser = arguments::provider())]
     provider: Vec<&'static Provider>,
 }
@@ -101,7 +100,7 @@ impl Only {
     }
 }
 
-/// Whether there was anything, or all was released.
+/// Runs the command, and gives back what it received.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let at = match &arguments.command {
         Command::List(List { at, .. }) | Command::Show(Show { at, .. }) => at,
@@ -110,7 +109,10 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = at.deployment.clients().await?;
     let url = clients.queue(Queue::Quarantine, at.quarantine.as_deref()).await?;
     if !at.disturb_consumers && messages::has_dead_letters(&clients, &url).await? {
-        return Err(messages::would_disturb(&url, "Name the quarantine with --quarantine: as deployed, it has none"));
+        return Err(messages::would_disturb(
+            &url,
+            "Name the quarantine queue with --quarantine, which as deployed has no redrive policy",
+        ));
     }
     let mut held = Held::new(&clients, &url);
     let worked = match &arguments.command {
@@ -152,7 +154,7 @@ impl List {
         }
         match held.held_by_others().await? {
             0 => {}
-            others => anstream::eprintln!("{others} more are being looked at by somebody else: again in two minutes."),
+            others => anstream::eprintln!("{others} more are held by somebody else: try again in two minutes."),
         }
         Ok((listed > 0).into())
     }

@@ -1,4 +1,4 @@
-//! `hookgate quarantine release`: out of quarantine, once a delivery can be read.
+//! `hookgate quarantine release`: queues a delivery that can be read now, and deletes it from quarantine.
 
 use std::{
     collections::BTreeMap,
@@ -31,19 +31,17 @@ use crate::{
     output::{GOOD, MAYBE, plain, print, print_json},
 };
 
-/// Take deliveries out of quarantine once they can be read: read, claimed, queued and settled like any other.
+/// Release deliveries from quarantine once they can be read: they are claimed, queued and settled like any other.
 ///
-/// They are read by this program, so use the version that has the fix. The quarantine keeps no signatures: you vouch that
-/// the platform sent them. A message is deleted from the quarantine only once its event is on the queue, or known to be
-/// there; what still cannot be read stays. To stop half-way is safe: the next release knows what was queued.
+/// This command reads them, so use the version that has the fix. The quarantine keeps no signatures: you vouch that the
+/// platform sent them. A delivery leaves the quarantine only when its event is on the queue; one that still cannot be read
+/// stays. Stopping and repeating a release is safe: what was queued is a duplicate then.
 ///
-/// too_old: nobody can tell any more whether it was queued long ago or is a replay. Look whether your consumers know its
-/// id, then release it by its id, or all of them by --reason too_old; --all alone leaves them.
+/// `too_old`: such an event may have been queued long ago, or be a replay. Check whether your consumers know its id, then
+/// release it by id, or all of them with `--reason too_old`; --all alone leaves them.
 ///
-/// key_conflict: the platform used one id for two contents, and the first of them holds the id. A release meets the same
-/// conflict, shows both hashes, and leaves it, unless --new-id gives it an id made of its own content, by which consumers
-/// take it for an event of its own.
-#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+/// `key_conflict`: the platform used one id for two contents, and the first one holds the id. A release shows both hashes and
+/// leaves it, unless --new-id gives it an id made of its own content, which makes it another event to consumers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = arguments::examples("Examples:
   hookgate quarantine release 3f1c2a90 --dry-run
@@ -52,47 +50,47 @@ use crate::{
   hookgate quarantine release --all --aws --profile prod --yes
   hookgate quarantine release 3f1c2a90 --new-id
 
-A platform's own setting must be in the environment as its function has it, where it is set there.
-Exit code: 0 all were released, 1 some stayed or there were none, 2 it could not be done as asked."))]
+If a platform's function has a setting of its own (an environment variable), set it here too.
+Exit code: 0 all released, 1 some stayed or none found, 2 failed."))]
 pub(super) struct Release {
-    /// Their ids, as for show.
+    /// Release the deliveries with these ids, as for `show`
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<String>,
-    /// All that --reason and --provider let through.
+    /// Release every delivery that matches --reason and --provider
     #[arg(long)]
     all: bool,
     #[command(flatten)]
     only: Only,
-    /// Only say what would become of them.
+    /// Print what would happen, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Where the id stands for other content, give it one made of its own.
+    /// Give a delivery whose id belongs to other content an id made of its own content
     #[arg(long)]
     new_id: bool,
-    /// Do it: asked for with --all --aws.
+    /// Skip confirmation (required with --all --aws)
     #[arg(long)]
     yes: bool,
-    /// The queue of events, by name or URL [default: the installation's].
+    /// Send events to this queue, a name or URL [default: the installation's]
     #[arg(long, value_name = "QUEUE")]
     queue: Option<String>,
-    /// The table of claims [default: the installation's].
+    /// Write claims to this table [default: the installation's]
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
-    /// How long the installation keeps claims (its ClaimTtlDays).
+    /// Keep claims for this long, as the installation does (`ClaimTtlDays`)
     #[arg(long, value_name = "DAYS", default_value = "30", value_parser = clap::value_parser!(u64).range(1..=3650))]
     claim_ttl_days: u64,
     #[command(flatten)]
     pub(super) at: Where,
 }
 
-/// What a release works with.
+/// The means of a release.
 struct Work<'a> {
     clients: &'a Clients,
     table: String,
     releases: BTreeMap<&'static str, release::Release>,
 }
 
-/// What became of one delivery, or would.
+/// The result of one delivery, or with --dry-run the expected one.
 struct Done {
     readable: Option<Readable>,
     end: End,
@@ -108,8 +106,8 @@ impl Release {
     pub(super) async fn run(&self, clients: &Clients, held: &mut Held<'_>) -> anyhow::Result<ExitCode> {
         if self.all && !clients.is_local() && !self.yes && !self.dry_run {
             bail!(
-                "--all releases every delivery of an AWS account's quarantine that can be read: see what would become of \
-                 them with --dry-run, then say --yes"
+                "--all --aws releases every delivery that can be read: check with --dry-run what would happen, then add \
+                 --yes"
             );
         }
         let installation = Installation {
@@ -143,7 +141,7 @@ impl Release {
     async fn each(&self, work: &Work<'_>, held: &mut Held<'_>, report: &mut Report) -> anyhow::Result<()> {
         let wait = messages::patience(work.clients);
         let mut interrupted = std::pin::pin!(interrupted());
-        let stopped = || anyhow!("stopped: what was released is, the rest is where it was");
+        let stopped = || anyhow!("stopped: what was not released yet is still in quarantine");
         loop {
             let batch = tokio::select! {
                 biased;
@@ -154,7 +152,7 @@ impl Release {
             for item in batch.into_iter().map(Item::from).filter(|item| self.asks_for(item)) {
                 report.missing.retain(|id| !item.is(id));
                 report.met += 1;
-                // Once begun it is finished, Ctrl-C or not: half of it would be queued once more by the next release.
+                // Not interrupted by Ctrl-C: after half of it, the next release would queue the event again.
                 held.prolong().await?;
                 let done = self.one(work, &item).await?;
                 let (leaves, words) = (done.leaves_quarantine(), done.words(self.dry_run));
@@ -166,8 +164,9 @@ impl Release {
                 }
                 if leaves && !self.dry_run {
                     let deleted = held.delete(&item.message_id).await;
-                    deleted
-                        .context("queued, but still in quarantine: release it again, it will be known and deleted")?;
+                    deleted.context(
+                        "queued, but still in quarantine: release it again, which deletes it as a duplicate",
+                    )?;
                 }
                 tokio::select! { biased; () = &mut interrupted => return Err(stopped()), () = std::future::ready(()) => {} }
             }
@@ -211,14 +210,14 @@ impl Release {
         })
     }
 
-    /// Whether the event is older than any claim that could tell it from a replay. Its time in quarantine counts.
+    /// Whether the event is older than claims are kept, so that it could be a replay. Its time in quarantine counts.
     fn outlives_claims(&self, readable: &Readable) -> bool {
         let most = time::Duration::days(i64::try_from(self.claim_ttl_days).unwrap_or(i64::MAX / 100_000));
         readable.time.is_some_and(|time| OffsetDateTime::now_utc() - time > most)
     }
 
-    /// A conflict stays one when the claim of the other content has expired: consumers have had its id for that content,
-    /// and would take this one for a copy. None where there was none, or where this very content holds the id by now.
+    /// A conflict outlives the other content's claim: consumers had that content under this id, and would take this one for a
+    /// duplicate. None if there was no conflict, or if this content holds the id by now.
     async fn known_conflict(
         &self,
         work: &Work<'_>,
@@ -252,16 +251,16 @@ impl Release {
     }
 }
 
-/// What a release has come to.
+/// The results so far.
 struct Report {
-    /// Ids that were not met yet.
+    /// Requested ids that were not found yet.
     missing: Vec<String>,
     met: u64,
     stayed: u64,
     json: Vec<Value>,
 }
 
-/// What a release would meet.
+/// The expected result of a release.
 async fn foretold(work: &Work<'_>, readable: &Readable) -> anyhow::Result<StoreOutcome> {
     let free = StoreOutcome::Queued { message_id: String::new(), unsettled: None };
     let found = claims::find(work.clients, &work.table, &readable.key).await?;
@@ -286,7 +285,6 @@ async fn foretold(work: &Work<'_>, readable: &Readable) -> anyhow::Result<StoreO
 }
 
 impl Done {
-    /// Whether it leaves the quarantine.
     fn leaves_quarantine(&self) -> bool {
         matches!(self.end, End::Stored(StoreOutcome::Queued { .. } | StoreOutcome::Duplicate))
     }
@@ -304,7 +302,7 @@ impl Done {
         }
     }
 
-    /// What that means, and what to do about it.
+    /// The result in words, and the remedy.
     fn words(&self, dry: bool) -> String {
         match &self.end {
             End::Stored(StoreOutcome::Queued { .. }) if dry => "it would be queued".to_owned(),
@@ -312,30 +310,32 @@ impl Done {
                 format!("message {}", plain(message_id))
             }
             End::Stored(StoreOutcome::Queued { message_id, unsettled: Some(error) }) => format!(
-                "message {}; its claim could not be settled ({error}): should the platform send it again, it is queued again",
+                "message {}; its claim could not be settled ({error}): if the platform sends it again, it is queued again",
                 plain(message_id)
             ),
-            End::Stored(StoreOutcome::Duplicate) if dry => "it is on the queue already; it would be deleted".to_owned(),
-            End::Stored(StoreOutcome::Duplicate) => "it was on the queue already; deleted".to_owned(),
+            End::Stored(StoreOutcome::Duplicate) if dry => {
+                "it is on the queue already, and would be deleted here".to_owned()
+            }
+            End::Stored(StoreOutcome::Duplicate) => "it was on the queue already, and is deleted here".to_owned(),
             End::Stored(StoreOutcome::Conflict { claimed, received }) => format!(
-                "stays: its id stands for other content (that one has {}, this one {}). Compare it with the event that your \
-                 consumers have; --new-id releases it as an event of its own",
+                "stays: its id belongs to other content (hash {}, this one {}). Compare it with the event that your consumers \
+                 have; --new-id releases it as an event of its own",
                 plain(claimed),
                 plain(received)
             ),
             End::Stored(StoreOutcome::Busy { retry_after }) => {
-                format!("stays: somebody is at work on the same event, for {retry_after} s at most: again then")
+                format!("stays: another process is working on this event: try again in {retry_after} s")
             }
             End::Stored(StoreOutcome::Unavailable { step, error }) => {
-                format!("stays: {step} failed: {error}: again later")
+                format!("stays: {step} failed ({error}): try again later")
             }
-            End::Unusable(Unusable::TooLarge) => "stays: it is more than a message can carry".to_owned(),
-            End::Unusable(Unusable::Form) => "stays: its message is none of Hookgate's quarantine".to_owned(),
+            End::Unusable(Unusable::TooLarge) => "stays: it is too large for a message".to_owned(),
+            End::Unusable(Unusable::Form) => "stays: not a message of Hookgate's quarantine".to_owned(),
             End::Unusable(Unusable::Unreadable(why)) => {
                 format!("stays: still {}: {}", why.as_str(), explained(why.as_str()).0)
             }
             End::TooOld => {
-                "stays: it may be a replay. Look at it, then release it by its id, or say --reason too_old".to_owned()
+                "stays: it may be a replay. Check it, then release it by its id, or add --reason too_old".to_owned()
             }
         }
     }

@@ -1,12 +1,13 @@
-//! The embedded engines: DynamoDB and SQS on loopback, for `cargo run` and the end-to-end tests.
+//! The embedded engines, DynamoDB and SQS on loopback, for the local intake and the end-to-end tests.
 
 mod sqs;
 
 pub(crate) use sqs::JOURNAL;
 pub use sqs::{Look, Queues, Seen};
 
-use std::{error::Error, fmt, io, net::SocketAddr};
+use std::{io, net::SocketAddr};
 
+use anyhow::{Context as _, anyhow};
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
@@ -14,7 +15,7 @@ use aws_sdk_dynamodb::types::{
 use aws_sdk_sqs::{config::BehaviorVersion, types::QueueAttributeName};
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_types::{SdkConfig, region::Region};
-use dynoxide::{Database, DynoxideError, server::serve_with_shutdown};
+use dynoxide::{Database, server::serve_with_shutdown};
 use tokio::{net::TcpListener, sync::watch};
 
 /// Both engines, running on loopback until dropped.
@@ -23,16 +24,16 @@ pub struct Engines {
     dynamodb: SocketAddr,
     sqs: SocketAddr,
     queues: Queues,
-    /// Never sent on: both servers end when it is dropped.
+    /// Stops both servers when it is dropped.
     _running: watch::Sender<()>,
 }
 
 impl Engines {
     /// Starts both, empty. Port 0 picks a free one.
-    pub async fn start(dynamodb: SocketAddr, sqs: SocketAddr) -> Result<Self, EnginesError> {
+    pub async fn start(dynamodb: SocketAddr, sqs: SocketAddr) -> anyhow::Result<Self> {
         let dynamodb = bind(dynamodb, "--dynamodb").await?;
         let sqs = bind(sqs, "--sqs").await?;
-        let database = Database::memory().map_err(EnginesError::Memory)?;
+        let database = Database::memory().context("cannot open a database in memory")?;
 
         let (running, watched) = watch::channel(());
         let stopped = || {
@@ -49,17 +50,17 @@ impl Engines {
         Ok(engines)
     }
 
-    /// Where DynamoDB answers, such as `http://127.0.0.1:9001`.
+    /// DynamoDB's address, like `http://127.0.0.1:9001`.
     pub fn dynamodb_url(&self) -> String {
         format!("http://{}", self.dynamodb)
     }
 
-    /// Where SQS answers, such as `http://127.0.0.1:9002`. Queue URLs begin with it.
+    /// SQS's address, like `http://127.0.0.1:9002`. Queue URLs begin with it.
     pub fn sqs_url(&self) -> String {
         format!("http://{}", self.sqs)
     }
 
-    /// A look at this SQS's queues, past its protocol.
+    /// Direct access to the queues of this SQS.
     pub fn queues(&self) -> Queues {
         self.queues.clone()
     }
@@ -75,16 +76,19 @@ impl Engines {
     }
 }
 
-async fn bind(address: SocketAddr, option: &'static str) -> Result<(TcpListener, SocketAddr), EnginesError> {
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    };
-    bound.await.map_err(|source| EnginesError::Bind { address, option, source })
+async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        let failure = match error.kind() {
+            io::ErrorKind::AddrInUse => format!("port {} is in use: choose another with {option}", address.port()),
+            _ => format!("cannot listen on {address}: choose another address with {option}"),
+        };
+        anyhow!(error).context(failure)
+    })?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
 }
 
-/// What AWS SDK clients need to reach an engine: plain HTTP, and credentials that no engine checks.
+/// The configuration of an AWS SDK client for an engine: plain HTTP, and credentials that no engine checks.
 pub fn sdk_config(endpoint: impl Into<String>) -> SdkConfig {
     let credentials = Credentials::new("local", "local", None, None, "local");
     SdkConfig::builder()
@@ -97,7 +101,7 @@ pub fn sdk_config(endpoint: impl Into<String>) -> SdkConfig {
         .build()
 }
 
-/// What [`provision`] created, as the functions' settings name it.
+/// The table and queues that [`provision`] created, by the functions' settings.
 #[derive(Debug, Clone)]
 pub struct Resources {
     /// `TABLE_NAME`.
@@ -106,16 +110,16 @@ pub struct Resources {
     pub events_url: String,
     /// `QUARANTINE_QUEUE_URL`.
     pub quarantine_url: String,
-    /// Where events go that consumers failed to handle five times.
+    /// The dead-letter queue: events that consumers failed to handle five times.
     pub dead_letters_url: String,
 }
 
 /// Creates the table and the queues, as `template.yaml` does on AWS.
-pub async fn provision(engines: &Engines) -> Result<Resources, EnginesError> {
+pub async fn provision(engines: &Engines) -> anyhow::Result<Resources> {
     const TABLE: &str = "hookgate-claims";
     const DEAD_LETTERS: &str = "hookgate-dead-letters";
 
-    create_table(&engines.dynamodb(), TABLE).await.map_err(refused(TABLE))?;
+    create_table(&engines.dynamodb(), TABLE).await?;
 
     let sqs = engines.sqs();
     let dead_letters_url = create_queue(&sqs, DEAD_LETTERS, None).await?;
@@ -125,7 +129,7 @@ pub async fn provision(engines: &Engines) -> Result<Resources, EnginesError> {
         .attribute_names(QueueAttributeName::QueueArn)
         .send()
         .await
-        .map_err(|error| refused(DEAD_LETTERS)(error.into()))?
+        .with_context(|| format!("cannot create {DEAD_LETTERS}"))?
         .attributes
         .and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn));
     let redrive = serde_json::json!({"deadLetterTargetArn": dead_letters, "maxReceiveCount": 5}).to_string();
@@ -139,7 +143,7 @@ pub async fn provision(engines: &Engines) -> Result<Resources, EnginesError> {
 }
 
 /// Creates a table of claims, as `template.yaml` does on AWS.
-pub async fn create_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<(), BoxError> {
+pub async fn create_table(client: &aws_sdk_dynamodb::Client, name: &str) -> anyhow::Result<()> {
     const KEY: &str = "pk";
 
     let definition = AttributeDefinition::builder().attribute_name(KEY).attribute_type(ScalarAttributeType::S);
@@ -151,80 +155,18 @@ pub async fn create_table(client: &aws_sdk_dynamodb::Client, name: &str) -> Resu
         .key_schema(key.build()?)
         .billing_mode(BillingMode::PayPerRequest)
         .send()
-        .await?;
+        .await
+        .with_context(|| format!("cannot create {name}"))?;
     let expiry = TimeToLiveSpecification::builder().attribute_name("expires_at").enabled(true);
     client.update_time_to_live().table_name(name).time_to_live_specification(expiry.build()?).send().await?;
     Ok(())
 }
 
-async fn create_queue(
-    client: &aws_sdk_sqs::Client,
-    name: &'static str,
-    redrive: Option<String>,
-) -> Result<String, EnginesError> {
-    let create = client.create_queue().queue_name(name);
-    let create = match redrive {
-        Some(policy) => create.attributes(QueueAttributeName::RedrivePolicy, policy),
-        None => create,
-    };
-    let created = create.send().await.map_err(BoxError::from);
-    let url = created.and_then(|queue| queue.queue_url.ok_or("no queue URL in the answer".into()));
-    url.map_err(refused(name))
-}
-
-/// Any error.
-pub type BoxError = Box<dyn Error + Send + Sync>;
-
-fn refused(resource: &'static str) -> impl Fn(BoxError) -> EnginesError {
-    move |source| EnginesError::Refused { resource, source }
-}
-
-/// Why the engines do not stand ready.
-#[derive(Debug)]
-pub enum EnginesError {
-    /// An address could not be bound.
-    Bind {
-        /// As asked for.
-        address: SocketAddr,
-        /// The command-line option that chooses another.
-        option: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// SQLite could not open a database in memory.
-    Memory(DynoxideError),
-    /// A table or queue could not be created.
-    Refused {
-        /// Its name.
-        resource: &'static str,
-        /// What the engine said.
-        source: BoxError,
-    },
-}
-
-impl fmt::Display for EnginesError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind { address, option, source } if source.kind() == io::ErrorKind::AddrInUse => {
-                write!(f, "port {} is taken: choose another with {option}", address.port())
-            }
-            Self::Bind { address, option, .. } => {
-                write!(f, "cannot listen on {address}: choose another address with {option}")
-            }
-            Self::Memory(_) => write!(f, "cannot open a database in memory"),
-            Self::Refused { resource, .. } => write!(f, "cannot create {resource}"),
-        }
-    }
-}
-
-impl Error for EnginesError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Bind { source, .. } => Some(source),
-            Self::Memory(source) => Some(source),
-            Self::Refused { source, .. } => Some(&**source),
-        }
-    }
+async fn create_queue(client: &aws_sdk_sqs::Client, name: &str, redrive: Option<String>) -> anyhow::Result<String> {
+    let attributes = redrive.map(|policy| [(QueueAttributeName::RedrivePolicy, policy)].into());
+    let created = client.create_queue().queue_name(name).set_attributes(attributes).send().await;
+    let url = created.map_err(anyhow::Error::from).and_then(|queue| queue.queue_url.context("SQS returned no URL"));
+    url.with_context(|| format!("cannot create {name}"))
 }
 
 #[cfg(test)]
@@ -251,9 +193,9 @@ mod tests {
         let port = address.port();
 
         let error = Engines::start(address, ANY).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("port {port} is taken: choose another with --dynamodb"));
+        assert_eq!(error.to_string(), format!("port {port} is in use: choose another with --dynamodb"));
         let error = Engines::start(ANY, address).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("port {port} is taken: choose another with --sqs"));
+        assert_eq!(error.to_string(), format!("port {port} is in use: choose another with --sqs"));
     }
 
     #[tokio::test]
@@ -327,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn provision_says_what_was_refused() {
+    async fn provision_names_the_resource_that_it_could_not_create() {
         let engines = started().await;
         provision(&engines).await.unwrap();
         let error = provision(&engines).await.unwrap_err();

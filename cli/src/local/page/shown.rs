@@ -10,15 +10,14 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate_intake::Quarantined;
+use hookgate_verify::Delivery;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{Page, gone, mask, refused};
 use crate::{
-    capture::{self as request, Form},
-    commands::explain::as_json,
-    explain::explain,
+    capture, explain,
     local::{
         engines::{Resources, Seen},
         journal::RecordedDelivery,
@@ -168,21 +167,22 @@ impl Page {
         let platform = self.platforms.get(taken.said("provider"))?;
         let received = i128::from(taken.received()) * 1_000_000;
         let received = OffsetDateTime::from_unix_timestamp_nanos(received).ok()?;
-        let request = request::Request {
-            form: Form::Http,
+        let (headers, body) = (taken.headers.clone(), taken.body.clone());
+        let request = capture::Request {
+            form: "raw HTTP",
             method: taken.method.to_string(),
             path: taken.target.path().to_owned(),
-            headers: taken.headers.clone(),
-            body: taken.body.clone(),
+            headers: headers.clone(),
+            body: body.clone(),
             received: Some(received),
-            notes: Vec::new(),
+            note: None,
         };
-        let account = request.account().unwrap_or_default();
-        let explanation = explain(&request, platform.verifier, &platform.secrets, &account, received);
-        let delivery = request.delivery(account, received);
+        let account = explain::account(&request.path, platform.verifier.provider()).unwrap_or_default();
+        let explanation = explain::explain(&request, platform.verifier, &platform.secrets, &account, received);
+        let delivery = Delivery { headers, body, account, received };
         let proof = platform.verifier.authenticate(&delivery, &platform.secrets).ok();
         let event = proof.and_then(|proof| Some(proof.read().ok()?.event.to_json()));
-        Some((as_json(&explanation, &request, false), event))
+        Some((json!(explanation), event))
     }
 }
 

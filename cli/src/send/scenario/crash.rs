@@ -1,7 +1,7 @@
-//! A function that dies in the middle of a delivery: what its platform is answered, and what comes onto the queue.
+//! Functions that die during a delivery: the platform's answers, and the events on the queue.
 //!
-//! Only the local intake can let a function die at a given point: by its control `/api/crash/{crash}/webhooks/…`, which is
-//! for this machine alone.
+//! Only the local intake can let a function die at a given point: by `/api/crash/{crash}/webhooks/…`, which only this machine
+//! may call.
 
 use std::time::Duration;
 
@@ -26,19 +26,19 @@ use crate::{
 };
 
 const EXPECTED: &str = "\
-Two events, and for each a function that dies on the way: one once it has claimed its event, one once SQS has accepted it \
-and before the claim is settled. Neither platform gets a 2xx, so both send again: busy at first, since the dead function's \
-lease runs for ten seconds (its time-out of 8 s and 2 s more); then queued; from then on known. The first event is on the \
-queue once. The second is there twice, under one source and id, by which consumers know it. That takes some 10 s.";
+Two events, each sent to a function that dies: the first one after it has claimed its event, the second one after SQS has \
+accepted it and before the claim is settled. The platform gets no 2xx, so it retries: the event is busy at first, because the \
+dead function's lease lasts ten seconds (its timeout of 8 s plus 2 s), then queued, then a duplicate. The first event is on the \
+queue once. The second one is there twice, with the same source and id, so that consumers recognise it. This takes 10 s.";
 
-/// What became of one event.
+/// One event and its deliveries.
 struct Story {
     crash: Crash,
-    /// Sent to a function that dies, at once again, when told to, and once more.
+    /// To a function that dies; at once again; when told to retry; once more.
     deliveries: [Delivered; 4],
 }
 
-/// Plays both side by side, since each waits for its lease.
+/// Plays both at the same time, since each waits for its lease.
 pub(super) async fn play(
     plan: &Plan,
     poster: &Poster,
@@ -52,14 +52,14 @@ pub(super) async fn play(
     {
         let set: Vec<_> = plan.set.iter().map(|(path, _)| &**path).collect();
         bail!(
-            "--scenario crash plays two events, and what is set ({}) makes them one: leave out the --set of the id",
+            "--scenario crash needs two events, and --set gives them the same id ({}): leave that out",
             set.join(", ")
         );
     }
     if !is_local_intake(&plan.url).await {
         bail!(
-            "no local intake answers at {}: --scenario crash lets a function die on the way, and only the local intake can. \
-             Start it with hookgate, and give its own address with --url, like http://127.0.0.1:9000",
+            "no local intake answers at {}, and --scenario crash needs one: start it with `hookgate`, and set --url to its \
+             address, like http://127.0.0.1:9000",
             plan.url
         );
     }
@@ -94,17 +94,17 @@ impl Story {
         let target = plan.url.path_and_query().map_or("/", |target| target.as_str());
         let dying = send(&Poster::new(at(&plan.url, &format!("/api/crash/{}{target}", crash.name()))?)?).await?;
         let busy = send(poster).await?;
-        // As the platform is told to. Nothing to wait for where it is not: the checks will say so.
+        // Without Retry-After there is nothing to wait for, and a check fails.
         tokio::time::sleep(Duration::from_secs(retry_after(&busy).unwrap_or(0))).await;
         let deliveries = [dying, busy, send(poster).await?, send(poster).await?];
         Ok(Story { crash, deliveries })
     }
 
-    /// `sent` is what was sent to the queue, where that is known.
+    /// `sent` are the events that were sent to the queue, if that is known.
     fn checks(&self, sent: Option<&[Event<'static>]>) -> Vec<Check> {
         let (who, copies) = match self.crash {
-            Crash::Claimed => ("dead once claimed", 1),
-            Crash::Enqueued => ("dead once enqueued", 2),
+            Crash::Claimed => ("dies after the claim", 1),
+            Crash::Enqueued => ("dies after SQS accepted", 2),
         };
         let [dying, busy, queued, known] = &self.deliveries;
         let is = |what: &str, delivered: &Delivered, wanted: &str| Check {
@@ -114,21 +114,21 @@ impl Story {
         };
         let mut checks = vec![
             is("no 2xx", dying, "HTTP 500"),
-            is("at once again, busy", busy, "busy"),
+            is("retried at once, busy", busy, "busy"),
             Check {
-                what: format!("{who}: told when to send again"),
+                what: format!("{who}: told when to retry"),
                 found: retry_after(busy).map_or_else(|| "no".to_owned(), |seconds| format!("in {seconds} s")),
                 right: retry_after(busy).is_some(),
             },
-            is("sent again then, queued", queued, "queued"),
-            is("sent once more, duplicate", known, "duplicate"),
+            is("retried then, queued", queued, "queued"),
+            is("sent again, duplicate", known, "duplicate"),
         ];
         if let Some(sent) = sent {
             let id = queued.answer.as_ref().ok().and_then(|answer| answer.id.as_deref());
             let ours: Vec<_> = sent.iter().filter(|event| Some(&*event.id) == id).collect();
             let one_source = ours.windows(2).all(|pair| pair[0].source == pair[1].source);
             checks.push(Check {
-                what: format!("{who}: times on the queue under one source and id, {copies}"),
+                what: format!("{who}: times on the queue with the same source and id, {copies}"),
                 found: ours.len().to_string(),
                 right: ours.len() == copies && one_source,
             });
@@ -137,7 +137,7 @@ impl Story {
     }
 }
 
-/// The key by which an intake tells the event from every other, whatever it is signed with. None where it can read none.
+/// The event's idempotency key, whatever signs it. None if it cannot be read.
 fn key(plan: &Plan, template: &Template, now: OffsetDateTime) -> Option<String> {
     let body = plan.outgoing(template, now).ok()?.body;
     let delivery = Delivery { headers: HeaderMap::new(), body, account: Account::default(), received: now };
@@ -149,8 +149,8 @@ fn retry_after(delivered: &Delivered) -> Option<u64> {
     delivered.answer.as_ref().ok().and_then(|answer| answer.retry_after)
 }
 
-/// The journal of the local intake's queue, from its present end on: looking there disturbs no consumer. None where there
-/// is none to read.
+/// The journal of the local intake's queue, from its current end on. Reading it does not affect consumers. None if it cannot
+/// be read.
 async fn journal(sqs: &str) -> Option<Journal> {
     let client = aws_sdk_sqs::Client::new(&engines::sdk_config(sqs));
     let queue = client.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url?;
@@ -159,7 +159,7 @@ async fn journal(sqs: &str) -> Option<Journal> {
     Some(journal)
 }
 
-/// Every event that was sent to the queue since. None where the journal cannot be read.
+/// Every event that was sent to the queue since. None if the journal cannot be read.
 async fn sent(mut journal: Journal) -> Option<Vec<Event<'static>>> {
     let mut events = Vec::new();
     while let Some(entries) = journal.more(Duration::ZERO).await.ok()? {

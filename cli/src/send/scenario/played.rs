@@ -1,4 +1,4 @@
-//! What should have happened in a scenario, and what did.
+//! The results of a scenario.
 
 use std::{fmt::Write, time::Duration};
 
@@ -13,17 +13,17 @@ use crate::{
     },
 };
 
-/// Said in place of a check.
-pub(super) const NOT_LOOKED_AT: &str = "The queue is not looked at: it cannot be reached (--sqs).";
+/// Printed in place of a check.
+pub(super) const NOT_LOOKED_AT: &str = "The queue is not checked: it cannot be reached (see --sqs).";
 
-/// One thing that must be so.
+/// A condition of the scenario.
 pub(super) struct Check {
     pub(super) what: String,
     pub(super) found: String,
     pub(super) right: bool,
 }
 
-/// What should have happened, and what did.
+/// The expected and the actual result.
 pub(super) struct Played {
     pub(super) expected: String,
     pub(super) results: Vec<Delivered>,
@@ -31,7 +31,7 @@ pub(super) struct Played {
 }
 
 impl Played {
-    /// Shows it, and tells whether all of it is as it should be.
+    /// Prints the results.
     pub(super) fn show(self, plan: &Plan, elapsed: Duration, as_json: bool) -> anyhow::Result<ExitCode> {
         let Played { expected, results, checks } = self;
         let summary = Summary::of(&results, elapsed);

@@ -5,7 +5,7 @@ use hookgate_event::{EventType, Unit};
 use super::{Call, Deliveries, Fields, Identity, Name, Payload, Provider, Registration, Retries, TimeFormat};
 use crate::scheme::Scheme;
 
-/// Etail Depot. A customer is documented as an object; a bare id costs nothing to understand.
+/// Etail Depot. A customer is documented as an object; a bare id is understood too.
 pub static PROVIDER: Provider = Provider {
     name: "etaildepot",
     title: "Etail Depot",

@@ -6,7 +6,7 @@ use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration,
 use crate::scheme::{Encoding, Scheme};
 
 /// Lemon Squeezy. An event has no id of its own: its name, the object's id, and when the object last changed stand for it.
-/// The payload is the whole body: `meta.custom_data` is what the shop's own checkout said.
+/// The payload is the whole body: `meta.custom_data` comes from the shop's own checkout.
 pub static PROVIDER: Provider = Provider {
     name: "lemonsqueezy",
     title: "Lemon Squeezy",

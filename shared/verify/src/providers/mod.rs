@@ -42,29 +42,29 @@ pub type Paths = &'static [&'static str];
 pub struct Provider {
     /// Its name in addresses, events, logs and settings.
     pub name: &'static str,
-    /// Its own name, for people.
+    /// Its name for people.
     pub title: &'static str,
-    /// Where it documents its webhooks.
+    /// The documentation of its webhooks.
     pub documentation: &'static str,
-    /// The HTTP status that tells it that a signature is wrong: the one that its documentation shows.
+    /// The HTTP status of a rejection: the one in its documentation.
     pub rejected_status: u16,
-    /// The environment variable that chooses among [`modes`](Self::modes). None where there is one mode only.
+    /// The environment variable that chooses among [`modes`](Self::modes). None if there is only one mode.
     pub setting: Option<&'static str>,
     /// The values of the setting, each with the schemes that it accepts, newest first. The first value is the default.
     pub modes: &'static [(&'static str, &'static [Scheme])],
-    /// Where things stand in the body.
+    /// The places of values in the body.
     pub fields: Fields,
-    /// What tells one event from every other.
+    /// What identifies an event.
     pub identity: Identity,
-    /// The platform's event names, and what they are called here.
+    /// The platform's event names, and the event types for them.
     pub events: &'static [(&'static str, EventType)],
     /// How it delivers, as documented.
     pub deliveries: Deliveries,
-    /// How an endpoint is made known to it.
+    /// How to register an endpoint with it.
     pub registration: Registration,
 }
 
-/// Where things stand in the body, a JSON object: the envelope.
+/// The places of values in the body, a JSON object: the envelope.
 pub struct Fields {
     /// The event's name.
     pub name: Name,
@@ -72,12 +72,12 @@ pub struct Fields {
     pub time: &'static str,
     /// How times are written.
     pub time_format: TimeFormat,
-    /// What of the body becomes the event's payload.
+    /// The part of the body that becomes the event's payload.
     pub payload: Payload,
-    /// The object that the event is about. Empty where the body itself is that object; the payload is then the whole body.
+    /// The object that the event is about. Empty if the body itself is that object; then the payload is the whole body.
     pub object: &'static str,
-    /// Within the object, its id: for each kind of event (the word after `commerce.`, or the first word of a name that is
-    /// not in the table), and under `""` for every other kind.
+    /// Within the object, its id: for each kind of event (the word after `commerce.`, or the first word of a name that is not
+    /// in the table), and under `""` for every other kind.
     pub resource: &'static [(&'static str, Paths)],
     /// Within the object, the amount of money.
     pub amount: Paths,
@@ -91,7 +91,7 @@ pub struct Fields {
     pub status: Paths,
 }
 
-/// Where the event's name stands.
+/// The place of the event's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Name {
     /// At this path of the envelope, and so under the signature.
@@ -101,7 +101,7 @@ pub enum Name {
     UnsignedHeader(&'static str),
 }
 
-/// What of the body becomes the event's payload.
+/// The part of the body that becomes the event's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Payload {
     /// The envelope's member that is the object or holds it.
@@ -122,32 +122,32 @@ pub enum TimeFormat {
     Utc,
 }
 
-/// What tells one event from every other of its platform and account. Made of signed values only.
+/// What identifies an event within its platform and account. Made of signed values only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
     /// The platform's own id of the event, at this path of the envelope.
     Id(&'static str),
-    /// The values at these paths of the envelope, together. What is neither the event's name nor its time is an id.
+    /// The values at these paths of the envelope, together. Those other than the event's name and time are ids.
     Together(Paths),
     /// The id in the header that the scheme signs: [`Scheme::id_header`]. Every accepted scheme has one.
     SignedHeader,
-    /// Nothing but the content.
+    /// The content alone.
     Content,
 }
 
 /// How a platform delivers, as its documentation says.
 pub struct Deliveries {
-    /// How long it waits for an answer, in seconds. None where that is not documented.
+    /// How long it waits for an answer, in seconds. None if that is not documented.
     pub deadline: Option<u32>,
     /// What it does after a failed attempt.
     pub retries: Retries,
     /// Headers of requests that are not webhooks and must never get a 2xx, in lower case.
     pub not_a_webhook: &'static [&'static str],
-    /// The request by which it tries an address when an endpoint is saved. None where it sends none.
+    /// The request by which it tests an address when an endpoint is saved, if it sends one.
     pub ping: Option<Ping>,
 }
 
-/// A request without a signature by which a platform tries an address: a POST of `application/x-www-form-urlencoded` whose
+/// A request without a signature by which a platform tests an address: a POST of `application/x-www-form-urlencoded` whose
 /// whole body is this field, `=`, and 1 to 20 digits. It is answered 200, and nothing comes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ping {
@@ -160,18 +160,18 @@ pub struct Ping {
 pub enum Retries {
     /// Not documented.
     Unknown,
-    /// So many further attempts, at undocumented intervals.
+    /// This many retries, at undocumented intervals.
     Times(usize),
-    /// A further attempt after each of these delays, in seconds since the attempt before.
+    /// A retry after each of these delays, in seconds since the attempt before.
     After(&'static [u32]),
-    /// Further attempts until so many seconds after the first one, at undocumented or changing intervals.
+    /// Retries until this many seconds after the first attempt, at undocumented or changing intervals.
     For(u32),
 }
 
-/// How an endpoint is made known to a platform. In the texts `{url}` stands for its address, and `{events}` for the names
+/// How to register an endpoint with a platform. In the texts `{url}` stands for its address, and `{events}` for the names
 /// of [`Provider::events`].
 pub struct Registration {
-    /// The steps of the platform's documentation up to where its signing secret is at hand, in Markdown.
+    /// The documented steps up to the signing secret, in Markdown.
     pub steps: &'static [&'static str],
     /// The call of its API that does the same.
     pub call: Option<Call>,
@@ -192,15 +192,15 @@ impl Provider {
         ALL.iter().copied().find(|provider| provider.name == name)
     }
 
-    /// What an event of this name is called here.
+    /// The event type for an event of this name.
     #[must_use]
     pub fn event_type(&self, name: &str) -> EventType {
         let known = self.events.iter().find(|(known, _)| *known == name);
         known.map_or(EventType::Unrecognized, |&(_, event_type)| event_type)
     }
 
-    /// What an event of this name is about: the word after `commerce.`, or the first word (letters and digits) of a name that
-    /// is not in the table. Empty where the name has none.
+    /// The kind of resource that an event of this name is about: the word after `commerce.`, or the first word (letters and
+    /// digits) of a name that is not in the table. Empty if the name has none.
     #[must_use]
     pub fn kind<'n>(&self, name: &'n str) -> &'n str {
         let first_word =
@@ -228,7 +228,7 @@ impl Fields {
         of(kind).or_else(|| of("")).map_or(&[], |(_, paths)| paths)
     }
 
-    /// The envelope's member that is the payload. None where the whole body is.
+    /// The envelope's member that is the payload. None if the whole body is.
     #[must_use]
     pub fn payload_member(&self) -> Option<&'static str> {
         match self.payload {
@@ -237,7 +237,7 @@ impl Fields {
         }
     }
 
-    /// The path in the envelope of what this path leads to in the object.
+    /// The path in the envelope for this path in the object.
     #[doc(hidden)]
     #[must_use]
     pub fn in_object(&self, path: &str) -> String {
@@ -246,7 +246,7 @@ impl Fields {
 }
 
 impl Name {
-    /// The path of the signed member. None where the name is not signed.
+    /// The path of the signed member. None if the name is not signed.
     #[must_use]
     pub fn member(self) -> Option<&'static str> {
         match self {
@@ -255,7 +255,7 @@ impl Name {
         }
     }
 
-    /// The header that is not signed. None where the name is in the body.
+    /// The header that is not signed. None if the name is in the body.
     #[must_use]
     pub fn unsigned_header(self) -> Option<&'static str> {
         match self {
@@ -299,7 +299,7 @@ mod tests {
     /// Names and texts.
     type Files<'f> = &'f [(&'f str, &'f str)];
 
-    /// What is wrong with the list of platforms, beside the files of its folder.
+    /// Faults of the list of platforms, compared with the files of its folder.
     fn folder_faults(files: Files<'_>, list: &[&Provider]) -> Vec<String> {
         let mut wrong = Vec::new();
         for (file, text) in files {
@@ -329,7 +329,7 @@ mod tests {
         wrong
     }
 
-    /// What is wrong with a platform's data, each fault behind the name of its file.
+    /// Faults of a platform's data, each after the name of its file.
     fn faults(provider: &Provider) -> Vec<String> {
         let mut wrong = Vec::new();
         let mut check = |right: bool, reason: String| {
@@ -371,7 +371,7 @@ mod tests {
             }
         }
 
-        // Where things stand.
+        // Places.
         let fields = &provider.fields;
         let is_path = |path: &str| path.split('.').all(|word| !word.is_empty() && !word.contains(char::is_whitespace));
         let identity: &[&str] = match &provider.identity {
@@ -390,7 +390,7 @@ mod tests {
                 provider.schemes().flat_map(Scheme::headers).all(|other| other != header),
                 format!("the header {header:?} is the signature's, and no name"),
             );
-            // The name belongs into the key, which an id of the platform's own would leave it out of.
+            // The name has to be part of the key, which the platform's own id would not include.
             check(provider.identity == Identity::Content, "an unsigned name beside an identity".into());
         }
         let of_kinds = fields.resource.iter().flat_map(|(_, paths)| *paths);

@@ -7,7 +7,7 @@ use crate::scheme::{Encoding, FieldsForm, Form, KeyForm, Piece, Place, Scheme, T
 
 /// Any sender that follows Standard Webhooks 1.0, under its own header names or Svix'. The scheme of
 /// <https://docs.svix.com/receiving/verifying-payloads/how-manual> is the same; like Svix' own library this looks for Svix' headers
-/// first. Senders choose their own event names: the table has those that say the same as the vocabulary.
+/// first. Senders choose their own event names: the table has those that match an event type.
 pub static PROVIDER: Provider = Provider {
     name: "standard",
     title: "Standard Webhooks",

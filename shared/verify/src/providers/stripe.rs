@@ -6,11 +6,11 @@ use super::{Deliveries, Fields, Identity, Name, Payload, Provider, Registration,
 use crate::scheme::{Encoding, FieldsForm, Form, Piece, Scheme, Time};
 
 /// Stripe. The signing secret is used whole, `whsec_` included. While a secret is rolled, both old and new sign; `v0` is a
-/// signature of test mode that says nothing.
+/// signature of test mode and is ignored.
 ///
-/// One payment makes several events: a payment is here what Stripe calls a `PaymentIntent`, which succeeds once. `charge.succeeded`
-/// also comes for money that is only reserved, and `invoice.payment_succeeded` beside `invoice.paid`: neither is in the table. Nor is
-/// `charge.refunded`: its amount is that of the charge, not of the refund.
+/// One payment makes several events: a payment is here what Stripe calls a `PaymentIntent`, which succeeds once.
+/// `charge.succeeded` also comes for money that is only reserved, and `invoice.payment_succeeded` beside `invoice.paid`:
+/// neither is in the table. Nor is `charge.refunded`: its amount is that of the charge, not of the refund.
 pub static PROVIDER: Provider = Provider {
     name: "stripe",
     title: "Stripe",

@@ -6,7 +6,7 @@ use super::{Deliveries, Fields, Identity, Name, Payload, Ping, Provider, Registr
 use crate::scheme::{Encoding, Scheme};
 
 /// WooCommerce. Signs the body and nothing else: the topic stands in a header that anybody could change. The ping is that of
-/// `WC_Webhook::deliver_ping`, by which WooCommerce tries an address when a webhook is saved.
+/// `WC_Webhook::deliver_ping`, by which WooCommerce tests an address when a webhook is saved.
 pub static PROVIDER: Provider = Provider {
     name: "woocommerce",
     title: "WooCommerce",

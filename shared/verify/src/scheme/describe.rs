@@ -6,14 +6,14 @@ use std::fmt::Write;
 use super::{Encoding, Form, KeyForm, MAX_SIGNATURES, Piece, Place, Scheme};
 use crate::Delivery;
 
-/// What a delivery has where this scheme looks, however wrong it may be. For tools that explain; it proves nothing.
+/// The parts of a delivery in the places of this scheme, even if they are wrong. For tools that explain; it proves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {
-    /// All that stands in the signature's place.
+    /// The whole text in the signature's place.
     pub written: String,
-    /// Whether its form is the scheme's. What stands for a signature in it may still be none.
+    /// Whether it has the scheme's form. Its signatures may still be malformed.
     pub well_formed: bool,
-    /// What of it should be a signature.
+    /// The parts of it that should be signatures.
     pub signatures: Vec<String>,
     /// The time in it.
     pub time: Option<String>,
@@ -24,8 +24,7 @@ pub struct Inspection {
 }
 
 impl Scheme {
-    /// The signed text of a body, from the pieces of the delivery that are not in it. None where the body has to hold a
-    /// signature and does not.
+    /// The signed text: a body and the pieces that are not in it. None if the body has to hold a signature and does not.
     #[must_use]
     pub fn signed_text(&self, id: &str, time: &str, body: &[u8]) -> Option<Vec<u8>> {
         let body = self.signed_body(body)?;
@@ -43,8 +42,8 @@ impl Scheme {
         Some(pieces.concat().concat())
     }
 
-    /// What a delivery has where this scheme looks. None where there is no signature, or in the body none that can be read
-    /// safely.
+    /// The parts of a delivery in the places of this scheme. None if there is no signature, or in the body none that can be
+    /// read safely.
     #[must_use]
     pub fn inspect(&self, delivery: &Delivery) -> Option<Inspection> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -72,7 +71,7 @@ impl Scheme {
         })
     }
 
-    /// Whether this is what the scheme puts into the signature's place: the form, and every signature in it.
+    /// Whether a text has the scheme's form, with valid signatures in it.
     #[doc(hidden)]
     #[must_use]
     pub fn is_spelled(&self, written: &str) -> bool {
@@ -91,7 +90,7 @@ impl Scheme {
         matches!(self.form, Form::Fields(_))
     }
 
-    /// What stands right before a signature, like `sha256=`. Empty where nothing does.
+    /// The text right before a signature, like `sha256=`, or empty.
     #[doc(hidden)]
     #[must_use]
     pub fn signature_prefix(&self) -> String {
@@ -101,7 +100,7 @@ impl Scheme {
         }
     }
 
-    /// What stands before the key in a secret, like `whsec_`. Empty where the whole secret is the key.
+    /// The text before the key in a secret, like `whsec_`. Empty if the whole secret is the key.
     #[doc(hidden)]
     #[must_use]
     pub const fn key_prefix(&self) -> &'static str {

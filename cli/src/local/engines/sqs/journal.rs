@@ -1,13 +1,13 @@
-//! The latest messages, for those who follow a queue without receiving from it.
+//! The latest messages of all queues, for following a queue without receiving from it.
 
 use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-/// How many bytes of bodies are kept.
+/// How many bytes of bodies are kept in all.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// What was sent to any queue, oldest first.
+/// The messages that were sent to any queue, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     /// The number, queue, message id and body of each.

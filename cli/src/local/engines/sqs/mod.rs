@@ -1,4 +1,4 @@
-//! The local SQS: standard queues in memory behind the AWS JSON protocol, as strict as AWS where a client could notice.
+//! The local SQS: standard queues in memory, with the AWS JSON protocol, as strict as AWS wherever a client could notice.
 
 mod journal;
 mod protocol;
@@ -27,14 +27,14 @@ use self::{
     queue::Store,
 };
 
-/// The one action that AWS does not have. Answers what was sent to a queue after a given journal entry, oldest first, even
-/// if it was deleted since, and the number of the latest entry of all queues. Changes nothing for consumers.
+/// The one action that AWS does not have. Returns the messages that were sent to a queue after a given journal entry, oldest
+/// first, including deleted ones, and the number of the latest entry of all queues. Does not affect consumers.
 pub(crate) const JOURNAL: &str = "HookgateJournal";
 
-const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Code>UnsupportedOperation</Code><Message>The local SQS does not speak \
+const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Code>UnsupportedOperation</Code><Message>The local SQS does not support \
     the older protocol of SQS (query): use an SDK of November 2023 or later.</Message></Error></ErrorResponse>";
 
-/// The queues, read without side effects: unlike a receive, a look neither raises receive counts nor hides messages.
+/// The queues. Unlike a receive, `look` and `find` neither raise receive counts nor hide messages.
 #[derive(Debug, Clone)]
 pub struct Queues {
     store: Arc<Mutex<Store>>,
@@ -42,12 +42,12 @@ pub struct Queues {
     url: String,
 }
 
-/// What a queue holds.
+/// The content of a queue.
 #[derive(Debug)]
 pub struct Look {
     /// How many messages can be received.
     pub waiting: usize,
-    /// How many were received, and may come back.
+    /// How many are hidden, and may come back.
     pub in_flight: usize,
     /// The latest messages, newest first.
     pub latest: Vec<Seen>,
@@ -64,7 +64,6 @@ pub struct Seen {
     pub receives: u64,
     /// Whether it can be received now.
     pub waiting: bool,
-    /// Its text.
     pub body: String,
 }
 
@@ -74,16 +73,17 @@ pub(super) async fn serve(
     queues: Queues,
     stopped: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    // Some SDKs call `/`, others the queue's own URL. The queue's limit decides what is too long, not axum's.
+    // Some SDKs call `/`, others the queue's URL. The queue's size limit applies, not axum's.
     let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(queues);
     axum::serve(listener, router).with_graceful_shutdown(stopped).await
 }
 
 async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -> Response {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // DNS rebinding: a foreign site whose name leads to this machine could read every message from a browser.
+    // Prevents DNS rebinding: a foreign site whose name leads to this machine could read every message from a browser.
     if !crate::local::host::is_local(header("host")) {
-        return (StatusCode::FORBIDDEN, "only this machine is answered: use 127.0.0.1 or localhost").into_response();
+        return (StatusCode::FORBIDDEN, "only requests to this machine are answered: use 127.0.0.1 or localhost")
+            .into_response();
     }
     // SDKs before November 2023.
     if header("content-type").starts_with("application/x-www-form-urlencoded") {
@@ -95,7 +95,7 @@ async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -
         Ok(body) => (StatusCode::OK, [json], body.to_string()).into_response(),
         Err(refusal) => {
             let body = json!({"__type": format!("com.amazonaws.sqs#{}", refusal.shape()), "message": refusal.1});
-            // Some SDKs know an error only by its code in the older protocol.
+            // Some SDKs recognise an error only by its code in the older protocol.
             let code = [("x-amzn-query-error", format!("{};Sender", refusal.0))];
             (StatusCode::BAD_REQUEST, [json], code, body.to_string()).into_response()
         }
@@ -108,7 +108,7 @@ impl Queues {
         Queues { store: Arc::default(), url }
     }
 
-    /// What a queue holds, with at most this many of its messages. None where there is no such queue.
+    /// A queue's counts and its latest messages, at most `most`. None if there is no such queue.
     pub fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
         self.with(|store, now| {
             let messages = &store.live(protocol::name(queue_url), now).ok()?.messages;
@@ -118,7 +118,7 @@ impl Queues {
         })
     }
 
-    /// The queue in which a message lies, and the message.
+    /// The queue that holds a message, and the message.
     pub(crate) fn find(&self, message_id: &str) -> Option<(String, Seen)> {
         self.with(|store, now| {
             store.queues.iter().find_map(|(name, queue)| {
@@ -162,7 +162,7 @@ impl Queues {
         Ok(if messages.is_empty() { json!({}) } else { json!({"Messages": messages}) })
     }
 
-    /// Looks again and again until there is something or the wait is over.
+    /// Polls until something is found or the wait is over.
     async fn poll<T>(&self, wait: u64, look: impl Fn(&mut Store, u64) -> Result<Vec<T>>) -> Result<Vec<T>> {
         let until = Instant::now() + Duration::from_secs(wait);
         loop {
@@ -170,7 +170,7 @@ impl Queues {
             if !found.is_empty() || Instant::now() >= until {
                 return Ok(found);
             }
-            // Short enough that neither a person nor a test notices.
+            // Too short to be noticed.
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

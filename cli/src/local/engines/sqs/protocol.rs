@@ -1,4 +1,4 @@
-//! The AWS JSON protocol: requests, what AWS refuses of them, and messages as they are sent and received.
+//! The AWS JSON protocol: requests, the errors with which AWS refuses them, and messages.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 pub(super) type Result<T> = std::result::Result<T, Refusal>;
 
-/// The code of an error, as the older (query) protocol has it, and its message.
+/// An error: its code in the older (query) protocol, and its message.
 #[derive(Debug)]
 pub(super) struct Refusal(pub(super) &'static str, pub(super) String);
 
@@ -23,7 +23,7 @@ impl Refusal {
     }
 }
 
-/// The members that requests have, whatever their action. A batch holds one request per entry.
+/// The members of all actions' requests. A batch has one request per entry.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Request {
@@ -31,7 +31,7 @@ pub(super) struct Request {
     pub(super) queue_name: String,
     pub(super) queue_name_prefix: String,
     pub(super) attributes: BTreeMap<String, String>,
-    /// Of a queue; of messages where an older SDK means the next member.
+    /// Of a queue; or, from an older SDK, the same as the next member.
     pub(super) attribute_names: Vec<String>,
     message_system_attribute_names: Vec<String>,
     message_attribute_names: Vec<String>,
@@ -75,9 +75,9 @@ pub(super) struct Message {
     pub(super) sent: u64,
     pub(super) visible_at: u64,
     pub(super) first_received: u64,
-    /// In all queues, as `ApproximateReceiveCount` counts.
+    /// In all queues, like `ApproximateReceiveCount`.
     pub(super) receives: u64,
-    /// Before it came into this queue.
+    /// Before it was moved to this queue.
     pub(super) earlier_receives: u64,
 }
 
@@ -94,18 +94,18 @@ pub(super) fn within(name: &str, number: Option<i64>, least: i64, most: i64) -> 
     Ok(number.map(i64::unsigned_abs))
 }
 
-/// Whether a caller that lists `names` gets the attribute `name`. AWS returns none unasked.
+/// Whether a request for `names` includes the attribute `name`. AWS returns no attribute unasked.
 pub(super) fn is_asked_for(names: &[String], name: &str) -> bool {
     let by_prefix = |asked: &String| asked.strip_suffix(".*").is_some_and(|prefix| name.starts_with(prefix));
     names.iter().any(|asked| asked == "All" || asked == name || by_prefix(asked))
 }
 
-/// The name of a queue: the last segment of its URL, whatever host that names.
+/// The name of a queue: the last segment of its URL, with any host.
 pub(super) fn name(queue_url: &str) -> &str {
     queue_url.rsplit('/').next().unwrap_or_default()
 }
 
-/// The message id and the number of the receive that a receipt handle stands for.
+/// The message id and the number of the receive in a receipt handle.
 pub(super) fn read_receipt<'a>(queue: &str, receipt: &'a str) -> Result<(&'a str, u64)> {
     let named = receipt.strip_prefix(queue).and_then(|rest| rest.strip_prefix('/')?.split_once('/'));
     let named = named.and_then(|(id, receives)| Some((id, receives.parse().ok()?)));
@@ -114,14 +114,14 @@ pub(super) fn read_receipt<'a>(queue: &str, receipt: &'a str) -> Result<(&'a str
 }
 
 impl Request {
-    /// The size that counts against the limits of messages and batches, in bytes.
+    /// The size that counts for the limits of messages and batches, in bytes.
     pub(super) fn size(&self) -> usize {
         self.message_attributes.iter().fold(self.message_body.len(), |size, (name, attribute)| {
             size + name.len() + attribute.data_type.len() + bytes(attribute).len()
         })
     }
 
-    /// The message to send, if AWS would take it, and what its sender is answered.
+    /// The message to send and the answer to its sender, if AWS would accept it.
     pub(super) fn message(self, limit: u64, id: String, now: u64) -> Result<(Message, Value)> {
         const FORBIDDEN: &str = "Invalid characters found. Valid unicode characters are #x9 | #xA | #xD | #x20 to #xD7FF | \
                                  #xE000 to #xFFFD | #x10000 to #x10FFFF";
@@ -182,7 +182,7 @@ fn bytes(attribute: &Attribute) -> Vec<u8> {
     attribute.binary_value.as_ref().map_or_else(text, |value| BASE64_STANDARD.decode(value).unwrap_or_default())
 }
 
-/// The digest that SDKs compare with their own: names in order, each part behind its length.
+/// The digest that SDKs compare with their own: sorted by name, each part preceded by its length.
 fn digest(attributes: &BTreeMap<String, Attribute>) -> Option<String> {
     let mut digest = md5::Context::new();
     for (name, attribute) in attributes {

@@ -1,4 +1,4 @@
-//! The queues: pure state. The time (in Unix milliseconds) and new message ids are passed in.
+//! The state of the queues. The time (in Unix milliseconds) and new message ids are passed in.
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +16,7 @@ type Attributes = BTreeMap<String, String>;
 
 const ARN: &str = "arn:aws:sqs:us-east-1:000000000000:";
 
-/// The attributes that are numbers, with their defaults and ranges, by
+/// The numeric attributes with their defaults and ranges: see
 /// [the API reference](https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html).
 const NUMBERS: [(&str, u64, RangeInclusive<u64>); 5] = [
     ("DelaySeconds", 0, 0..=900),
@@ -26,7 +26,7 @@ const NUMBERS: [(&str, u64, RangeInclusive<u64>); 5] = [
     ("VisibilityTimeout", 30, 0..=43_200),
 ];
 
-/// The other attributes, beside those for KMS. Only the redrive policy has an effect here.
+/// The other attributes, except those of KMS. Only the redrive policy has an effect here.
 const TEXTS: [&str; 4] = ["Policy", "RedriveAllowPolicy", "RedrivePolicy", "SqsManagedSseEnabled"];
 
 /// The system attribute that only messages in a dead-letter queue have.
@@ -43,7 +43,7 @@ pub(super) struct Store {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     attributes: Attributes,
-    /// The dead-letter queue, and the receives after which a message goes there.
+    /// The dead-letter queue and `maxReceiveCount` of the redrive policy.
     redrive: Option<(String, u64)>,
     /// Oldest arrival first.
     pub(super) messages: Vec<Message>,
@@ -55,7 +55,7 @@ impl Store {
         self.queues.get_mut(name).ok_or_else(|| Refusal("AWS.SimpleQueueService.NonExistentQueue", NONE.into()))
     }
 
-    /// The queue, after dropping what is older than its retention period.
+    /// The queue, without messages that are older than its retention period.
     pub(super) fn live(&mut self, name: &str, now: u64) -> Result<&mut Queue> {
         let queue = self.queue(name)?;
         let retention = queue.number("MessageRetentionPeriod") * 1_000;
@@ -111,7 +111,7 @@ impl Store {
         Ok(attributes)
     }
 
-    /// Adds a new message with this delay in seconds, or else the queue's.
+    /// Adds a new message, with this delay in seconds or else the queue's.
     pub(super) fn send(&mut self, name: &str, mut message: Message, delay: Option<u64>) -> Result<()> {
         let delay = delay.unwrap_or(self.queue(name)?.number("DelaySeconds"));
         message.visible_at = message.sent + delay * 1_000;
@@ -120,8 +120,8 @@ impl Store {
         Ok(())
     }
 
-    /// Receives up to `most` messages with this visibility timeout in seconds, or else the queue's. As on AWS, a message
-    /// moves to the dead-letter queue when it would be received once more than the redrive policy allows.
+    /// Receives up to `most` messages, with this visibility timeout in seconds or else the queue's. As on AWS, a message moves
+    /// to the dead-letter queue when a receive would exceed the redrive policy's `maxReceiveCount`.
     pub(super) fn receive(&mut self, name: &str, most: u64, timeout: Option<u64>, now: u64) -> Result<Vec<Message>> {
         // Messages stay if the dead-letter queue was deleted.
         let redrive = self.queue(name)?.redrive.clone().filter(|(target, _)| self.queues.contains_key(target));
@@ -149,14 +149,14 @@ impl Store {
         Ok(received)
     }
 
-    /// Deletes a message if the receipt handle is its latest. Like AWS, accepts an older one without an effect.
+    /// Deletes a message if the receipt handle is its latest. As on AWS, an older one is accepted without effect.
     pub(super) fn delete(&mut self, name: &str, receipt: &str) -> Result<()> {
         let (id, receives) = read_receipt(name, receipt)?;
         self.queue(name)?.messages.retain(|message| message.id != id || message.receives != receives);
         Ok(())
     }
 
-    /// Hides a message for so many seconds from now. Like AWS, accepts an expired receipt handle without an effect.
+    /// Hides a message for `seconds` from now. As on AWS, an expired receipt handle is accepted without effect.
     pub(super) fn change_visibility(&mut self, name: &str, receipt: &str, seconds: u64, now: u64) -> Result<()> {
         const GONE: &str = "Message does not exist or is not available for visibility timeout change.";
         let (id, receives) = read_receipt(name, receipt)?;
@@ -168,8 +168,8 @@ impl Store {
         Ok(())
     }
 
-    /// Runs a message move task to its end: dead letters become new messages in the queue with the ARN `to`, or else each in
-    /// the queue it came from. As on AWS, the task fails if `to` is missing and a message was sent to the DLQ itself.
+    /// Runs a message move task to its end: dead letters become new messages in the queue with the ARN `to`, or else in the
+    /// queue that each came from. As on AWS, the task fails if `to` is missing and a message was sent to the DLQ directly.
     pub(super) fn redrive(
         &mut self,
         from: &str,
@@ -219,12 +219,12 @@ impl Store {
 
 impl Queue {
     pub(super) fn number(&self, name: &str) -> u64 {
-        // `configure` lets only numbers in.
+        // `configure` accepts only numbers.
         self.attributes.get(name).and_then(|number| number.parse().ok()).unwrap_or_default()
     }
 }
 
-/// The dead-letter queue that a redrive policy names, and the receives after which a message goes there.
+/// The dead-letter queue and `maxReceiveCount` of a redrive policy.
 fn redrive(policy: &str) -> Option<(String, u64)> {
     let policy: Value = serde_json::from_str(policy).ok()?;
     let target = policy["deadLetterTargetArn"].as_str()?.strip_prefix(ARN)?.to_owned();

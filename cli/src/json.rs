@@ -51,6 +51,12 @@ pub enum Escapes {
     Php,
     /// `/` as `\/` alone: PHP with `JSON_UNESCAPED_UNICODE`.
     Slash,
+    /// `&`, `<`, `>` and the two separators of Unicode as `\u`: Go, Rails.
+    Html,
+    /// The same, and `=` and `'`: Gson.
+    HtmlGson,
+    /// Everything outside ASCII, and what HTML may take amiss, as `\u` in upper case, quotes too: `System.Text.Json`.
+    DotNet,
 }
 
 /// How deep a text may be nested: what reads and writes it here calls itself for every level.
@@ -266,22 +272,32 @@ fn token_as(token: &str, escapes: Escapes) -> String {
 }
 
 fn spell(text: &str, escapes: Escapes) -> String {
-    let mut spelled = String::from("\"");
     let quoted = serde_json::Value::from(text).to_string();
+    let (outside_ascii, also) = match escapes {
+        Escapes::Kept | Escapes::Least | Escapes::Slash => (false, ""),
+        Escapes::Ascii | Escapes::Php => (true, ""),
+        Escapes::Html => (false, "&<>\u{2028}\u{2029}"),
+        Escapes::HtmlGson => (false, "&<>='\u{2028}\u{2029}"),
+        Escapes::DotNet => (true, "&<>'+`"),
+    };
+    let mut spelled = String::from("\"");
+    // What serde escapes starts with a backslash and stays.
     for character in quoted[1..quoted.len() - 1].chars() {
-        // What serde escapes starts with a backslash and stays.
-        match (character, escapes) {
-            ('/', Escapes::Php | Escapes::Slash) => spelled.push_str("\\/"),
-            (c, Escapes::Ascii | Escapes::Php) if !c.is_ascii() => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(spelled, "\\u{unit:04x}");
-                }
+        if character == '/' && matches!(escapes, Escapes::Php | Escapes::Slash) {
+            spelled.push_str("\\/");
+        } else if also.contains(character) || outside_ascii && !character.is_ascii() {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = match escapes {
+                    Escapes::DotNet => write!(spelled, "\\u{unit:04X}"),
+                    _ => write!(spelled, "\\u{unit:04x}"),
+                };
             }
-            (c, _) => spelled.push(c),
+        } else {
+            spelled.push(character);
         }
     }
     spelled.push('"');
-    spelled
+    if escapes == Escapes::DotNet { spelled[..].replace("\\\"", "\\u0022") } else { spelled }
 }
 
 #[cfg(test)]

@@ -1,0 +1,258 @@
+//! `hookgate replay`, on a running local intake.
+
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use aws_sdk_sqs::types::Message;
+use flate2::{Compression, write::GzEncoder};
+use hookgate::local::engines;
+use hookgate_event::Event;
+use hookgate_verify::providers;
+use serde_json::{Value, json};
+
+mod support;
+
+use support::{event, first, intake::Intake};
+
+struct Ran {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn hookgate(intake: &Intake, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    command.args(arguments).args(["--sqs", intake.sqs(), "--dynamodb", intake.dynamodb()]);
+    command
+}
+
+fn ran(mut command: Command, input: &[u8]) -> Ran {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn run(intake: &Intake, arguments: &[&str]) -> Ran {
+    ran(hookgate(intake, arguments), b"")
+}
+
+fn file(name: &str, bytes: &[u8]) -> String {
+    let path: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", std::process::id()));
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Takes every message off the events queue.
+async fn drain(intake: &Intake) -> Vec<Message> {
+    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(intake.sqs()));
+    let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
+    let mut messages = Vec::new();
+    loop {
+        let receive = sqs.receive_message().queue_url(&queue).max_number_of_messages(10).visibility_timeout(600);
+        let receive = receive
+            .message_attribute_names("All")
+            .message_system_attribute_names(aws_sdk_sqs::types::MessageSystemAttributeName::All);
+        let batch = receive.send().await.unwrap().messages.unwrap_or_default();
+        if batch.is_empty() {
+            return messages;
+        }
+        for message in batch {
+            let receipt = message.receipt_handle().unwrap();
+            sqs.delete_message().queue_url(&queue).receipt_handle(receipt).send().await.unwrap();
+            messages.push(message);
+        }
+    }
+}
+
+fn attribute<'m>(message: &'m Message, name: &str) -> Option<&'m str> {
+    message.message_attributes()?.get(name)?.string_value()
+}
+
+/// What was queued comes again with the same bytes, the same attributes, the same group, and the name of the replay.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_event_comes_again_as_it_was_under_the_replays_name() {
+    let intake = Intake::start();
+    for provider in providers::ALL {
+        intake.send(provider, event(provider), &[]);
+    }
+    let archive = run(&intake, &["tail", "--once", "--json"]).out;
+    let queued = drain(&intake).await;
+    let bodies: BTreeSet<_> = queued.iter().map(|message| message.body().unwrap().to_owned()).collect();
+    assert_eq!(archive.lines().map(str::to_owned).collect::<BTreeSet<_>>(), bodies);
+
+    let plain = file("plain.ndjson", archive.as_bytes());
+    // A compressed archive may be several streams behind each other.
+    let (half, rest) = archive.split_at(archive.find('\n').unwrap() + 1);
+    let compressed = file("packed.gz", &[gzip(half.as_bytes()), gzip(rest.as_bytes())].concat());
+    for (number, source, input) in [(1, &*plain, &b""[..]), (2, &compressed, b""), (3, "-", archive.as_bytes())] {
+        let name = format!("fix-{number}");
+        let dry = ran(hookgate(&intake, &["replay", source, "--name", &name, "--dry-run"]), input);
+        let count = providers::ALL.len();
+        assert!(
+            dry.code == Some(0) && dry.out.starts_with(&format!("Nothing was sent. It would be {count} of {count} "))
+        );
+        assert!(drain(&intake).await.is_empty());
+
+        let sent = ran(hookgate(&intake, &["replay", source, "--name", &name]), input);
+        assert_eq!(sent.code, Some(0), "{}", sent.err);
+        assert!(sent.out.starts_with(&format!("Sent {count} of {count} events as {name}, received ")), "{}", sent.out);
+        let again = drain(&intake).await;
+        assert_eq!(again.iter().map(|message| message.body().unwrap().to_owned()).collect::<BTreeSet<_>>(), bodies);
+        for message in &again {
+            let before = queued.iter().find(|before| before.body() == message.body()).unwrap();
+            assert_eq!(attribute(message, "replay"), Some(&*name));
+            for name in ["type", "provider", "account"] {
+                assert_eq!(attribute(message, name), attribute(before, name));
+            }
+            let group = |message: &Message| {
+                let group = aws_sdk_sqs::types::MessageSystemAttributeName::MessageGroupId;
+                message.attributes().unwrap().get(&group).cloned()
+            };
+            assert_eq!(group(message), group(before));
+            assert_eq!(message.message_attributes().unwrap().len(), 4);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_say_which_and_a_name_belongs_to_them() {
+    let intake = Intake::start();
+    for provider in providers::ALL {
+        intake.send(provider, event(provider), &[]);
+    }
+    let archive = run(&intake, &["tail", "--once", "--json"]).out;
+    drain(&intake).await;
+    let file = file("filters.ndjson", archive.as_bytes());
+    let one = Event::from_json(archive.lines().next().unwrap()).unwrap().into_owned();
+    let all = providers::ALL.len();
+    for (filters, expected) in [
+        (vec!["--provider", first().name], 1),
+        (vec!["--id", &one.id], 1),
+        (vec!["--id", &one.id, "--id", "other"], 1),
+        (vec!["--from", "1h"], all),
+        (vec!["--to", "1h"], 0),
+        (vec!["--from", &one.received_time, "--id", &one.id], 1),
+        (vec!["--to", &one.received_time, "--id", &one.id], 0),
+        (vec!["--type", "no.such"], 0),
+        (vec!["--account", "default"], all),
+    ] {
+        let dry = run(&intake, &[&["replay", &file, "--name", "look", "--dry-run", "--json"], &filters[..]].concat());
+        let json: Value = serde_json::from_str(&dry.out).unwrap();
+        assert_eq!(
+            (&json["wanted"], &json["sent"], &json["lines"]),
+            (&json!(expected), &json!(0), &json!(all)),
+            "{filters:?}"
+        );
+        assert_eq!(dry.code, Some(i32::from(expected == 0)), "{filters:?}");
+    }
+    let replay = |more: &[&str]| run(&intake, &[&["replay", &file, "--name", "fix-1"], more].concat());
+    let both = ["--provider", first().name, "--provider", support::another(first()).name];
+    assert_eq!(replay(&both).code, Some(0));
+    assert_eq!(drain(&intake).await.len(), 2);
+    // The same filters in another order are the same.
+    let turned = ["--provider", support::another(first()).name, "--provider", first().name];
+    assert_eq!(replay(&turned).code, Some(0));
+    assert_eq!(drain(&intake).await.len(), 2);
+    let other = replay(&["--provider", first().name]);
+    assert_eq!((other.code, other.err.lines().count()), (Some(2), 1), "{}", other.err);
+    assert!(other.err.contains("fix-1 was a replay with other filters: nothing was sent"), "{}", other.err);
+    assert!(drain(&intake).await.is_empty());
+}
+
+/// One line that says so, nothing sent, exit code 2.
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_input_sends_nothing() {
+    let intake = Intake::start();
+    intake.send(first(), event(first()), &[]);
+    intake.send(first(), event(first()), &[]);
+    let archive = run(&intake, &["tail", "--once", "--json"]).out;
+    drain(&intake).await;
+    let packed = gzip(archive.as_bytes());
+    let line = archive.lines().next().unwrap();
+    let cases = [
+        ("cut.gz", packed[..packed.len() - 12].to_vec(), "is cut short or damaged at line"),
+        (
+            "cut.ndjson",
+            archive.as_bytes()[..archive.len() - 20].to_vec(),
+            "line 2, is not an event that this version reads",
+        ),
+        ("text", b"hello\n".to_vec(), "line 1, is not an event that this version reads"),
+        ("latin", b"\xff\n".to_vec(), "line 1, is not UTF-8"),
+        (
+            "future",
+            line.replace("\"specversion\":\"1.0\"", "\"specversion\":\"2.0\"").into_bytes(),
+            "line 1, is not an event",
+        ),
+    ];
+    for (name, bytes, expected) in cases {
+        let path = file(name, &bytes);
+        let ran = run(&intake, &["replay", &path, "--name", "fix-1"]);
+        assert_eq!((ran.code, ran.err.lines().count(), &*ran.out), (Some(2), 1, ""), "{name}: {}", ran.err);
+        assert!(ran.err.contains(expected) && ran.err.contains(&path), "{name}: {}", ran.err);
+        assert!(drain(&intake).await.is_empty(), "{name}");
+    }
+    for (arguments, expected) in [
+        (&["replay", "/no/such", "--name", "x"][..], "cannot read /no/such"),
+        (&["replay", "/dev/null", "--name", "X"], "a name is 1 to 64 of a-z"),
+        (&["replay", "/dev/null", "--name", "x", "--from", "soon"], "--from: write it like"),
+    ] {
+        let ran = run(&intake, arguments);
+        assert!(ran.code == Some(2) && ran.err.contains(expected), "{}", ran.err);
+    }
+    // Told to, it leaves them out, each by its number.
+    let mixed = file("mixed", format!("{line}\nhello\n\n{line}\n").as_bytes());
+    let ran = run(&intake, &["replay", &mixed, "--name", "fix-2", "--skip-invalid"]);
+    assert!(ran.code == Some(0) && ran.err.contains("line 2, is left out"), "{}", ran.err);
+    assert_eq!(drain(&intake).await.len(), 2);
+}
+
+/// Killed half-way and given again: nothing is missing, and what comes twice is known by source, id and name.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_that_was_killed_can_be_given_again() {
+    const COUNT: usize = 200;
+    let intake = Intake::start();
+    intake.send(first(), event(first()), &["--repeat", &COUNT.to_string(), "--concurrency", "8"]);
+    let archive = run(&intake, &["tail", "--once", "--json"]).out;
+    assert_eq!((archive.lines().count(), drain(&intake).await.len()), (COUNT, COUNT));
+    let file = file("killed.ndjson", archive.as_bytes());
+    let mut killed = hookgate(&intake, &["replay", &file, "--name", "fix-1", "--rate", "100"]).spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let before = drain(&intake).await;
+    assert!(!before.is_empty() && before.len() < COUNT, "{}", before.len());
+    assert_eq!(run(&intake, &["replay", &file, "--name", "fix-1"]).code, Some(0));
+    let after = drain(&intake).await;
+    let key = |message: &Message| {
+        let event = Event::from_json(message.body().unwrap()).unwrap().into_owned();
+        (event.source, event.id, attribute(message, "replay").unwrap().to_owned())
+    };
+    let keys: BTreeSet<_> = before.iter().chain(&after).map(key).collect();
+    assert_eq!(keys.len(), COUNT, "each once, by what consumers know them");
+
+    // Ctrl-C: what is on its way is sent, and the way to go on is named.
+    let mut command = hookgate(&intake, &["replay", &file, "--name", "fix-1", "--rate", "50"]);
+    let stopped = command.stderr(Stdio::piped()).spawn().unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(Command::new("kill").args(["-INT", &stopped.id().to_string()]).status().unwrap().success());
+    let output = stopped.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let sent = drain(&intake).await.len();
+    let expected = format!("hookgate: stopped: {sent} of {COUNT} events were sent: give the same command again");
+    assert!(said.contains(&expected), "{said} {sent}");
+}
