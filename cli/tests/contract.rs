@@ -4,7 +4,7 @@
 //! `UPDATE_CONTRACT=1 cargo test -p hookgate --test contract` writes the lists again.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -107,8 +107,19 @@ fn the_table_of_events_is_the_codes() {
         assert!(!senders.is_empty(), "no platform sends {event_type:?}");
         writeln!(text, "| `{}` | {} |", event_type.as_str(), senders.join(", ")).unwrap();
     }
+    text += "\n## Which comes later at the same time\n\nThe [stage](../consume.md#latest-wins) breaks ties of time, and nothing else.\n\n\
+             | stage | types |\n|---|---|\n";
+    let mut stages: BTreeMap<u8, Vec<String>> = BTreeMap::new();
+    for event_type in EventType::ALL {
+        stages.entry(event_type.stage()).or_default().push(format!("`{}`", event_type.as_str()));
+    }
+    for (stage, types) in stages {
+        writeln!(text, "| {stage} | {} |", types.join(", ")).unwrap();
+    }
     written("events.md", &text);
 }
+
+mod order;
 
 /// For verifiers in other languages: tests/vectors.mjs, .py and .php are three.
 #[test]

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use axum::{Router, body::Bytes, http::HeaderMap, response::IntoResponse};
 use hookgate::send::samples;
@@ -230,6 +231,93 @@ async fn after_a_crash_between_handling_and_marking_the_event_is_handled_again_o
     assert_eq!(lines(&consumer, tries + 4, "duplicate").await.len(), 1);
 }
 
+/// The messages of a resource of the contract's, found by what it went through, and the id of the event that must remain.
+fn life(is: impl Fn(&Value) -> bool) -> (Vec<String>, String) {
+    let text = std::fs::read_to_string(project().join("docs/contract/order.json")).unwrap();
+    let order: Value = serde_json::from_str(&text).unwrap();
+    let life = order["lives"].as_array().unwrap().iter().find(|life| is(life)).expect("such a life");
+    let message = |event: &Value| {
+        let mut message: Value = serde_json::from_str(&self::event("")).unwrap();
+        message.as_object_mut().unwrap().extend(event.as_object().unwrap().clone());
+        message.as_object_mut().unwrap().remove("sort_key");
+        message.to_string()
+    };
+    (life["events"].as_array().unwrap().iter().map(message).collect(), life["latest"].as_str().unwrap().to_owned())
+}
+
+/// The id of the event whose state the table holds for this account's only resource.
+async fn state(world: &World, messages: &[String], account: &str) -> String {
+    let subject = Event::from_json(&messages[0]).unwrap().subject.unwrap();
+    let key = AttributeValue::S(format!("latest /webhooks/platform/{account} {subject}"));
+    let item = world.engines.dynamodb().get_item().table_name(TABLE).key("pk", key).send().await.unwrap().item.unwrap();
+    item["sort_key"].as_s().unwrap().splitn(3, ' ').last().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn every_permutation_and_every_duplicate_ends_in_the_same_state() {
+    let world = World::new().await;
+    let consumer = consumer(&world, world.engines.dynamodb_url()).await;
+    let five = |life: &Value| life["events"].as_array().unwrap().len() == 5;
+    let late = |life: &Value| life["name"] == "paid after its cancellation, which comes late";
+    let mut permutations = 0;
+    for (messages, latest) in [life(five), life(late)] {
+        for number in 0..(1..=messages.len()).product() {
+            // The number's digits, each to its own base, say which of the rest comes next; each comes twice.
+            let (mut digits, mut rest, mut order) = (number, messages.clone(), Vec::new());
+            for left in (1..=rest.len()).rev() {
+                let message = rest.remove(digits % left);
+                digits /= left;
+                order.insert(number % (order.len() + 1), message.clone());
+                order.push(message);
+            }
+            let account = format!("{}-{number}", messages.len());
+            let order: Vec<_> =
+                order.iter().map(|body| body.replace("platform/default", &format!("platform/{account}"))).collect();
+            let batch = bodies(order.iter().map(String::as_str)).to_string();
+            assert_eq!(failed(&consumer.invoke(batch).await), NONE);
+            assert_eq!(state(&world, &messages, &account).await, latest, "{order:?}");
+            permutations += 1;
+        }
+    }
+    assert_eq!(permutations, 120 + 6);
+}
+
+#[tokio::test]
+async fn after_a_crash_of_the_latest_event_an_older_one_changes_nothing_and_the_latest_is_finished() {
+    let world = World::new().await;
+    let gate = Arc::new(Gate { shut: AtomicBool::new(true), ..Gate::default() });
+    let consumer = consumer(&world, gate.clone().before(world.engines.dynamodb_url()).await).await;
+    let (messages, latest) = life(|life| life["name"] == "paid after its cancellation, which comes late");
+    let batch = |place: usize| bodies([&*messages[place]]).to_string();
+
+    let invocation =
+        Invocation { request_id: "crash".to_owned(), deadline: Duration::from_secs(4), ..Invocation::default() };
+    let (answer, ()) = tokio::join!(consumer.invoke_with(batch(2), invocation), async {
+        gate.reached.notified().await;
+        assert!(consumer.kill("crash").await);
+    });
+    assert_eq!(answer, Answer::Died);
+    assert_eq!(state(&world, &messages, "default").await, latest);
+
+    gate.shut.store(false, Ordering::Relaxed);
+    consumer.respawn().await;
+    for older in [0, 1] {
+        assert_eq!(failed(&consumer.invoke(batch(older)).await), NONE);
+        assert_eq!(state(&world, &messages, "default").await, latest);
+    }
+    let mut tries = 0;
+    while failed(&consumer.invoke(batch(2)).await) == [0] {
+        tries += 1;
+        assert!(tries < 100, "the lease does not end");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // The first, two older ones with their ends, each refused try, the latest again with its end.
+    let latest_first: Vec<_> =
+        lines(&consumer, 1 + 4 + tries + 2, "handle").await.iter().map(|line| line["latest"].clone()).collect();
+    assert_eq!(latest_first, [true, false, false, true]);
+    assert_eq!(state(&world, &messages, "default").await, latest);
+}
+
 #[tokio::test]
 async fn out_of_time_the_rest_fails_and_what_is_done_stays_done() {
     let world = World::new().await;
@@ -307,8 +395,8 @@ impl Gate {
         let address = format!("http://{}", listener.local_addr().unwrap());
         let client = reqwest::Client::new();
         let pass = async move |headers: HeaderMap, body: Bytes| {
-            let marks = !serde_json::from_slice::<Value>(&body).unwrap()["Item"]["pk"].is_null()
-                && !body.windows(11).any(|text| text == b"lease_until");
+            let item = &serde_json::from_slice::<Value>(&body).unwrap()["Item"];
+            let marks = !item["pk"].is_null() && item["lease_until"].is_null() && item["sort_key"].is_null();
             if marks && self.shut.load(Ordering::Relaxed) {
                 self.reached.notify_one();
                 std::future::pending::<()>().await;

@@ -7,10 +7,19 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { after, before, beforeEach, mock, test } from "node:test";
-import { CreateTableCommand, DeleteTableCommand, DynamoDBClient } from "@aws-sdk/client-dynamodb";
-import type { Batch, Context } from "./consumer.js";
+import { CreateTableCommand, DeleteTableCommand, DynamoDBClient, GetItemCommand } from "@aws-sdk/client-dynamodb";
+import type { Batch, Context, Event } from "./consumer.js";
+
+type Ordered = Pick<Event, "id" | "type" | "subject" | "time" | "receivedtime"> & { sort_key: string };
+
+/** What the consumers of all languages agree on. */
+interface Order {
+  stages: Record<string, number>;
+  lives: { name: string; latest: string; events: Ordered[] }[];
+}
 
 const BATCH: Batch = JSON.parse(readFileSync(new URL("../messages.json", import.meta.url), "utf8"));
+const ORDER: Order = JSON.parse(readFileSync(new URL("../../contract/order.json", import.meta.url), "utf8"));
 const ONE = BATCH.Records.find(({ body }) => body.includes('"type":"commerce.order.paid"'))!.body;
 const OTHER = BATCH.Records.find(({ body }) => body !== ONE)!.body;
 const TABLE = { TableName: "consumed" };
@@ -21,7 +30,7 @@ const endpoint = `http://127.0.0.1:${port}`;
 Object.assign(process.env, settings, { AWS_ENDPOINT_URL: endpoint, CONSUMED_TABLE_NAME: TABLE.TableName });
 
 // After the settings.
-const { handler, read } = await import("./consumer.js");
+const { handler, keepLatest, read, sortKey, stage } = await import("./consumer.js");
 const moto = spawn(process.env.MOTO_SERVER ?? "moto_server", ["-H", "127.0.0.1", "-p", String(port)], { stdio: "ignore" });
 const dynamodb = new DynamoDBClient({});
 let log: Record<string, unknown>[] = [];
@@ -120,4 +129,91 @@ test("a failure is handled again when its lease is over", async () => {
 test("without time nothing is begun", async () => {
   assert.deepEqual(await failed(of(ONE), context("request-1", 4_999)), ["0"]);
   assert.equal(lines("handle").length, 0);
+});
+
+/** All orders of up to so many events; of more, as many, chosen by a fixed rule. */
+function* orders<T>(events: T[], most: number): Generator<T[]> {
+  const product = (count: number) => Array.from({ length: count }, (_, place) => place + 1).reduce((a, b) => a * b, 1);
+  const all = product(events.length);
+  for (let number = 0; number < Math.min(all, product(most)); number++) {
+    // The number's digits, each to its own base, say which of the rest comes next.
+    let digits = events.length > most ? (number * 2_654_435_761) % all : number;
+    const rest = [...events];
+    yield events.map(() => {
+      const place = digits % rest.length;
+      digits = Math.floor(digits / rest.length);
+      return rest.splice(place, 1)[0]!;
+    });
+  }
+}
+
+async function state(source: string, subject = "order/1"): Promise<string | undefined> {
+  const key = { pk: { S: `latest ${source} ${subject}` } };
+  const { Item } = await dynamodb.send(new GetItemCommand({ ...TABLE, Key: key, ConsistentRead: true }));
+  return Item?.sort_key?.S?.split(" ").slice(2).join(" ");
+}
+
+test("stages and sort keys are those of the contract", () => {
+  for (const [type, expected] of Object.entries(ORDER.stages)) assert.equal(stage({ type }), expected, type);
+  assert.equal(stage({ type: "commerce.order.returned" }), 0);
+  for (const event of ORDER.lives.flatMap(({ events }) => events)) assert.equal(sortKey(event), event.sort_key);
+});
+
+test("every permutation and every duplicate sorts to the same state", () => {
+  let permuted = 0;
+  let expected = 0;
+  for (const { name, latest, events } of ORDER.lives) {
+    const keyed = events.map((event) => ({ key: sortKey(event), id: event.id }));
+    const end = (order: typeof keyed) => order.reduce((held, event) => (held.key <= event.key ? event : held)).id;
+    for (const order of orders(keyed, 6)) {
+      permuted++;
+      assert.equal(end(order), latest, name);
+      for (const copy of order) {
+        order.forEach((_, place) => assert.equal(end(order.toSpliced(place, 0, copy)), latest, name));
+        assert.equal(end([...order, copy]), latest, name);
+      }
+    }
+    expected += [1, 1, 2, 6, 24, 120, 720][Math.min(events.length, 6)]!;
+  }
+  assert.equal(permuted, expected);
+});
+
+test("every permutation and every duplicate ends in the same state in the table", async () => {
+  let runs = 0;
+  const small = ORDER.lives.filter(({ events }) => events.length <= 3);
+  for (const { name, latest, events } of small) {
+    for (const order of orders(events, 3)) {
+      // As it is, and with each event a second time.
+      for (const sequence of [order, [...order, ...order]]) {
+        const source = `/webhooks/platform/${++runs}`;
+        for (const event of sequence) await keepLatest({ ...read(ONE), time: undefined, ...event, source });
+        assert.equal(await state(source, events[0]!.subject), latest, name);
+      }
+    }
+  }
+  assert.equal(runs, 2 * small.reduce((sum, { events }) => sum + [1, 1, 2, 6][events.length]!, 0));
+});
+
+test("whatever fails, the latest event remains", async () => {
+  const life = ORDER.lives.find(({ name }) => name === "paid after its cancellation, which comes late")!;
+  const text = (place: number) => {
+    const { sort_key: _, ...event } = life.events[place]!;
+    const source = "/webhooks/platform/default";
+    return JSON.stringify({ specversion: "1.0", source, ...event, data: { payload: {} } });
+  };
+  const [created, cancelled, paid] = [text(0), text(1), text(2)];
+  // The latest is kept, then its handling fails.
+  const print = mock.method(console, "log", () => { throw new Error("handling fails"); }, { times: 1 });
+  assert.deepEqual(await failed(of(paid), context("request-1", 6_000)), ["0"]);
+  print.mock.restore();
+  mock.method(console, "log", (line: string) => void log.push(JSON.parse(line)));
+  assert.equal(await state("/webhooks/platform/default"), "c");
+  // Older ones come, which are handled and leave the state alone; the latest comes again.
+  assert.deepEqual(await failed(of(cancelled, created, cancelled), context("request-2")), []);
+  const later = Date.now() + 8_100;
+  const clock = mock.method(Date, "now", () => later);
+  assert.deepEqual(await failed(of(paid), context("request-3")), []);
+  clock.mock.restore();
+  assert.deepEqual(lines("handle").map(({ latest }) => latest), [false, false, true]);
+  assert.equal(await state("/webhooks/platform/default"), "c");
 });

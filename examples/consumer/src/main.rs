@@ -5,6 +5,7 @@
 //!   attempts they go to the dead-letter queue.
 //! - The queue delivers at least once. The DynamoDB table `CONSUMED_TABLE_NAME` remembers events by their `source` and
 //!   `id`, so that a copy is not handled again.
+//! - Events come in any order. The same table holds the latest state of each resource, which an older event does not change.
 
 use std::{
     env,
@@ -15,6 +16,7 @@ use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use aws_sdk_dynamodb::{
     Client,
+    error::SdkError,
     operation::put_item::{PutItemError, builders::PutItemFluentBuilder},
     types::{AttributeValue, ReturnValuesOnConditionCheckFailure},
 };
@@ -28,7 +30,7 @@ use tokio::{task::JoinSet, time::timeout_at};
 ///
 /// It can be called again for an event whose handling was cut short, so make it idempotent: write with the event's id as
 /// the key, or pass `source` and `id` as the idempotency key of what you call.
-async fn handle(event: Event<'static>) -> Result<(), Error> {
+async fn handle(consumed: Consumed, event: Event<'static>) -> Result<(), Error> {
     use EventType as Type;
     let to_do = match event.event_type {
         // One order can send both `order.paid` and `order.paid.product`: fulfil on one of them only. Which types your
@@ -40,13 +42,16 @@ async fn handle(event: Event<'static>) -> Result<(), Error> {
         Type::Unrecognized => "nothing: unknown type",
         _ => "nothing",
     };
+    // What is done for a single event, as above, needs no order: an order that was paid is fulfilled once, whatever came since.
+    // A resource's current state does. Ask for the types that yours is made of; an unknown one says nothing about it.
+    let latest = event.event_type != Type::Unrecognized && consumed.keep_latest(&event).await?;
     // Log names and ids only: payloads contain personal data.
     let (source, id) = event.deduplication_key();
     let (name, subject) = (&event.provider_type, &event.subject);
     println!(
         "{}",
-        json!({"level": "INFO", "message": "handle", "to_do": to_do, "type": event.event_type, "providertype": name,
-               "source": source, "id": id, "subject": subject, "traceparent": event.traceparent})
+        json!({"level": "INFO", "message": "handle", "to_do": to_do, "latest": latest, "type": event.event_type,
+               "providertype": name, "source": source, "id": id, "subject": subject, "traceparent": event.traceparent})
     );
     Ok(())
 }
@@ -137,7 +142,7 @@ async fn consume(consumed: &Consumed, lease: &Lease, body: &str) -> Result<&'sta
     }
     // In a task of its own: if it panics, only this message fails. When time runs out it is stopped.
     let mut task = JoinSet::new();
-    task.spawn(handle(event));
+    task.spawn(handle(consumed.clone(), event));
     task.join_next().await.expect("one task was spawned")??;
     // If marking fails, the lease need not be released: it is over before the message comes again, as the queue's visibility
     // timeout is six times this function's timeout.
@@ -160,7 +165,9 @@ enum Leased {
     ByAnother,
 }
 
-/// The table of events: `pk` names one, `lease_until` is there until it is handled, `expires_at` is the table's TTL.
+/// The table of events: `pk` names one, `lease_until` is there until it is handled, `expires_at` is the table's TTL. Beside
+/// them an item for each resource, with the state that its latest event left.
+#[derive(Clone)]
 struct Consumed {
     client: Client,
     table: String,
@@ -170,7 +177,8 @@ impl Consumed {
     async fn lease(&self, key: &str, lease: &Lease) -> Result<Leased, Error> {
         let now = i64::try_from(since_1970().as_millis())?;
         let put = self
-            .put(key, lease)?
+            .put(key)?
+            .item("owner", text(&lease.owner))
             .item("lease_until", number(lease.until))
             // DynamoDB deletes expired items only days later.
             .condition_expression("attribute_not_exists(pk) OR expires_at < :now OR lease_until < :now_ms")
@@ -194,16 +202,42 @@ impl Consumed {
     }
 
     async fn mark(&self, key: &str, lease: &Lease) -> Result<(), Error> {
-        let put = self.put(key, lease)?.condition_expression("#owner = :owner");
+        let put = self.put(key)?.item("owner", text(&lease.owner)).condition_expression("#owner = :owner");
         let put = put.expression_attribute_names("#owner", "owner");
         put.expression_attribute_values(":owner", text(&lease.owner)).send().await?;
         Ok(())
     }
 
-    fn put(&self, key: &str, lease: &Lease) -> Result<PutItemFluentBuilder, Error> {
+    /// **Latest wins**: keeps what the event says as its resource's state, unless a later event has been kept. Says whether it
+    /// did.
+    ///
+    /// One write decides and stores. If a question came first and the write after it, an older event could be asked about
+    /// before, and written after, a later one. So put what else belongs to the state into this item; or, if it stands in another
+    /// database, keep the sort key beside it there and write under the same condition.
+    async fn keep_latest(&self, event: &Event<'_>) -> Result<bool, Error> {
+        let Some(subject) = &event.subject else { return Ok(false) };
+        let sort_key = text(&event.sort_key());
+        // A source starts with a slash, so no event has this key.
+        let put = self.put(&format!("latest {} {subject}", event.source))?.item("sort_key", sort_key.clone());
+        let put = put.item("type", text(event.event_type.as_str()));
+        let put = match &event.data.status {
+            Some(status) => put.item("status", text(status)),
+            None => put,
+        };
+        // The same event passes again: its handling may have been cut short after this write.
+        let put = put.condition_expression("attribute_not_exists(pk) OR sort_key <= :sort_key");
+        match put.expression_attribute_values(":sort_key", sort_key).send().await.map_err(SdkError::into_service_error)
+        {
+            Ok(_) => Ok(true),
+            Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn put(&self, key: &str) -> Result<PutItemFluentBuilder, Error> {
         let expires_at = i64::try_from(since_1970().as_secs())? + REMEMBER;
         let put = self.client.put_item().table_name(&self.table).item("pk", text(key));
-        Ok(put.item("owner", text(&lease.owner)).item("expires_at", number(expires_at)))
+        Ok(put.item("expires_at", number(expires_at)))
     }
 }
 

@@ -1,9 +1,9 @@
-//! The event types. Each platform's own names for them are in the provider files of `hookgate-verify`.
+//! The event types, with each type's stage in its resource's life. Each platform's own names for them are in the provider files of `hookgate-verify`.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 macro_rules! event_types {
-    ($($(#[$doc:meta])+ $variant:ident = $name:literal,)+) => {
+    ($($(#[$doc:meta])+ $variant:ident = $name:literal at $stage:ident,)+) => {
         /// What happened. The compiler reports every new type to a `match` without a `_` arm.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum EventType { $($(#[$doc])+ $variant,)+ }
@@ -17,140 +17,195 @@ macro_rules! event_types {
             pub const fn as_str(self) -> &'static str {
                 match self { $(EventType::$variant => $name),+ }
             }
+
+            /// Where the type stands in its resource's life: of two events of the same time, the one with the higher stage
+            /// is the later one ([`Event::sort_key`](crate::Event::sort_key)). Nothing else depends on it.
+            ///
+            /// A tie goes to the event that takes something back: goods that were held back can be shipped later, but shipped
+            /// goods cannot be held back. Between different times the stage decides nothing: an order that was paid after it
+            /// had expired is paid.
+            ///
+            /// | stage | types | may follow |
+            /// |---|---|---|
+            /// | 10 | created, registered, issued, received | nothing |
+            /// | 20 | updated, stock changed, dynamic, replied | created |
+            /// | 22, 24 | trial started, trial ended | created, updated |
+            /// | 30 | payment pending, partially paid, upcoming | created, updated, a trial |
+            /// | 40 | payment failed | all of the above; a later attempt may succeed |
+            /// | 50 | paid, succeeded, renewed, activated | all of the above |
+            /// | 55, 60 | fulfilled, completed | paid |
+            /// | 64, 66 | paused or suspended, resumed | paid |
+            /// | 70 | expired | created to payment failed: it was not paid in time |
+            /// | 75 | failed | created to paid: the delivery of a paid order can fail, too |
+            /// | 80 | cancelled | all of the above |
+            /// | 85 | disputed | paid and later, cancelled included |
+            /// | 90 | refunded | paid and later: a dispute or a cancellation may end in it |
+            /// | 95 | ended | every event of a subscription, its cancellation included |
+            /// | 99 | deleted | everything |
+            /// | 0 | unrecognized: never wins a tie | |
+            ///
+            /// A type whose payload lists the products shares the stage of the one without.
+            #[must_use]
+            pub const fn stage(self) -> u8 {
+                match self { $(EventType::$variant => stage::$stage),+ }
+            }
         }
     };
 }
 
+/// The stages by name: two digits, with gaps, because consumers' tables hold sort keys with them. Never renumber one.
+mod stage {
+    pub const UNKNOWN: u8 = 0;
+    pub const CREATED: u8 = 10;
+    pub const UPDATED: u8 = 20;
+    pub const TRIAL_STARTED: u8 = 22;
+    pub const TRIAL_ENDED: u8 = 24;
+    pub const PENDING: u8 = 30;
+    pub const PAYMENT_FAILED: u8 = 40;
+    pub const PAID: u8 = 50;
+    pub const FULFILLED: u8 = 55;
+    pub const COMPLETED: u8 = 60;
+    pub const PAUSED: u8 = 64;
+    pub const RESUMED: u8 = 66;
+    pub const EXPIRED: u8 = 70;
+    pub const FAILED: u8 = 75;
+    pub const CANCELLED: u8 = 80;
+    pub const DISPUTED: u8 = 85;
+    pub const REFUNDED: u8 = 90;
+    pub const ENDED: u8 = 95;
+    pub const DELETED: u8 = 99;
+}
+
 event_types! {
     /// An order was placed.
-    OrderCreated = "commerce.order.created",
+    OrderCreated = "commerce.order.created" at CREATED,
     /// An order was placed; the payload lists its products.
-    OrderCreatedProduct = "commerce.order.created.product",
+    OrderCreatedProduct = "commerce.order.created.product" at CREATED,
     /// An order changed.
-    OrderUpdated = "commerce.order.updated",
+    OrderUpdated = "commerce.order.updated" at UPDATED,
     /// An order changed; the payload lists its products.
-    OrderUpdatedProduct = "commerce.order.updated.product",
+    OrderUpdatedProduct = "commerce.order.updated.product" at UPDATED,
     /// Part of an order's price was paid.
-    OrderPartiallyPaid = "commerce.order.partially_paid",
+    OrderPartiallyPaid = "commerce.order.partially_paid" at PENDING,
     /// Part of an order's price was paid; the payload lists its products.
-    OrderPartiallyPaidProduct = "commerce.order.partially_paid.product",
+    OrderPartiallyPaidProduct = "commerce.order.partially_paid.product" at PENDING,
     /// An order is waiting for a payment that must be reviewed.
-    OrderPaymentPending = "commerce.order.payment_pending",
+    OrderPaymentPending = "commerce.order.payment_pending" at PENDING,
     /// An order was paid.
-    OrderPaid = "commerce.order.paid",
+    OrderPaid = "commerce.order.paid" at PAID,
     /// An order was paid; the payload lists its products. One order may send both this and [`OrderPaid`](Self::OrderPaid):
     /// fulfil on one of them only.
-    OrderPaidProduct = "commerce.order.paid.product",
+    OrderPaidProduct = "commerce.order.paid.product" at PAID,
     /// An order was shipped or handed over.
-    OrderFulfilled = "commerce.order.fulfilled",
+    OrderFulfilled = "commerce.order.fulfilled" at FULFILLED,
     /// An order was completed: paid, delivered, closed.
-    OrderCompleted = "commerce.order.completed",
+    OrderCompleted = "commerce.order.completed" at COMPLETED,
     /// An order was cancelled.
-    OrderCancelled = "commerce.order.cancelled",
+    OrderCancelled = "commerce.order.cancelled" at CANCELLED,
     /// An order was cancelled; the payload lists its products.
-    OrderCancelledProduct = "commerce.order.cancelled.product",
+    OrderCancelledProduct = "commerce.order.cancelled.product" at CANCELLED,
     /// An order failed.
-    OrderFailed = "commerce.order.failed",
+    OrderFailed = "commerce.order.failed" at FAILED,
     /// An order expired.
-    OrderExpired = "commerce.order.expired",
+    OrderExpired = "commerce.order.expired" at EXPIRED,
     /// An order was refunded, in full or in part.
-    OrderRefunded = "commerce.order.refunded",
+    OrderRefunded = "commerce.order.refunded" at REFUNDED,
     /// An order was deleted. The payload may be its id alone.
-    OrderDeleted = "commerce.order.deleted",
+    OrderDeleted = "commerce.order.deleted" at DELETED,
     /// A buyer disputed an order.
-    OrderDisputed = "commerce.order.disputed",
+    OrderDisputed = "commerce.order.disputed" at DISPUTED,
     /// A buyer disputed an order; the payload lists its products.
-    OrderDisputedProduct = "commerce.order.disputed.product",
+    OrderDisputedProduct = "commerce.order.disputed.product" at DISPUTED,
     /// A payment succeeded.
-    PaymentSucceeded = "commerce.payment.succeeded",
+    PaymentSucceeded = "commerce.payment.succeeded" at PAID,
     /// A payment failed.
-    PaymentFailed = "commerce.payment.failed",
+    PaymentFailed = "commerce.payment.failed" at PAYMENT_FAILED,
     /// A payment was refunded, in full or in part.
-    PaymentRefunded = "commerce.payment.refunded",
+    PaymentRefunded = "commerce.payment.refunded" at REFUNDED,
     /// A buyer disputed a payment with the bank.
-    PaymentDisputed = "commerce.payment.disputed",
+    PaymentDisputed = "commerce.payment.disputed" at DISPUTED,
     /// A buyer completed a checkout. The payload says whether it is paid.
-    CheckoutCompleted = "commerce.checkout.completed",
+    CheckoutCompleted = "commerce.checkout.completed" at COMPLETED,
     /// A subscription began.
-    SubscriptionCreated = "commerce.subscription.created",
+    SubscriptionCreated = "commerce.subscription.created" at CREATED,
     /// A subscription began; the payload lists its products.
-    SubscriptionCreatedProduct = "commerce.subscription.created.product",
+    SubscriptionCreatedProduct = "commerce.subscription.created.product" at CREATED,
     /// A subscription's trial began.
-    SubscriptionTrialStarted = "commerce.subscription.trial_started",
+    SubscriptionTrialStarted = "commerce.subscription.trial_started" at TRIAL_STARTED,
     /// A subscription's trial began; the payload lists its products.
-    SubscriptionTrialStartedProduct = "commerce.subscription.trial_started.product",
+    SubscriptionTrialStartedProduct = "commerce.subscription.trial_started.product" at TRIAL_STARTED,
     /// A subscription's trial is over.
-    SubscriptionTrialEnded = "commerce.subscription.trial_ended",
+    SubscriptionTrialEnded = "commerce.subscription.trial_ended" at TRIAL_ENDED,
     /// A subscription's trial is over; the payload lists its products.
-    SubscriptionTrialEndedProduct = "commerce.subscription.trial_ended.product",
+    SubscriptionTrialEndedProduct = "commerce.subscription.trial_ended.product" at TRIAL_ENDED,
     /// A subscription changed.
-    SubscriptionUpdated = "commerce.subscription.updated",
+    SubscriptionUpdated = "commerce.subscription.updated" at UPDATED,
     /// A subscription changed; the payload lists its products.
-    SubscriptionUpdatedProduct = "commerce.subscription.updated.product",
+    SubscriptionUpdatedProduct = "commerce.subscription.updated.product" at UPDATED,
     /// A subscription was renewed for another period.
-    SubscriptionRenewed = "commerce.subscription.renewed",
+    SubscriptionRenewed = "commerce.subscription.renewed" at PAID,
     /// A subscription was renewed for another period; the payload lists its products.
-    SubscriptionRenewedProduct = "commerce.subscription.renewed.product",
+    SubscriptionRenewedProduct = "commerce.subscription.renewed.product" at PAID,
     /// A subscription will be renewed soon.
-    SubscriptionUpcoming = "commerce.subscription.upcoming",
+    SubscriptionUpcoming = "commerce.subscription.upcoming" at PENDING,
     /// A subscription will be renewed soon; the payload lists its products.
-    SubscriptionUpcomingProduct = "commerce.subscription.upcoming.product",
+    SubscriptionUpcomingProduct = "commerce.subscription.upcoming.product" at PENDING,
     /// A subscription was cancelled. Access may last until its paid period ends: see
     /// [`SubscriptionEnded`](Self::SubscriptionEnded).
-    SubscriptionCancelled = "commerce.subscription.cancelled",
+    SubscriptionCancelled = "commerce.subscription.cancelled" at CANCELLED,
     /// A subscription was cancelled; the payload lists its products.
-    SubscriptionCancelledProduct = "commerce.subscription.cancelled.product",
+    SubscriptionCancelledProduct = "commerce.subscription.cancelled.product" at CANCELLED,
     /// A subscription ended, and access with it.
-    SubscriptionEnded = "commerce.subscription.ended",
+    SubscriptionEnded = "commerce.subscription.ended" at ENDED,
     /// A subscription was paused: nothing is charged until it is resumed.
-    SubscriptionPaused = "commerce.subscription.paused",
+    SubscriptionPaused = "commerce.subscription.paused" at PAUSED,
     /// A paused subscription was resumed.
-    SubscriptionResumed = "commerce.subscription.resumed",
+    SubscriptionResumed = "commerce.subscription.resumed" at RESUMED,
     /// An invoice was written.
-    InvoiceCreated = "commerce.invoice.created",
+    InvoiceCreated = "commerce.invoice.created" at CREATED,
     /// An invoice was paid in full.
-    InvoicePaid = "commerce.invoice.paid",
+    InvoicePaid = "commerce.invoice.paid" at PAID,
     /// An attempt to collect an invoice failed. A later one may succeed.
-    InvoicePaymentFailed = "commerce.invoice.payment_failed",
+    InvoicePaymentFailed = "commerce.invoice.payment_failed" at PAYMENT_FAILED,
     /// A service was switched on.
-    ServiceActivated = "commerce.service.activated",
+    ServiceActivated = "commerce.service.activated" at PAID,
     /// A service was suspended.
-    ServiceSuspended = "commerce.service.suspended",
+    ServiceSuspended = "commerce.service.suspended" at PAUSED,
     /// A domain was registered.
-    DomainRegistered = "commerce.domain.registered",
+    DomainRegistered = "commerce.domain.registered" at CREATED,
     /// A domain was renewed.
-    DomainRenewed = "commerce.domain.renewed",
+    DomainRenewed = "commerce.domain.renewed" at PAID,
     /// A customer signed up.
-    CustomerCreated = "commerce.customer.created",
+    CustomerCreated = "commerce.customer.created" at CREATED,
     /// A customer's record changed.
-    CustomerUpdated = "commerce.customer.updated",
+    CustomerUpdated = "commerce.customer.updated" at UPDATED,
     /// A customer's record was deleted. The payload may be its id alone.
-    CustomerDeleted = "commerce.customer.deleted",
+    CustomerDeleted = "commerce.customer.deleted" at DELETED,
     /// The merchant's account changed.
-    AccountUpdated = "commerce.account.updated",
+    AccountUpdated = "commerce.account.updated" at UPDATED,
     /// A card was issued.
-    CardIssued = "commerce.card.issued",
+    CardIssued = "commerce.card.issued" at CREATED,
     /// A transaction was booked.
-    TransactionCreated = "commerce.transaction.created",
+    TransactionCreated = "commerce.transaction.created" at CREATED,
     /// A product was added to the shop.
-    ProductCreated = "commerce.product.created",
+    ProductCreated = "commerce.product.created" at CREATED,
     /// A product changed.
-    ProductUpdated = "commerce.product.updated",
+    ProductUpdated = "commerce.product.updated" at UPDATED,
     /// A product was deleted. The payload may be its id alone.
-    ProductDeleted = "commerce.product.deleted",
+    ProductDeleted = "commerce.product.deleted" at DELETED,
     /// A product's stock changed.
-    ProductStockChanged = "commerce.product.stock_changed",
+    ProductStockChanged = "commerce.product.stock_changed" at UPDATED,
     /// A product whose goods the shop's own server makes (a dynamic product). The platform documents no more.
-    ProductDynamic = "commerce.product.dynamic",
+    ProductDynamic = "commerce.product.dynamic" at UPDATED,
     /// A customer asked something.
-    QueryCreated = "commerce.query.created",
+    QueryCreated = "commerce.query.created" at CREATED,
     /// A customer's question was answered.
-    QueryReplied = "commerce.query.replied",
+    QueryReplied = "commerce.query.replied" at UPDATED,
     /// A customer left feedback.
-    FeedbackReceived = "commerce.feedback.received",
+    FeedbackReceived = "commerce.feedback.received" at CREATED,
     /// A name that Hookgate, or this version of this crate, does not know.
     /// [`Event::provider_type`](crate::Event::provider_type) has the platform's own name.
-    Unrecognized = "commerce.unrecognized",
+    Unrecognized = "commerce.unrecognized" at UNKNOWN,
 }
 
 impl EventType {
@@ -197,6 +252,49 @@ mod tests {
     fn a_type_of_a_newer_version_is_unrecognized_and_no_error() {
         assert_eq!(serde_json::from_str::<EventType>(r#""commerce.order.returned""#).unwrap(), EventType::Unrecognized);
         assert!(serde_json::from_str::<EventType>("7").is_err());
+    }
+
+    #[test]
+    fn stages_follow_the_life_of_a_resource() {
+        use EventType as Type;
+        for life in [
+            &[Type::OrderCreated, Type::OrderUpdated, Type::OrderPaymentPending, Type::OrderPaid, Type::OrderFulfilled]
+                [..],
+            &[
+                Type::OrderPartiallyPaid,
+                Type::OrderPaid,
+                Type::OrderFulfilled,
+                Type::OrderCompleted,
+                Type::OrderExpired,
+            ],
+            &[Type::OrderExpired, Type::OrderFailed, Type::OrderCancelled, Type::OrderDisputed, Type::OrderRefunded],
+            &[Type::OrderRefunded, Type::OrderDeleted],
+            // A failed attempt ends nothing: a later one may succeed.
+            &[Type::PaymentFailed, Type::PaymentSucceeded, Type::PaymentDisputed, Type::PaymentRefunded],
+            &[Type::InvoiceCreated, Type::InvoicePaymentFailed, Type::InvoicePaid],
+            &[Type::SubscriptionCreated, Type::SubscriptionUpdated, Type::SubscriptionTrialStarted],
+            &[Type::SubscriptionTrialStarted, Type::SubscriptionTrialEnded, Type::SubscriptionUpcoming],
+            &[
+                Type::SubscriptionUpcoming,
+                Type::SubscriptionRenewed,
+                Type::SubscriptionPaused,
+                Type::SubscriptionResumed,
+            ],
+            &[Type::SubscriptionResumed, Type::SubscriptionCancelled, Type::SubscriptionEnded],
+            &[Type::ServiceActivated, Type::ServiceSuspended],
+        ] {
+            assert!(life.is_sorted_by_key(|known| known.stage()), "{life:?}");
+            assert!(life.windows(2).all(|two| two[0].stage() != two[1].stage()), "{life:?}");
+        }
+        for &known in EventType::ALL {
+            // Two digits in a sort key, and an unknown type never wins a tie.
+            assert_eq!(known.stage() == 0, known == Type::Unrecognized, "{known:?}");
+            assert!(known.stage() < 100, "{known:?}");
+            if let Some(base) = known.as_str().strip_suffix(".product") {
+                let base = EventType::ALL.iter().find(|other| other.as_str() == base).unwrap();
+                assert_eq!(known.stage(), base.stage(), "{known:?}");
+            }
+        }
     }
 
     #[test]

@@ -1,12 +1,14 @@
 #![doc = include_str!("../README.md")]
 //!
-//! # Three rules for consumers
+//! # Four rules for consumers
 //!
 //! - **Deduplicate on `source` + `id`.** The queue delivers at least once.
 //! - **Expect unknown types**: they parse as [`EventType::Unrecognized`], with the platform's own name in
 //!   [`Event::provider_type`].
 //! - **Money is text.** [`Amount::value`] holds the digits as the platform wrote them; [`Amount::unit`] says whether
 //!   they count cents or whole units.
+//! - **Order by [`Event::sort_key`].** Events come in any order. Whoever keeps a resource's current state writes only if
+//!   what is there has no larger key.
 
 mod error;
 mod event_type;
@@ -187,6 +189,22 @@ impl<'a> Event<'a> {
         (&self.source, &self.id)
     }
 
+    /// Compares like the order in which a resource's events happened, byte by byte, as `DynamoDB` and most databases compare
+    /// text: `2025-01-11T16:00:00.000000000Z 50 evt_1` is the [`time`](Self::time) with nine decimals, the type's
+    /// [`stage`](EventType::stage), and the event's id.
+    ///
+    /// Within one [`source`](Self::source) two events have the same key only if they are the same event. Without a `time` the
+    /// [received time](Self::received_time) stands in: a guess, since events arrive in any order, and a copy that the platform
+    /// sent later has a later one.
+    #[must_use]
+    pub fn sort_key(&self) -> String {
+        // In UTC already. Only its decimals differ: as text, `16:00:00.5Z` would come before `16:00:00Z`.
+        let time = self.time.as_ref().unwrap_or(&self.received_time);
+        let time = time.strip_suffix('Z').unwrap_or(time);
+        let (seconds, decimals) = time.split_once('.').unwrap_or((time, ""));
+        format!("{seconds}.{decimals:0<9}Z {:02} {}", self.event_type.stage(), self.id)
+    }
+
     /// Reads the platform's own payload into a type of yours.
     ///
     /// # Errors
@@ -200,5 +218,77 @@ impl<'a> Event<'a> {
     pub fn into_owned(self) -> Event<'static> {
         let payload = Cow::Owned(self.data.payload.into_owned());
         Event { data: Data { payload, ..self.data }, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{prelude::*, sample::select};
+
+    use super::*;
+
+    /// What decides: the time as numbers, its nanoseconds last; the type; the id. And whether it is the platform's time.
+    type Facts = ([u32; 7], EventType, String, bool);
+
+    /// An event that says so, its decimals as short as `short` allows.
+    fn event((time, event_type, id, told): &Facts, short: bool) -> Event<'static> {
+        let [year, month, day, hour, minute, second, nanoseconds] = time;
+        let decimals = format!(".{nanoseconds:09}");
+        let decimals = if short { decimals.trim_end_matches('0').trim_end_matches('.') } else { &decimals };
+        let time = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{decimals}Z");
+        let (time, received_time) = if *told { (Some(time), String::new()) } else { (None, time) };
+        Event {
+            specversion: SpecVersion::V1,
+            id: id.clone(),
+            source: "/webhooks/platform/default".to_owned(),
+            event_type: *event_type,
+            subject: None,
+            time,
+            datacontenttype: ContentType::Json,
+            provider: "platform".to_owned(),
+            account: "default".to_owned(),
+            provider_type: "event".to_owned(),
+            received_time,
+            delivery_id: None,
+            traceparent: None,
+            data: Data {
+                resource: None,
+                amount: None,
+                customer: None,
+                status: None,
+                payload: Cow::Borrowed(RawValue::NULL),
+            },
+        }
+    }
+
+    fn facts() -> impl Strategy<Value = Facts> {
+        // Few values, so that ties are frequent; and all values.
+        let nanoseconds = prop_oneof![select(&[0, 1, 500_000_000, 120_000_000, 999_999_999][..]), 0..1_000_000_000_u32];
+        let second = prop_oneof![select(&[0, 1][..]), 0..60_u32];
+        let date = prop_oneof![Just((2026, 3, 14, 16, 0)), (0..10_000_u32, 1..13_u32, 1..29_u32, 0..24_u32, 0..60_u32)];
+        let time = (date, second, nanoseconds).prop_map(|((y, m, d, h, min), s, n)| [y, m, d, h, min, s, n]);
+        let id =
+            prop_oneof![select(&["1", "2", "10", "é", "\u{e000}", "\u{10000}"][..]).prop_map(str::to_owned), ".{1,8}"];
+        (time, select(EventType::ALL), id, any::<bool>())
+    }
+
+    proptest! {
+        #[test]
+        fn sort_keys_compare_like_time_then_stage_then_id(one in facts(), other in facts(), short in any::<[bool; 2]>()) {
+            let keys = [event(&one, short[0]).sort_key(), event(&other, short[1]).sort_key()];
+            let order = |(time, event_type, id, _): &Facts| (*time, event_type.stage(), id.clone());
+            prop_assert_eq!(keys[0].as_bytes().cmp(keys[1].as_bytes()), order(&one).cmp(&order(&other)), "{:?}", keys);
+            // The same id is the same event, which has one time and one type.
+            prop_assert!(keys[0] != keys[1] || one.2 == other.2);
+            prop_assert_eq!(event(&one, true).sort_key(), event(&one, false).sort_key());
+        }
+    }
+
+    #[test]
+    fn the_key_is_the_documented_text() {
+        let told = ([2025, 1, 11, 16, 0, 0, 0], EventType::OrderPaid, "evt_1".to_owned(), true);
+        assert_eq!(event(&told, true).sort_key(), "2025-01-11T16:00:00.000000000Z 50 evt_1");
+        let guessed = ([2025, 1, 11, 16, 0, 1, 250_000_000], EventType::Unrecognized, "é 1".to_owned(), false);
+        assert_eq!(event(&guessed, true).sort_key(), "2025-01-11T16:00:01.250000000Z 00 é 1");
     }
 }
