@@ -185,6 +185,26 @@ async fn a_copy_in_the_same_batch_is_handled_once() {
     assert_eq!(lines(&consumer, 7, "handle").await.len(), 3);
 }
 
+/// `hookgate replay` gives its messages a name: once more for each name, and no more.
+#[tokio::test]
+async fn a_replayed_event_is_handled_once_for_each_replay() {
+    let world = World::new().await;
+    let consumer = consumer(&world, world.engines.dynamodb_url()).await;
+    for (name, count) in [(None, 1), (Some("fix-1"), 2), (Some("fix-1"), 2), (Some("fix-2"), 3), (None, 3)] {
+        let mut batch = bodies([&*event("1")]);
+        if let Some(name) = name {
+            let attribute =
+                json!({"stringValue": name, "stringListValues": [], "binaryListValues": [], "dataType": "String"});
+            batch["Records"][0]["messageAttributes"] = json!({"replay": attribute});
+        }
+        assert_eq!(failed(&consumer.invoke(batch.to_string()).await), NONE);
+        let seen = lines(&consumer, 1, "handle").await.len();
+        assert!(seen <= count, "{name:?}: {seen}");
+    }
+    assert_eq!(lines(&consumer, 8, "handle").await.len(), 3);
+    assert_eq!(lines(&consumer, 8, "duplicate").await.len(), 2);
+}
+
 #[tokio::test]
 async fn what_is_no_event_fails_alone_and_unread() {
     let world = World::new().await;

@@ -50,7 +50,8 @@ def handler(batch, context):
     failures = []
     for message in batch["Records"]:
         try:
-            what = consume(message["body"], context)
+            replay = message.get("messageAttributes", {}).get("replay", {}).get("stringValue")
+            what = consume(message["body"], context, replay)
             print(json.dumps({"message": what, "message_id": message["messageId"]}))
         except Exception as error:  # One bad message must not fail the batch.
             # Its name only: what it says may quote the payload.
@@ -60,11 +61,13 @@ def handler(batch, context):
     return {"batchItemFailures": failures}
 
 
-def consume(body, context):
+def consume(body, context, replay=None):
     if context.get_remaining_time_in_millis() < ANSWER_MARGIN_MS:
         raise TimeoutError
     event = read(body)
     key = f"{event['source']} {event['id']}"
+    if replay:  # An event that an operator replays is handled once more for each replay.
+        key = f"replay {replay} {key}"
     if not lease(key, context):
         return "duplicate"
     handle(event)

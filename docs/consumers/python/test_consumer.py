@@ -99,6 +99,14 @@ class Consumer(unittest.TestCase):
         self.assertEqual(failed(consumer.handler(batch, context())), ["1", "3", "4"])
         self.assertEqual(len(self.handled), 2)
 
+    def test_a_replayed_event_is_handled_once_for_each_replay(self):
+        for name, count in [(None, 1), ("fix-1", 2), ("fix-1", 2), ("fix-2", 3), (None, 3)]:
+            batch = of(self.one)
+            if name:
+                batch["Records"][0]["messageAttributes"] = {"replay": {"stringValue": name, "dataType": "String"}}
+            self.assertEqual(failed(consumer.handler(batch, context(f"request-{name}-{count}"))), [])
+            self.assertEqual(len(self.handled), count, name)
+
     def test_numbers_keep_their_digits(self):
         body = self.one.replace('"payload":{', '"payload":{"digits":29.990000000000001,', 1)
         self.assertEqual(consumer.read(body)["data"]["payload"]["digits"], Decimal("29.990000000000001"))

@@ -110,6 +110,15 @@ test("a copy in the batch is handled once, and what is no event fails alone", as
   assert.equal(lines("handle").length, 2);
 });
 
+test("a replayed event is handled once for each replay", async () => {
+  for (const [name, count] of [[undefined, 1], ["fix-1", 2], ["fix-1", 2], ["fix-2", 3], [undefined, 3]] as const) {
+    const batch = of(ONE);
+    if (name) batch.Records[0]!.messageAttributes = { replay: { stringValue: name } };
+    assert.deepEqual(await failed(batch, context(`request-${name}-${count}`)), []);
+    assert.equal(lines("handle").length, count, name);
+  }
+});
+
 test("a failure is handled again when its lease is over", async () => {
   const print = mock.method(console, "log", () => { throw new Error("handling fails"); }, { times: 1 });
   // What `handle` does fails, and nothing else.

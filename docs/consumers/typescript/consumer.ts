@@ -68,7 +68,7 @@ export interface Event {
 }
 
 export interface Batch {
-  Records: { messageId: string; body: string }[];
+  Records: { messageId: string; body: string; messageAttributes?: Record<string, { stringValue?: string }> }[];
 }
 
 export interface Context {
@@ -78,9 +78,10 @@ export interface Context {
 
 export async function handler(batch: Batch, context: Context) {
   const batchItemFailures: { itemIdentifier: string }[] = [];
-  for (const { messageId, body } of batch.Records) {
+  for (const { messageId, body, messageAttributes } of batch.Records) {
     try {
-      console.log(JSON.stringify({ message: await consume(body, context), message_id: messageId }));
+      const message = await consume(body, context, messageAttributes?.replay?.stringValue);
+      console.log(JSON.stringify({ message, message_id: messageId }));
     } catch (error) {
       // One bad message must not fail the batch. Its name only: what it says may quote the payload.
       const name = error instanceof Error ? error.name : "Error";
@@ -91,10 +92,11 @@ export async function handler(batch: Batch, context: Context) {
   return { batchItemFailures };
 }
 
-async function consume(body: string, context: Context): Promise<"handled" | "duplicate"> {
+async function consume(body: string, context: Context, replay?: string): Promise<"handled" | "duplicate"> {
   if (context.getRemainingTimeInMillis() < ANSWER_MARGIN_MS) throw named("OutOfTime");
   const event = read(body);
-  const key = `${event.source} ${event.id}`;
+  // An event that an operator replays is handled once more for each replay.
+  const key = `${replay ? `replay ${replay} ` : ""}${event.source} ${event.id}`;
   if (!(await lease(key, context))) return "duplicate";
   await handle(event);
   await mark(key, context);

@@ -101,7 +101,8 @@ async fn consume_all(consumed: &Consumed, batch: LambdaEvent<SqsEvent>) -> SqsBa
     for message in batch.payload.records {
         let message_id = message.message_id.unwrap_or_default();
         let body = message.body.unwrap_or_default();
-        let result = timeout_at(give_up, consume(consumed, &lease, &body)).await;
+        let replay = message.message_attributes.get("replay").and_then(|replay| replay.string_value.as_deref());
+        let result = timeout_at(give_up, consume(consumed, &lease, &body, replay)).await;
         match result.unwrap_or_else(|_| Err("no time left: smaller batches, or a longer timeout".into())) {
             Ok(what) => println!("{}", json!({"level": "INFO", "message": what, "message_id": message_id})),
             Err(error) => {
@@ -130,11 +131,16 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 /// - Without the lease, two copies that arrive at the same time would both be handled.
 /// - One gap is left: if the process dies after handling and before marking, the event is handled **again** once the lease
 ///   is over. Only an idempotent `handle` can close it.
-async fn consume(consumed: &Consumed, lease: &Lease, body: &str) -> Result<&'static str, Error> {
+async fn consume(consumed: &Consumed, lease: &Lease, body: &str, replay: Option<&str>) -> Result<&'static str, Error> {
     // Not an event: let it fail until the queue moves it to the dead-letter queue, where somebody looks.
     let event = Event::from_json(body)?.into_owned();
     let (source, id) = event.deduplication_key();
-    let key = format!("{source} {id}"); // A source has no spaces, so no other event has this key.
+    // Neither a source nor a replay's name has spaces, and a source begins with a slash: no other event has this key. An
+    // event that an operator replays is handled once more for each replay.
+    let key = match replay {
+        None => format!("{source} {id}"),
+        Some(name) => format!("replay {name} {source} {id}"),
+    };
     match consumed.lease(&key, lease).await? {
         Leased::Yes => {}
         Leased::Handled => return Ok("duplicate"),
