@@ -719,21 +719,11 @@ fn nothing_secret_is_said() {
 /// Whoever adds a diagnosis adds a request that has it.
 #[test]
 fn every_diagnosis_has_a_request() {
-    let sources = [
-        include_str!("../src/explain/mod.rs"),
-        include_str!("../src/explain/guesses.rs"),
-        include_str!("../src/explain/reasons.rs"),
-        include_str!("../src/explain/search.rs"),
-    ];
-    let after = |source: &'static str, word: &'static str| {
-        source.split(word).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
-    };
-    let words = ["certain(", "hint(", "over(", "say(", "Guess(", "REENCODED: &str =", "=> (", "            ("];
-    let written: BTreeSet<_> = sources
-        .iter()
-        .flat_map(|source| words.iter().flat_map(|word| after(source, word)))
-        .filter(|code| !code.contains(' '))
-        .collect();
+    let (texts, guesses) = (include_str!("../src/explain/texts.rs"), include_str!("../src/explain/guesses.rs"));
+    let reasons = texts.split("reasons! {").nth(1).unwrap().lines().filter_map(|line| line.split_once(": \""));
+    let guesses = ["Guess(\"", "REENCODED: &str = \""].into_iter().flat_map(|before| guesses.split(before).skip(1));
+    let written: BTreeSet<_> =
+        reasons.map(|(_, row)| row).chain(guesses).filter_map(|row| row.split('"').next()).collect();
     let cases = cases();
     let tested: BTreeSet<_> = cases.iter().flat_map(|(codes, _)| codes.split_whitespace()).collect();
     assert_eq!(written, tested);
