@@ -45,7 +45,7 @@ fn for_cmd(text: &str) -> String {
         match character {
             '\n' => quoted.push_str("^\n\n"),
             c if c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || "_-:=+~'/.,?;()*`".contains(c) => {
-                quoted.push(c)
+                quoted.push(c);
             }
             c => quoted.extend(['^', c]),
         }
@@ -249,6 +249,7 @@ fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 
 /// A capture that is refused, what the refusal says, and the capture (or the body to give) after doing that.
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table: each row is a refusal and its way out")]
 fn every_refusal_names_a_way_out_that_helps() {
     enum Then {
         Capture(Vec<u8>),

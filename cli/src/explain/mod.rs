@@ -101,9 +101,9 @@ pub fn explain(
     let delivery = Delivery { headers, body, account: account.clone(), received: now };
     let case = Case { request, verifier, secrets, delivery: &delivery };
     let authenticated = verifier.authenticate(&delivery, secrets);
-    let verifies = authenticated.is_ok();
-    let mut diagnoses = case.outside(verifies);
-    let accepted = verifies && diagnoses.is_empty();
+    let proved = authenticated.is_ok();
+    let mut diagnoses = case.outside(proved);
+    let accepted = proved && diagnoses.is_empty();
     let verdict = match authenticated {
         Ok(proof) => {
             diagnoses.extend(case.worth_knowing(&proof));
@@ -117,7 +117,7 @@ pub fn explain(
     // What is proved first: the rest is for where that does not help.
     diagnoses.sort_by_key(|diagnosis| !diagnosis.certain);
     let (provider, account, capture) = (verifier.provider().name, account.to_string(), request.form);
-    Explanation { provider, account, capture, verifies, accepted, verdict, signed: case.signed(), diagnoses }
+    Explanation { provider, account, capture, verifies: proved, accepted, verdict, signed: case.signed(), diagnoses }
 }
 
 /// All that a diagnosis can look at.
@@ -153,21 +153,20 @@ impl Case<'_> {
             return said;
         };
         let right = rejection == Rejection::Expired;
-        let search = if right { search::Search::default() } else { self.search(scheme, &there) };
+        let searched = (!right).then(|| self.search(scheme, &there));
         said.extend(reasons::stamp_troubles(scheme, &there));
-        said.extend(self.age(scheme, &there, right, search.found.is_some()));
-        if !right && search.found.is_none() {
-            said.extend(reasons::signature_form(scheme, &there));
-        }
-        let found = search.found.unwrap_or_default();
-        said.retain(|said| found.iter().all(|found| found.code != said.code));
-        said.extend(found);
-        if !said.iter().any(|diagnosis| diagnosis.certain) {
-            let (secrets, tried) =
-                (self.secrets.of(&self.delivery.account).len().to_string(), search.tried.to_string());
-            let all = "one by one and any two together";
-            let how = if search.cut_off { "not all pairs: the body is long" } else { all };
-            said.push(hint(texts::NOTHING_MATCHES, &[&secrets, &tried, how]));
+        said.extend(self.age(scheme, &there, right, matches!(searched, Some(Ok(_)))));
+        match searched {
+            Some(Ok(found)) => {
+                said.retain(|said| found.iter().all(|found| found.code != said.code));
+                said.extend(found);
+            }
+            Some(Err(nothing_matches)) => {
+                said.extend(reasons::signature_form(scheme, &there));
+                let known = said.iter().any(|diagnosis| diagnosis.certain);
+                said.extend((!known).then_some(nothing_matches));
+            }
+            None => {}
         }
         said
     }
@@ -188,7 +187,8 @@ impl Case<'_> {
 
     fn signed(&self) -> Option<Signed> {
         let (scheme, there) = self.scheme()?;
-        let text = self.own_text(scheme, &there)?;
+        let (_, text) = self.texts(scheme, &there).into_iter().find(|(guesses, _)| guesses.is_empty())?;
+        let text = text(&self.delivery.body)?;
         let secret = self.secrets.current(&self.delivery.account);
         let expected = secret.and_then(|secret| search::mac(scheme.hash, scheme.key, secret, &text));
         let received = search::claims(scheme, &there);

@@ -141,9 +141,8 @@ impl Case<'_> {
     /// A header by which another platform signs, or an address of another platform.
     fn another_platform(&self) -> Vec<Diagnosis> {
         let headers = self.delivery.headers.keys().filter_map(|name| platform_of_header(name.as_str()));
-        let mut others: Vec<_> = headers.map(|other| (other, true)).collect();
-        others.extend(platform(&self.request.path).map(|other| (other, false)));
-        others.retain(|(other, _)| other.name != self.provider().name);
+        let others = headers.map(|other| (other, true)).chain(platform(&self.request.path).map(|other| (other, false)));
+        let mut others: Vec<_> = others.filter(|(other, _)| other.name != self.provider().name).collect();
         others.dedup_by_key(|(other, _)| other.name);
         let said = others.into_iter().map(|(other, by_header)| {
             let verifier = Verifier::new(other, |_| None);
@@ -183,7 +182,8 @@ impl Case<'_> {
     /// what is wrong with it is known.
     pub(super) fn age(&self, scheme: &Scheme, there: &Inspection, right: bool, known: bool) -> Option<Diagnosis> {
         let tolerance = scheme.time?.tolerance;
-        let seconds: i64 = there.time.as_ref().or(there.time_in_header.as_ref())?.parse().ok()?;
+        let seconds: u64 = there.time.as_ref().or(there.time_in_header.as_ref())?.parse().ok()?;
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
         let age = self.delivery.received.unix_timestamp().saturating_sub(seconds);
         if age.unsigned_abs() <= tolerance {
             return None;
@@ -211,7 +211,8 @@ pub(super) fn stamp_troubles(scheme: &Scheme, there: &Inspection) -> Vec<Diagnos
     for (header, value) in [(id_header, &there.id), (time_header, &there.time_in_header)] {
         said.extend(header.filter(|_| value.is_none()).map(|header| certain(texts::STAMP_MISSING, &[header])));
     }
-    let is_number = |time: &String| !time.is_empty() && time.bytes().all(|byte| byte.is_ascii_digit());
+    // As an intake reads it: `parse` alone would take a plus sign.
+    let is_number = |time: &String| time.bytes().all(|byte| byte.is_ascii_digit()) && time.parse::<u64>().is_ok();
     if is_broken(scheme, there) || there.time.as_ref().is_some_and(|time| !is_number(time)) {
         said.push(certain(texts::FIELDS_FORM, &[place, &scheme.describe_form()]));
     }
@@ -250,12 +251,9 @@ pub(super) fn signature_form(scheme: &Scheme, there: &Inspection) -> Option<Diag
 /// Whether a header's name may be meant for another: spelled with underscores, as CGI hands it over, with a letter or
 /// two wrong, or about a signature at all.
 fn near(name: &str, wanted: &str) -> bool {
-    let plain = |name: &str| {
-        let name = name.to_ascii_lowercase().replace('_', "-");
-        name.strip_prefix("http-").map_or(name.clone(), str::to_owned)
-    };
-    let name = plain(name);
-    levenshtein(&name, &plain(wanted)) <= 2 || ["signature", "hmac", "hub-sig"].iter().any(|word| name.contains(word))
+    let name = name.replace('_', "-");
+    let name = name.trim_start_matches("http-");
+    levenshtein(name, wanted) <= 2 || ["signature", "hmac", "hub-sig"].iter().any(|word| name.contains(word))
 }
 
 /// So many seconds, in the two largest of their units.

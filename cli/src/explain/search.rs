@@ -12,22 +12,12 @@ use hookgate_verify::{
 use super::{
     Case, Diagnosis, certain,
     guesses::{self, AROUND, BODIES, Guess, REENCODED, SECRETS},
-    is_broken, texts,
+    hint, is_broken, texts,
 };
 use crate::json::{Escapes, Json, Space, Style};
 
 /// So many bytes of texts and bodies are gone through for one delivery. What is left of the pairs then is not tried.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
-
-/// What the search came to.
-#[derive(Default)]
-pub(super) struct Search {
-    /// What makes the signature match: nothing, where what is wrong is elsewhere. None where no guess does.
-    pub found: Option<Vec<Diagnosis>>,
-    /// How many combinations were tried, and whether some were not, because the body is long.
-    pub tried: usize,
-    pub cut_off: bool,
-}
 
 /// What a part of the signature's text may stand for, and how it is spelled then.
 type Claim = (Vec<u8>, &'static str);
@@ -39,11 +29,9 @@ struct Candidate {
     guesses: Vec<Diagnosis>,
 }
 
-/// A text that may have been signed, made from the body.
-struct Text<'t> {
-    guesses: Vec<Diagnosis>,
-    make: Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 't>,
-}
+/// A text that may have been signed: its guesses, and how it is made from the body.
+pub(super) type Text<'t> = (Vec<Diagnosis>, Make<'t>);
+pub(super) type Make<'t> = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 't>;
 
 impl Candidate {
     fn with(&self, bytes: Vec<u8>, guess: Diagnosis) -> Self {
@@ -63,8 +51,7 @@ impl Candidate {
                 let again = same && *code == REENCODED || before.guesses.iter().any(|made| made.code == *code);
                 for (detail, bytes) in if again { Vec::new() } else { make(&before.bytes) } {
                     if bytes != before.bytes {
-                        let finding = format!("It verifies with {finding}{detail}");
-                        let guess = Diagnosis { code, certain: true, finding, remedy: (*remedy).to_owned() };
+                        let guess = certain((code, "It verifies with {0}{1}", remedy), &[finding, &detail]);
                         all.push(before.with(bytes, guess));
                     }
                 }
@@ -75,35 +62,38 @@ impl Candidate {
 }
 
 impl Case<'_> {
-    /// Tries the guesses: none, then each alone, then any two together.
-    pub(super) fn search(&self, scheme: &'static Scheme, there: &Inspection) -> Search {
+    /// What makes the signature match: no guess (what is wrong is elsewhere), one, or any two together. Else, how many were
+    /// tried.
+    pub(super) fn search(&self, scheme: &'static Scheme, there: &Inspection) -> Result<Vec<Diagnosis>, Diagnosis> {
         let (claims, texts, secrets) = (claims(scheme, there), self.texts(scheme, there), self.keys(scheme));
-        let (mut search, mut hashed) = (Search::default(), 0);
+        let (mut tried, mut hashed) = (0, 0);
+        let nothing = |tried: i32, how| {
+            let secrets = self.secrets.of(&self.delivery.account).len();
+            hint(texts::NOTHING_MATCHES, &[&secrets.to_string(), &tried.to_string(), how])
+        };
         for total in if claims.is_empty() { 0..0 } else { 0..3 } {
             for of_body in 0..=total {
                 let body = Candidate { bytes: self.delivery.body.clone(), guesses: Vec::new() };
                 for body in body.behind(of_body, BODIES) {
                     hashed += body.bytes.len();
-                    for text in texts.iter().filter(|text| text.guesses.len() <= total - of_body) {
-                        let Some(signed) = (text.make)(&body.bytes) else { continue };
-                        for (key, secret) in &secrets[total - of_body - text.guesses.len()] {
+                    for (of_text, make) in texts.iter().filter(|(guesses, _)| guesses.len() <= total - of_body) {
+                        let Some(signed) = make(&body.bytes) else { continue };
+                        for (key, secret) in &secrets[total - of_body - of_text.len()] {
                             hashed += signed.len();
-                            search.tried += 1;
-                            search.cut_off = total == 2 && hashed > MOST_BYTES;
-                            if search.cut_off {
-                                return search;
+                            tried += 1;
+                            if total == 2 && hashed > MOST_BYTES {
+                                return Err(nothing(tried, "not all pairs: the body is long"));
                             }
                             if let Some((spelling, hash)) = matching(&claims, *key, &secret.bytes, &signed) {
-                                let mut found = [&secret.guesses[..], &body.guesses, &text.guesses].concat();
-                                found.extend(how_it_is_written(scheme, there, spelling, hash));
-                                return Search { found: Some(found), ..search };
+                                let written = how_it_is_written(scheme, there, spelling, hash);
+                                return Ok([&secret.guesses[..], &body.guesses, of_text, &written].concat());
                             }
                         }
                     }
                 }
             }
         }
-        search
+        Err(nothing(tried, "one by one and any two together"))
     }
 
     /// The keys behind no, one and two guesses: the account's secrets and other accounts', each with how it becomes a key.
@@ -132,15 +122,9 @@ impl Case<'_> {
         keys
     }
 
-    /// What this scheme signs of the delivery, where all is there that it needs.
-    pub(super) fn own_text(&self, scheme: &'static Scheme, there: &Inspection) -> Option<Vec<u8>> {
-        let own = self.texts(scheme, there).into_iter().find(|text| text.guesses.is_empty())?;
-        (own.make)(&self.delivery.body)
-    }
-
     /// What this scheme signs, and what a sender may have signed instead: what any other scheme signs, the same without
     /// the delivery's id, with another of two times, with the time in another unit, or the payload alone.
-    fn texts<'t>(&'t self, scheme: &'static Scheme, there: &'t Inspection) -> Vec<Text<'t>> {
+    pub(super) fn texts<'t>(&'t self, scheme: &'static Scheme, there: &'t Inspection) -> Vec<Text<'t>> {
         let mut schemes = vec![scheme];
         for other in self.provider().schemes().chain(providers::ALL.iter().flat_map(|provider| provider.schemes())) {
             let signs = |scheme: &Scheme| (scheme.signed, scheme.signature_member());
@@ -164,7 +148,9 @@ impl Case<'_> {
             for other in others.iter().filter(|other| !without_id || other.id_header().is_some()) {
                 let (reason, id) = match other.signature_member() {
                     _ if without_id => (texts::SIGNED_WITHOUT_DELIVERY_ID, other.id_header().unwrap_or_default()),
-                    Some(_) if other.signed == [Piece::BodyWithEmptySignature] => (texts::SIGNED_MEMBER_EMPTIED, ""),
+                    Some(_) if other.signed.contains(&Piece::BodyWithEmptySignature) => {
+                        (texts::SIGNED_MEMBER_EMPTIED, "")
+                    }
                     Some(_) => (texts::SIGNED_MEMBER_CUT_OUT, ""),
                     None if other.signed == [Piece::Body] => (texts::SIGNED_BODY_ALONE, ""),
                     None => (texts::SIGNED_STAMPED, ""),
@@ -179,21 +165,20 @@ impl Case<'_> {
                 scheme.id_header().map_or(Some(String::new()), |name| self.header(name).or_else(|| there.id.clone()));
             let time = if scheme.time.is_some() { time } else { Some(String::new()) };
             for (unit, time) in time.iter().flat_map(|time| in_units(time)) {
-                let guesses = guess.clone().into_iter().chain(unit).collect();
-                let id = id.clone();
-                let make = move |body: &[u8]| match without_id {
-                    true => scheme.signed_text_without_id(&time, body),
-                    false => scheme.signed_text(id.as_deref()?, &time, body),
+                let (guesses, id) = (guess.clone().into_iter().chain(unit).collect(), id.clone());
+                let make: Make = if without_id {
+                    Box::new(move |body| scheme.signed_text_without_id(&time, body))
+                } else {
+                    Box::new(move |body| scheme.signed_text(id.as_deref()?, &time, body))
                 };
-                texts.push(Text { guesses, make: Box::new(make) });
+                texts.push((guesses, make));
             }
         }
         // Where the payload is the whole body, that is signed alone already.
         if let Some(payload) = self.provider().fields.payload_member() {
             let style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
             let make = move |body: &[u8]| Some(Json::parse(body)?.get(payload)?.write(style).into_bytes());
-            let guesses = vec![certain(texts::SIGNED_DATA_ALONE, &[payload])];
-            texts.push(Text { guesses, make: Box::new(make) });
+            texts.push((vec![certain(texts::SIGNED_DATA_ALONE, &[payload])], Box::new(make)));
         }
         texts
     }
@@ -246,23 +231,19 @@ fn parts(written: &str) -> impl Iterator<Item = &str> {
 pub(super) fn claims(scheme: &Scheme, there: &Inspection) -> Vec<Claim> {
     let mut claims = Vec::new();
     for part in parts(&there.written) {
-        if let Some(mac) = guesses::hex(part.as_bytes()) {
-            let alone = there.signatures.iter().any(|signature| signature.trim() == part);
-            let spelling = match there.well_formed {
-                false if alone && !scheme.has_fields() => "without its prefix",
-                true if alone && part.bytes().any(|byte| byte.is_ascii_uppercase()) => "in upper-case hex",
-                true if alone => "in hex",
-                _ => "with something in front of it or around it that does not belong",
-            };
-            claims.push((mac, spelling));
-        }
-        let decoded = guesses::base64(part.as_bytes());
-        if let Some(mac) = decoded.as_ref().and_then(|text| guesses::hex(text)) {
-            claims.push((mac, "as base64 of hex"));
-        }
+        let alone = there.signatures.iter().any(|signature| signature.trim() == part);
+        let in_hex = match there.well_formed {
+            false if alone && !scheme.has_fields() => "without its prefix",
+            true if alone && part.bytes().any(|byte| byte.is_ascii_uppercase()) => "in upper-case hex",
+            true if alone => "in hex",
+            _ => "with something in front of it or around it that does not belong",
+        };
         let standard = part.len() % 4 == 0 && !part.contains(['-', '_']);
-        let spelling = if standard { "in base64" } else { "in base64 without padding or of the URL's alphabet" };
-        claims.extend(decoded.map(|mac| (mac, spelling)));
+        let in_base64 = if standard { "in base64" } else { "in base64 without padding or of the URL's alphabet" };
+        let decoded = guesses::base64(part.as_bytes());
+        let twice = decoded.as_deref().and_then(guesses::hex);
+        let all = [(guesses::hex(part.as_bytes()), in_hex), (twice, "as base64 of hex"), (decoded, in_base64)];
+        claims.extend(all.into_iter().filter_map(|(mac, spelling)| Some((mac?, spelling))));
     }
     claims.retain(|(mac, _)| matches!(mac.len(), 32 | 64));
     claims
