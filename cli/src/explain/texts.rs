@@ -1,4 +1,5 @@
-//! Every reason that is not a guess: its code, the finding, and what to do. `{0}` and so on are filled in where it is said.
+//! Every reason that is not a guess: its code, the finding, and what to do. `{0}` and so on are filled in where it is
+//! given, and whether it is certain is decided there.
 
 /// Code, finding, remedy.
 pub(super) type Reason = (&'static str, &'static str, &'static str);
@@ -106,7 +107,8 @@ reasons! {
         "The key is what stands in base64 behind {0}: decode it before signing.";
     SIGNED_BODY_ALONE: "signed_body_alone", OVER, AS_PLATFORM;
     SIGNED_STAMPED: "signed_stamped", OVER, AS_PLATFORM;
-    SIGNED_WITHOUT_DELIVERY_ID: "signed_without_delivery_id", "The signature is made over {0} without <{1}>.", AS_PLATFORM;
+    SIGNED_WITHOUT_DELIVERY_ID: "signed_without_delivery_id",
+        "The signature is made over {0} without <{1}>.", AS_PLATFORM;
     SIGNED_MEMBER_EMPTIED: "signed_member_emptied", OVER, OTHER_READING;
     SIGNED_MEMBER_CUT_OUT: "signed_member_cut_out", OVER, OTHER_READING;
     SIGNED_HEADER_TIMESTAMP: "signed_header_timestamp",
