@@ -249,7 +249,7 @@ fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 
 /// A capture that is refused, what the refusal says, and the capture (or the body to give) after doing that.
 #[test]
-#[allow(clippy::too_many_lines, reason = "a table")]
+#[allow(clippy::too_many_lines, reason = "a table: each row is a refusal and its way out")]
 fn every_refusal_names_a_way_out_that_helps() {
     enum Then {
         Capture(Vec<u8>),

@@ -497,8 +497,9 @@ fn about_stamps(right: &Case, schemes: &[Scheme], add: Add<'_>) {
     add("timestamp_expired", case().at(NOW + tolerance + 33_120));
     add("timestamp_in_the_future", case().at(NOW - tolerance - 1));
     let mode = case().mode.unwrap_or_default();
-    for unit in [1000, 1_000_000, 1_000_000_000] {
-        add("timestamp_unit", Case::at_time(provider, mode, scheme, &body(provider), NOW * unit));
+    // The last is the largest that an intake reads.
+    for time in [NOW * 1000, NOW * 1_000_000, NOW * 1_000_000_000, 100_000_000_000, u64::MAX.cast_signed()] {
+        add("timestamp_unit", Case::at_time(provider, mode, scheme, &body(provider), time));
     }
     add("timestamp_expired nothing_matches", case().at(NOW + tolerance + 9).secret("x"));
     add("timestamp_expired secret_trimmed", case().at(NOW + tolerance + 9).secret(&format!("{} ", secret(scheme))));
@@ -519,7 +520,9 @@ fn about_stamps(right: &Case, schemes: &[Scheme], add: Add<'_>) {
             let text = scheme.signed_text("whd_abc123", &(NOW + 9).to_string(), &right.body).unwrap();
             add("timestamps_differ signed_header_timestamp", other.over(&key, &text));
         } else {
-            add("timestamp_form", case().without(header).header(header, "today"));
+            for time in ["today", "+1773504000", "99999999999999999999"] {
+                add("timestamp_form", case().without(header).header(header, time));
+            }
         }
     }
     // The newer text, signed and put where the older signature belongs.
@@ -719,21 +722,11 @@ fn nothing_secret_is_said() {
 /// Whoever adds a diagnosis adds a request that has it.
 #[test]
 fn every_diagnosis_has_a_request() {
-    let sources = [
-        include_str!("../src/explain/mod.rs"),
-        include_str!("../src/explain/guesses.rs"),
-        include_str!("../src/explain/reasons.rs"),
-        include_str!("../src/explain/search.rs"),
-    ];
-    let after = |source: &'static str, word: &'static str| {
-        source.split(word).skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
-    };
-    let words = ["certain(", "hint(", "over(", "say(", "Guess(", "REENCODED: &str =", "=> (", "            ("];
-    let written: BTreeSet<_> = sources
-        .iter()
-        .flat_map(|source| words.iter().flat_map(|word| after(source, word)))
-        .filter(|code| !code.contains(' '))
-        .collect();
+    let (texts, guesses) = (include_str!("../src/explain/texts.rs"), include_str!("../src/explain/guesses.rs"));
+    let reasons = texts.split("reasons! {").nth(1).unwrap().lines().filter_map(|line| line.split_once(": \""));
+    let guesses = ["Guess(\"", "REENCODED: &str = \""].into_iter().flat_map(|before| guesses.split(before).skip(1));
+    let written: BTreeSet<_> =
+        reasons.map(|(_, row)| row).chain(guesses).filter_map(|row| row.split('"').next()).collect();
     let cases = cases();
     let tested: BTreeSet<_> = cases.iter().flat_map(|(codes, _)| codes.split_whitespace()).collect();
     assert_eq!(written, tested);

@@ -110,12 +110,10 @@ fn options(words: &[Vec<u8>]) -> Refused<Vec<(&'static str, Vec<u8>)>> {
             };
             let Some(&(_, long, valued)) = known.iter().find(is_it) else {
                 // What follows an equals sign is no part of the name, and may be a secret.
-                let shown =
-                    name.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-').next().unwrap_or_default();
-                let shown = String::from_utf8_lossy(shown);
-                return refuse(format!(
-                    "the curl option -{shown} is not known here: remove it if it changes no byte sent"
-                ));
+                let end = name.iter().position(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
+                let shown = String::from_utf8_lossy(&name[..end.unwrap_or(name.len())]);
+                let unknown = format!("the curl option -{shown} is not known here");
+                return refuse(unknown + ": remove it if it changes no byte sent");
             };
             let value = if valued && rest.is_empty() { words.next().map(Vec::as_slice) } else { Some(rest) };
             let Some(value) = value else {

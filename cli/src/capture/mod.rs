@@ -22,9 +22,7 @@ pub struct Request {
     pub method: String,
     /// The path of its address, without the query. Empty where the capture does not say.
     pub path: String,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// The body's bytes.
     pub body: Vec<u8>,
     /// When it was received, where the capture says so.
     pub received: Option<OffsetDateTime>,
@@ -91,10 +89,8 @@ impl Request {
     fn header(&mut self, name: &[u8], value: &[u8]) -> Refused<()> {
         let name = HeaderName::from_bytes(name.trim_ascii()).ok();
         let Some((name, value)) = name.zip(HeaderValue::from_bytes(value.trim_ascii()).ok()) else {
-            let number = self.headers.len() + 1;
-            return refuse(format!(
-                "header {number} has a name or value that HTTP does not allow: correct the capture"
-            ));
+            let header = format!("header {}", self.headers.len() + 1);
+            return refuse(format!("{header} has a name or value that HTTP does not allow: correct the capture"));
         };
         self.headers.append(name, value);
         Ok(())

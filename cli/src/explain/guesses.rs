@@ -2,12 +2,9 @@
 //!
 //! A guess that makes the signature match is proved: nobody finds a second text with the same MAC.
 
-use std::io::Read;
+use std::{collections::HashSet, io::Read};
 
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
+use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
 
 use crate::json::{Escapes, Json, Space, Style};
 
@@ -150,10 +147,8 @@ fn decompressed(reader: impl Read) -> Option<Vec<u8>> {
 
 /// The bytes that a base64 text of either alphabet stands for, padded or not.
 pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
-    let any = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let decode = |alphabet| GeneralPurpose::new(alphabet, any).decode(text).ok();
-    let decoded = decode(&alphabet::STANDARD).or_else(|| decode(&alphabet::URL_SAFE));
-    decoded.filter(|bytes| !bytes.is_empty())
+    let standard = String::from_utf8_lossy(text).replace('-', "+").replace('_', "/");
+    BASE64_STANDARD_NO_PAD.decode(standard.trim_end_matches('=')).ok().filter(|bytes| !bytes.is_empty())
 }
 
 /// The bytes that a hex text stands for.
@@ -182,24 +177,18 @@ fn reencoded(body: &[u8]) -> Made {
         (Escapes::DotNet, r", with \u escapes in upper case (.NET)"),
     ];
     let Some(json) = Json::parse(body).filter(|json| !matches!(json, Json::Token(_))) else { return Vec::new() };
-    let write = |space, escapes, sorted| json.write(Style { space, escapes, sorted }).into_bytes();
+    let write = |space, escapes, sorted| json.write(Style { space, escapes, sorted });
     // Most bodies have nothing that most of these escape: a long one is not written 64 times.
-    let mut escapes = Vec::new();
-    for (escape, words) in ESCAPES {
-        let text = write(Space::None, escape, false);
-        if escapes.iter().all(|(_, _, known)| *known != text) {
-            escapes.push((escape, words, text));
-        }
-    }
-    let is_sorted = write(Space::None, Escapes::Kept, true) == escapes[0].2;
+    let mut known = HashSet::new();
+    let escapes: Vec<_> =
+        ESCAPES.iter().filter(|(escapes, _)| known.insert(write(Space::None, *escapes, false))).collect();
+    let is_sorted = known.contains(&write(Space::None, Escapes::Kept, true));
     let mut written = Made::new();
-    for (sorted, order) in
-        [(false, ""), (true, ", members sorted by name")].into_iter().take(if is_sorted { 1 } else { 2 })
-    {
+    for (sorted, order) in &[(false, ""), (true, ", members sorted by name")][..if is_sorted { 1 } else { 2 }] {
         for (space, spaced) in SPACES {
-            for (escape, escaped, _) in &escapes {
-                written.push((format!(": {spaced}{escaped}{order}."), write(space, *escape, sorted)));
-            }
+            written.extend(escapes.iter().map(|(escapes, escaped)| {
+                (format!(": {spaced}{escaped}{order}."), write(space, *escapes, *sorted).into_bytes())
+            }));
         }
     }
     written

@@ -7,11 +7,10 @@
 mod guesses;
 mod reasons;
 mod search;
-
-use std::fmt::Write;
+mod texts;
 
 use hookgate_verify::{
-    Account, Delivery, Provider, Scheme, Secrets, Verifier, providers,
+    Account, Delivery, Provider, Rejection, Scheme, Secrets, Verifier, providers,
     scheme::{Inspection, MAX_SIGNATURES},
 };
 use serde::Serialize;
@@ -20,7 +19,6 @@ use time::OffsetDateTime;
 use crate::capture::Request;
 
 /// What there is to say about one request: what `--json` prints.
-#[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Serialize)]
 pub struct Explanation {
     pub provider: &'static str,
@@ -30,7 +28,6 @@ pub struct Explanation {
     /// Whether an intake proves that the platform sent it; and whether it also takes its address and its method.
     pub verifies: bool,
     pub accepted: bool,
-    /// By which scheme and by which secret of the account (0 is the current one) it verifies, or why not.
     #[serde(flatten)]
     pub verdict: Verdict,
     /// None where there is no signature.
@@ -40,8 +37,7 @@ pub struct Explanation {
     pub diagnoses: Vec<Diagnosis>,
 }
 
-/// What the intake says.
-#[allow(missing_docs, reason = "the names say it")]
+/// What the intake says: by which scheme and by which secret of the account (0 is the current one), or why not.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Verdict {
@@ -50,7 +46,6 @@ pub enum Verdict {
 }
 
 /// What the scheme that decides signs of this request.
-#[allow(missing_docs, reason = "the names say it")]
 #[derive(Debug, Serialize)]
 pub struct Signed {
     pub scheme: String,
@@ -60,14 +55,13 @@ pub struct Signed {
     /// The first eight hex digits of the MAC that the account's current secret makes, and of the one that is there.
     pub expected: Option<String>,
     pub received: Option<String>,
-    /// The signed text. Payloads carry personal data: show it only to whoever asks.
+    /// Payloads carry personal data: show it only to whoever asks.
     #[serde(skip)]
     pub text: Vec<u8>,
 }
 
 /// One reason, and what to do about it.
-#[allow(missing_docs, reason = "the names say it")]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 pub struct Diagnosis {
     pub code: &'static str,
     /// Whether it is proved, by computing or by looking, and explains what happened; else it is a hint.
@@ -77,13 +71,11 @@ pub struct Diagnosis {
 }
 
 /// The platform that a path names: `/webhooks/{provider}`, behind whatever stage.
-#[must_use]
 pub fn platform(path: &str) -> Option<&'static Provider> {
     providers::ALL.iter().copied().find(|provider| hookgate_intake::address(path, provider.name).is_some())
 }
 
 /// The account that the platform's function reads from a path. None where it rejects the address.
-#[must_use]
 pub fn account(path: &str, provider: &Provider) -> Option<Account> {
     if path.trim_matches('/').is_empty() {
         return Some(Account::default());
@@ -98,7 +90,6 @@ pub(crate) fn platform_of_header(name: &str) -> Option<&'static Provider> {
 }
 
 /// Explains the request, as if it had been received at `now`.
-#[must_use]
 pub fn explain(
     request: &Request,
     verifier: Verifier,
@@ -108,16 +99,21 @@ pub fn explain(
 ) -> Explanation {
     let (headers, body) = (request.headers.clone(), request.body.clone());
     let delivery = Delivery { headers, body, account: account.clone(), received: now };
-    let case = Case { request, verifier, secrets, account, delivery: &delivery };
+    let case = Case { request, verifier, secrets, delivery: &delivery };
     let authenticated = verifier.authenticate(&delivery, secrets);
     let proved = authenticated.is_ok();
-    let outside = case.outside(proved);
-    let accepted = proved && outside.is_empty();
-    let (verdict, more) = match authenticated {
-        Ok(proof) => (Verdict::Verified { scheme: proof.scheme(), secret: proof.secret() }, case.worth_knowing(&proof)),
-        Err(rejection) => (Verdict::Rejected { reason: rejection.as_str() }, case.reasons(rejection)),
+    let mut diagnoses = case.outside(proved);
+    let accepted = proved && diagnoses.is_empty();
+    let verdict = match authenticated {
+        Ok(proof) => {
+            diagnoses.extend(case.worth_knowing(&proof));
+            Verdict::Verified { scheme: proof.scheme(), secret: proof.secret() }
+        }
+        Err(rejection) => {
+            diagnoses.extend(case.reasons(rejection));
+            Verdict::Rejected { reason: rejection.as_str() }
+        }
     };
-    let mut diagnoses = [outside, more].concat();
     // What is proved first: the rest is for where that does not help.
     diagnoses.sort_by_key(|diagnosis| !diagnosis.certain);
     let (provider, account, capture) = (verifier.provider().name, account.to_string(), request.form);
@@ -125,16 +121,56 @@ pub fn explain(
 }
 
 /// All that a diagnosis can look at.
-#[derive(Clone, Copy)]
 struct Case<'a> {
     request: &'a Request,
     verifier: Verifier,
     secrets: &'a Secrets,
-    account: &'a Account,
     delivery: &'a Delivery,
 }
 
 impl Case<'_> {
+    /// Why it does not verify: by looking, and then by the search.
+    fn reasons(&self, rejection: Rejection) -> Vec<Diagnosis> {
+        if self.verifier.is_ping(self.delivery) {
+            return vec![certain(texts::PING, &[self.provider().title])];
+        }
+        let mut said = self.about_the_capture();
+        let other_setting = self.other_setting();
+        if !other_setting.is_empty() {
+            return [said, other_setting].concat();
+        }
+        match rejection {
+            Rejection::NotAWebhook => return [said, vec![self.not_a_webhook()]].concat(),
+            Rejection::UnknownAccount => said.push(self.unknown_account()),
+            Rejection::Missing => said.extend(self.missing()),
+            Rejection::Repeated => said.push(self.repeated()),
+            Rejection::Malformed | Rejection::Mismatch | Rejection::Expired => {}
+        }
+        said.extend(self.older_signature());
+        let Some((scheme, there)) = self.scheme() else {
+            let newest = self.verifier.schemes().first().filter(|_| rejection == Rejection::Malformed);
+            said.extend(newest.and_then(|scheme| self.missing_member(scheme)));
+            return said;
+        };
+        let right = rejection == Rejection::Expired;
+        let searched = (!right).then(|| self.search(scheme, &there));
+        said.extend(reasons::stamp_troubles(scheme, &there));
+        said.extend(self.age(scheme, &there, right, matches!(searched, Some(Ok(_)))));
+        match searched {
+            Some(Ok(found)) => {
+                said.retain(|said| found.iter().all(|found| found.code != said.code));
+                said.extend(found);
+            }
+            Some(Err(nothing_matches)) => {
+                said.extend(reasons::signature_form(scheme, &there));
+                let known = said.iter().any(|diagnosis| diagnosis.certain);
+                said.extend((!known).then_some(nothing_matches));
+            }
+            None => {}
+        }
+        said
+    }
+
     fn provider(&self) -> &'static Provider {
         self.verifier.provider()
     }
@@ -151,8 +187,9 @@ impl Case<'_> {
 
     fn signed(&self) -> Option<Signed> {
         let (scheme, there) = self.scheme()?;
-        let text = search::own_text(scheme, &there, &self.delivery.body)?;
-        let secret = self.secrets.current(self.account);
+        let (_, text) = self.texts(scheme, &there).into_iter().find(|(guesses, _)| guesses.is_empty())?;
+        let text = text(&self.delivery.body)?;
+        let secret = self.secrets.current(&self.delivery.account);
         let expected = secret.and_then(|secret| search::mac(scheme.hash, scheme.key, secret, &text));
         let received = search::claims(scheme, &there);
         Some(Signed {
@@ -160,7 +197,7 @@ impl Case<'_> {
             what: format!("{}: {}", scheme.describe_signed(), shape(&text)),
             bytes: text.len(),
             expected: expected.map(|mac| start(&mac)),
-            received: received.first().map(|claim| start(&claim.mac)),
+            received: received.first().map(|(mac, _)| start(mac)),
             text,
         })
     }
@@ -179,10 +216,9 @@ fn describe(scheme: &Scheme) -> String {
 /// A text described so that two can be told apart, without showing either.
 fn shape(text: &[u8]) -> String {
     let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
-    let breaks = text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').count() - 1;
-    let lines = format!(", {} lines", breaks + 1);
+    let lines = text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').count();
     let shape = [
-        (breaks > 0, &lines[..]),
+        (lines > 1, &format!(", {lines} lines")[..]),
         (has(b"\r\n"), ", CR LF"),
         (text.ends_with(b"\n"), ", ends with a line feed"),
         (!text.is_ascii(), ", characters outside ASCII"),
@@ -194,16 +230,17 @@ fn shape(text: &[u8]) -> String {
 
 /// The first digits of a MAC: enough to compare with one's own, too few to use.
 fn start(mac: &[u8]) -> String {
-    mac.iter().take(4).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }) + "…"
+    mac.first_chunk().map_or_else(String::new, |start| format!("{:08x}…", u32::from_be_bytes(*start)))
 }
 
-fn certain(code: &'static str, finding: impl Into<String>, remedy: impl Into<String>) -> Diagnosis {
-    Diagnosis { code, certain: true, finding: finding.into(), remedy: remedy.into() }
+/// What is proved. `words` fill the places `{0}`, `{1}` and so on.
+fn certain((code, finding, remedy): texts::Reason, words: &[&str]) -> Diagnosis {
+    let put = |text: String, (at, word): (usize, &&str)| text.replace(&format!("{{{at}}}"), word);
+    let fill = |text: &str| words.iter().enumerate().fold(text.to_owned(), put);
+    Diagnosis { code, certain: true, finding: fill(finding), remedy: fill(remedy) }
 }
 
-fn hint(code: &'static str, finding: impl Into<String>, remedy: impl Into<String>) -> Diagnosis {
-    Diagnosis { certain: false, ..certain(code, finding, remedy) }
+/// What may be so.
+fn hint(reason: texts::Reason, words: &[&str]) -> Diagnosis {
+    Diagnosis { certain: false, ..certain(reason, words) }
 }

@@ -10,32 +10,17 @@ use hookgate_verify::{
 };
 
 use super::{
-    Case, Diagnosis, certain, guesses,
-    guesses::{AROUND, BODIES, Guess, REENCODED, SECRETS},
-    hint, is_broken,
+    Case, Diagnosis, certain,
+    guesses::{self, AROUND, BODIES, Guess, REENCODED, SECRETS},
+    hint, is_broken, texts,
 };
 use crate::json::{Escapes, Json, Space, Style};
 
 /// So many bytes of texts and bodies are gone through for one delivery. What is left of the pairs then is not tried.
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 
-/// What the search came to.
-#[derive(Default)]
-pub(super) struct Search {
-    /// The guesses that make the signature match.
-    pub found: Vec<Diagnosis>,
-    /// How many combinations were tried, and whether those were all.
-    tried: usize,
-    cut_off: bool,
-    /// Whether one matches, be it with no guess at all.
-    pub matched: bool,
-}
-
-/// What a part of the signature's text may stand for.
-pub(super) struct Claim {
-    pub mac: Vec<u8>,
-    spelling: &'static str,
-}
+/// What a part of the signature's text may stand for, and how it is spelled then.
+type Claim = (Vec<u8>, &'static str);
 
 /// A secret or a body: as it is, or as guesses make it.
 #[derive(Clone)]
@@ -44,26 +29,9 @@ struct Candidate {
     guesses: Vec<Diagnosis>,
 }
 
-type Make<'t> = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 't>;
-
-/// A text that may have been signed, made from the body.
-struct Text<'t> {
-    guesses: Vec<Diagnosis>,
-    make: Make<'t>,
-}
-
-impl Search {
-    pub(super) fn nothing_matches(&self, secrets: usize) -> Diagnosis {
-        let how = if self.cut_off { "not all pairs: the body is long" } else { "one by one and any two together" };
-        let tried = self.tried;
-        hint(
-            "nothing_matches",
-            format!("No guess makes the signature match ({secrets} secret(s), {tried} combinations: {how})."),
-            "Most likely the secret is another one: copy it again from this very webhook at the platform. Else the body \
-             was changed in a way that cannot be undone, like 49.90 to 49.9: capture the raw bytes (--body FILE).",
-        )
-    }
-}
+/// A text that may have been signed: its guesses, and how it is made from the body.
+pub(super) type Text<'t> = (Vec<Diagnosis>, Make<'t>);
+pub(super) type Make<'t> = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 't>;
 
 impl Candidate {
     fn with(&self, bytes: Vec<u8>, guess: Diagnosis) -> Self {
@@ -83,8 +51,8 @@ impl Candidate {
                 let again = same && *code == REENCODED || before.guesses.iter().any(|made| made.code == *code);
                 for (detail, bytes) in if again { Vec::new() } else { make(&before.bytes) } {
                     if bytes != before.bytes {
-                        let finding = format!("It verifies with {finding}{detail}");
-                        all.push(before.with(bytes, certain(code, finding, *remedy)));
+                        let guess = certain((code, "It verifies with {0}{1}", remedy), &[finding, &detail]);
+                        all.push(before.with(bytes, guess));
                     }
                 }
             }
@@ -94,60 +62,56 @@ impl Candidate {
 }
 
 impl Case<'_> {
-    /// Tries the guesses: none, then each alone, then any two together.
-    pub(super) fn search(&self, scheme: &'static Scheme, there: &Inspection) -> Search {
+    /// What makes the signature match: no guess (what is wrong is elsewhere), one, or any two together. Else, how many were
+    /// tried.
+    pub(super) fn search(&self, scheme: &'static Scheme, there: &Inspection) -> Result<Vec<Diagnosis>, Diagnosis> {
         let (claims, texts, secrets) = (claims(scheme, there), self.texts(scheme, there), self.keys(scheme));
-        let (mut search, mut hashed) = (Search::default(), 0);
+        let (mut tried, mut hashed) = (0, 0);
+        let nothing = |tried: i32, how| {
+            let secrets = self.secrets.of(&self.delivery.account).len();
+            hint(texts::NOTHING_MATCHES, &[&secrets.to_string(), &tried.to_string(), how])
+        };
         for total in if claims.is_empty() { 0..0 } else { 0..3 } {
             for of_body in 0..=total {
                 let body = Candidate { bytes: self.delivery.body.clone(), guesses: Vec::new() };
                 for body in body.behind(of_body, BODIES) {
                     hashed += body.bytes.len();
-                    for text in texts.iter().filter(|text| text.guesses.len() <= total - of_body) {
-                        let Some(signed) = (text.make)(&body.bytes) else { continue };
-                        for (key, secret) in &secrets[total - of_body - text.guesses.len()] {
+                    for (of_text, make) in texts.iter().filter(|(guesses, _)| guesses.len() <= total - of_body) {
+                        let Some(signed) = make(&body.bytes) else { continue };
+                        for (key, secret) in &secrets[total - of_body - of_text.len()] {
                             hashed += signed.len();
-                            search.tried += 1;
-                            search.cut_off = total == 2 && hashed > MOST_BYTES;
-                            if search.cut_off {
-                                return search;
+                            tried += 1;
+                            if total == 2 && hashed > MOST_BYTES {
+                                return Err(nothing(tried, "not all pairs: the body is long"));
                             }
-                            if let Some((claim, hash)) = matching(&claims, *key, &secret.bytes, &signed) {
-                                search.found = [&secret.guesses[..], &body.guesses, &text.guesses].concat();
-                                search.found.extend(how_it_is_written(scheme, there, claim, hash));
-                                search.matched = true;
-                                return search;
+                            if let Some((spelling, hash)) = matching(&claims, *key, &secret.bytes, &signed) {
+                                let written = how_it_is_written(scheme, there, spelling, hash);
+                                return Ok([&secret.guesses[..], &body.guesses, of_text, &written].concat());
                             }
                         }
                     }
                 }
             }
         }
-        search
+        Err(nothing(tried, "one by one and any two together"))
     }
 
     /// The keys behind no, one and two guesses: the account's secrets and other accounts', each with how it becomes a key.
     fn keys(&self, scheme: &Scheme) -> [Vec<(KeyForm, Candidate)>; 3] {
         let mut keys = [const { Vec::new() }; 3];
-        let (prefix, own, name) = (scheme.key_prefix(), self.account, self.provider().name);
-        let finding = format!("It verifies with {prefix} in front of the secret.");
-        let prefixed = certain("secret_with_prefix", finding, "Store the secret whole, as the platform shows it.");
-        let remedy = format!("The key is what stands in base64 behind {prefix}: decode it before signing.");
-        let not_decoded = certain("secret_not_decoded", "It verifies with the secret's characters as the key.", remedy);
-        let secrets =
-            self.secrets.accounts().flat_map(|account| self.secrets.of(account).iter().map(move |s| (account, s)));
+        let (prefix, own, name) = (scheme.key_prefix(), &self.delivery.account, self.provider().name);
+        let secrets = self.secrets.accounts().flat_map(|account| iter::repeat(account).zip(self.secrets.of(account)));
         for (account, secret) in secrets {
-            let finding = format!("It verifies with a secret of the account {account}, not of {own}.");
-            let remedy =
-                format!("Its webhook belongs to /webhooks/{name}/{account}; or give the account {own} this secret.");
-            let other = (account != own).then(|| certain("another_account", finding, remedy));
+            let words = [account.as_str(), own.as_str(), name];
+            let other = (account != own).then(|| certain(texts::ANOTHER_ACCOUNT, &words));
             let start = Candidate { bytes: secret.as_bytes().to_vec(), guesses: other.into_iter().collect() };
             let all = (0..=2 - start.guesses.len()).flat_map(|more| start.clone().behind(more, SECRETS));
             for candidate in all.filter(|candidate| !candidate.bytes.is_empty()) {
                 let (level, bytes) = (candidate.guesses.len(), &candidate.bytes);
                 if scheme.key != KeyForm::Text && level < 2 {
-                    let whole = candidate.with([prefix.as_bytes(), bytes].concat(), prefixed.clone());
-                    let text = candidate.with(bytes.clone(), not_decoded.clone());
+                    let whole = [prefix.as_bytes(), bytes].concat();
+                    let whole = candidate.with(whole, certain(texts::SECRET_WITH_PREFIX, &[prefix]));
+                    let text = candidate.with(bytes.clone(), certain(texts::SECRET_NOT_DECODED, &[prefix]));
                     keys[level + 1].extend([(scheme.key, whole), (KeyForm::Text, text)]);
                 }
                 // What a guess has decoded is no longer of the form that the scheme decodes.
@@ -160,106 +124,81 @@ impl Case<'_> {
 
     /// What this scheme signs, and what a sender may have signed instead: what any other scheme signs, the same without
     /// the delivery's id, with another of two times, with the time in another unit, or the payload alone.
-    fn texts<'t>(&'t self, scheme: &'static Scheme, there: &'t Inspection) -> Vec<Text<'t>> {
-        const AS_PLATFORM: &str = "Sign what the platform signs: see \"signed\" above.";
-        const OTHER_READING: &str =
-            "That is another reading of what is signed: choose it by the platform's setting, if the platform means it.";
-        let over =
-            |code, over: &str, remedy| Some(certain(code, format!("The signature is made over {over}."), remedy));
-        let header = |name: Option<&str>| self.header(name?);
-        let own_time = there.time.clone().or_else(|| there.time_in_header.clone());
-        let mut shapes = vec![(None, scheme, own_time.clone(), false)];
-        if let (Some(_), Some(time)) = (&there.time, &there.time_in_header) {
-            let what = "the timestamp of the timestamp's header, not over the one beside the signature";
-            let guess = over("signed_header_timestamp", what, "Put the same timestamp beside the signature.");
-            shapes.push((guess, scheme, Some(time.clone()), false));
+    pub(super) fn texts<'t>(&'t self, scheme: &'static Scheme, there: &'t Inspection) -> Vec<Text<'t>> {
+        let mut schemes = vec![scheme];
+        for other in self.provider().schemes().chain(providers::ALL.iter().flat_map(|provider| provider.schemes())) {
+            let signs = |scheme: &Scheme| (scheme.signed, scheme.signature_member());
+            if schemes.iter().all(|known| signs(known) != signs(other)) {
+                schemes.push(other);
+            }
         }
-        let mut known: Vec<&Scheme> = Vec::new();
-        let others = providers::ALL.iter().flat_map(|provider| provider.schemes());
-        for other in iter::once(scheme).chain(self.provider().schemes()).chain(others) {
-            let same =
-                |known: &&Scheme| known.signed == other.signed && known.signature_member() == other.signature_member();
-            if known.iter().any(same) {
-                continue;
-            }
-            known.push(other);
-            // Its own header's, for a signature that stands in the wrong one; or what stands beside the signature.
-            let time = own_time.clone().or_else(|| header(other.time.and_then(|time| time.header)));
-            let time = time.or_else(|| other.inspect(self.delivery)?.time);
-            let time = time.or_else(|| parts(&there.written).find(|part| is_time(part)).map(str::to_owned));
-            if other.id_header().is_some() {
-                let what = format!("{} without <{}>", other.describe_signed(), other.id_header().unwrap_or_default());
-                shapes.push((over("signed_without_delivery_id", &what, AS_PLATFORM), other, time.clone(), true));
-            }
-            let (code, remedy) = match other.signature_member() {
-                Some(_) if other.signed.contains(&Piece::BodyWithEmptySignature) => {
-                    ("signed_member_emptied", OTHER_READING)
-                }
-                Some(_) => ("signed_member_cut_out", OTHER_READING),
-                None if other.id_header().is_none() && other.time.is_none() => ("signed_body_alone", AS_PLATFORM),
-                None => ("signed_stamped", AS_PLATFORM),
-            };
-            if !std::ptr::eq(other, scheme) {
-                shapes.push((over(code, &other.describe_signed(), remedy), other, time, false));
-            }
+        // For a signature that stands in the wrong header, the time of its own; or what stands beside the signature.
+        let time_of = |other: &Scheme| {
+            let own = there.time.clone().or_else(|| there.time_in_header.clone());
+            let own = own.or_else(|| self.header(other.time?.header?)).or_else(|| other.inspect(self.delivery)?.time);
+            own.or_else(|| parts(&there.written).find(|part| is_time(part)).map(str::to_owned))
+        };
+        let mut shapes = vec![(None, scheme, time_of(scheme), false)];
+        if there.time.is_some() && there.time_in_header.is_some() {
+            let guess = certain(texts::SIGNED_HEADER_TIMESTAMP, &[]);
+            shapes.push((Some(guess), scheme, there.time_in_header.clone(), false));
         }
         // What another scheme would sign without an id comes last: it may be what a third signs.
-        shapes.sort_by_key(|(_, other, _, without_id)| *without_id && !std::ptr::eq(*other, scheme));
+        for (others, without_id) in [(&schemes[..1], true), (&schemes[1..], false), (&schemes[1..], true)] {
+            for other in others.iter().filter(|other| !without_id || other.id_header().is_some()) {
+                let (reason, id) = match other.signature_member() {
+                    _ if without_id => (texts::SIGNED_WITHOUT_DELIVERY_ID, other.id_header().unwrap_or_default()),
+                    Some(_) if other.signed.contains(&Piece::BodyWithEmptySignature) => {
+                        (texts::SIGNED_MEMBER_EMPTIED, "")
+                    }
+                    Some(_) => (texts::SIGNED_MEMBER_CUT_OUT, ""),
+                    None if other.signed == [Piece::Body] => (texts::SIGNED_BODY_ALONE, ""),
+                    None => (texts::SIGNED_STAMPED, ""),
+                };
+                let guess = certain(reason, &[&other.describe_signed(), id]);
+                shapes.push((Some(guess), other, time_of(other), without_id));
+            }
+        }
         let mut texts = Vec::new();
         for (guess, scheme, time, without_id) in shapes {
-            let id = header(scheme.id_header()).or_else(|| there.id.clone());
-            let id = if scheme.id_header().is_some() { id } else { Some(String::new()) };
-            for (unit, time) in units(scheme, time) {
+            let id =
+                scheme.id_header().map_or(Some(String::new()), |name| self.header(name).or_else(|| there.id.clone()));
+            let time = if scheme.time.is_some() { time } else { Some(String::new()) };
+            for (unit, time) in time.iter().flat_map(|time| in_units(time)) {
                 let (guesses, id) = (guess.clone().into_iter().chain(unit).collect(), id.clone());
-                let make = move |body: &[u8]| {
-                    if without_id {
-                        scheme.signed_text_without_id(&time, body)
-                    } else {
-                        scheme.signed_text(id.as_deref()?, &time, body)
-                    }
+                let make: Make = if without_id {
+                    Box::new(move |body| scheme.signed_text_without_id(&time, body))
+                } else {
+                    Box::new(move |body| scheme.signed_text(id.as_deref()?, &time, body))
                 };
-                texts.push(Text { guesses, make: Box::new(make) });
+                texts.push((guesses, make));
             }
         }
         // Where the payload is the whole body, that is signed alone already.
         if let Some(payload) = self.provider().fields.payload_member() {
-            let remedy = "Sign the whole body: the event's name would be unsigned, and anybody could exchange it.";
             let style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
             let make = move |body: &[u8]| Some(Json::parse(body)?.get(payload)?.write(style).into_bytes());
-            let guess = over("signed_data_alone", &format!("the member {payload} alone"), remedy);
-            texts.push(Text { guesses: guess.into_iter().collect(), make: Box::new(make) });
+            texts.push((vec![certain(texts::SIGNED_DATA_ALONE, &[payload])], Box::new(make)));
         }
         texts
     }
 }
 
-/// The time as it is, and in other units. Nothing where the scheme signs a time and there is none.
-fn units(scheme: &Scheme, time: Option<String>) -> Vec<(Option<Diagnosis>, String)> {
-    let Some(time) = time.filter(|_| scheme.time.is_some()) else {
-        return if scheme.time.is_some() { Vec::new() } else { vec![(None, String::new())] };
-    };
+/// The time as it is, and in other units.
+fn in_units(time: &str) -> Vec<(Option<Diagnosis>, String)> {
     let others: &[(&str, &str)] = match time.len() {
-        10 if is_time(&time) => &[("milliseconds", "000"), ("microseconds", "000000")],
-        13 | 16 if is_time(&time) => &[("seconds", "")],
+        10 if is_time(time) => &[("milliseconds", "000"), ("microseconds", "000000")],
+        13 | 16 if is_time(time) => &[("seconds", "")],
         _ => &[],
     };
-    let others = others.iter().map(|(unit, zeros)| {
-        let finding = format!("The signature is made over the time in {unit}, which is sent in another unit.");
-        let guess = certain("signed_time_unit", finding, "Sign the time as it is sent: the same digits.");
-        (Some(guess), format!("{}{zeros}", &time[..10]))
-    });
-    iter::once((None, time.clone())).chain(others).collect()
+    let in_unit = |(unit, zeros): &(&str, &str)| {
+        (Some(certain(texts::SIGNED_TIME_UNIT, &[unit])), format!("{}{zeros}", &time[..10]))
+    };
+    iter::once((None, time.to_owned())).chain(others.iter().map(in_unit)).collect()
 }
 
 fn is_time(text: &str) -> bool {
     (10..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// The text that the scheme signs, where all is there that it needs.
-pub(super) fn own_text(scheme: &Scheme, there: &Inspection, body: &[u8]) -> Option<Vec<u8>> {
-    let time = there.time.as_deref().or(there.time_in_header.as_deref());
-    let id = if scheme.id_header().is_some() { there.id.as_deref()? } else { "" };
-    scheme.signed_text(id, if scheme.time.is_some() { time? } else { "" }, body)
 }
 
 /// The HMAC, by the one routine that signs. None where the secret is not of this form.
@@ -268,12 +207,13 @@ pub(super) fn mac(hash: Hash, key: KeyForm, secret: &[u8], text: &[u8]) -> Optio
     guesses::hex(signed.headers.first()?.1.as_bytes())
 }
 
-fn matching<'c>(claims: &'c [Claim], key: KeyForm, secret: &[u8], text: &[u8]) -> Option<(&'c Claim, Hash)> {
+/// How a claim that this key makes of the text is spelled, and by which hash it is made.
+fn matching(claims: &[Claim], key: KeyForm, secret: &[u8], text: &[u8]) -> Option<(&'static str, Hash)> {
     [(Hash::Sha256, 32), (Hash::Sha512, 64)].into_iter().find_map(|(hash, length)| {
-        let mut of_length = claims.iter().filter(|claim| claim.mac.len() == length).peekable();
+        let mut of_length = claims.iter().filter(|(claim, _)| claim.len() == length).peekable();
         of_length.peek()?;
         let mac = mac(hash, key, secret, text)?;
-        of_length.find(|claim| claim.mac == mac).map(|claim| (claim, hash))
+        of_length.find(|(claim, _)| *claim == mac).map(|(_, spelling)| (*spelling, hash))
     })
 }
 
@@ -291,45 +231,35 @@ fn parts(written: &str) -> impl Iterator<Item = &str> {
 pub(super) fn claims(scheme: &Scheme, there: &Inspection) -> Vec<Claim> {
     let mut claims = Vec::new();
     for part in parts(&there.written) {
-        if let Some(mac) = guesses::hex(part.as_bytes()) {
-            let alone = there.signatures.iter().any(|signature| signature.trim() == part);
-            let spelling = match there.well_formed {
-                false if alone && !scheme.has_fields() => "without its prefix",
-                true if alone && part.bytes().any(|byte| byte.is_ascii_uppercase()) => "in upper-case hex",
-                true if alone => "in hex",
-                _ => "with something in front of it or around it that does not belong",
-            };
-            claims.push(Claim { mac, spelling });
-        }
-        let decoded = guesses::base64(part.as_bytes());
-        if let Some(mac) = decoded.as_ref().and_then(|text| guesses::hex(text)) {
-            claims.push(Claim { mac, spelling: "as base64 of hex" });
-        }
+        let alone = there.signatures.iter().any(|signature| signature.trim() == part);
+        let in_hex = match there.well_formed {
+            false if alone && !scheme.has_fields() => "without its prefix",
+            true if alone && part.bytes().any(|byte| byte.is_ascii_uppercase()) => "in upper-case hex",
+            true if alone => "in hex",
+            _ => "with something in front of it or around it that does not belong",
+        };
         let standard = part.len() % 4 == 0 && !part.contains(['-', '_']);
-        let spelling = if standard { "in base64" } else { "in base64 without padding or of the URL's alphabet" };
-        claims.extend(decoded.map(|mac| Claim { mac, spelling }));
+        let in_base64 = if standard { "in base64" } else { "in base64 without padding or of the URL's alphabet" };
+        let decoded = guesses::base64(part.as_bytes());
+        let twice = decoded.as_deref().and_then(guesses::hex);
+        let all = [(guesses::hex(part.as_bytes()), in_hex), (twice, "as base64 of hex"), (decoded, in_base64)];
+        claims.extend(all.into_iter().filter_map(|(mac, spelling)| Some((mac?, spelling))));
     }
-    claims.retain(|claim| matches!(claim.mac.len(), 32 | 64));
+    claims.retain(|(mac, _)| matches!(mac.len(), 32 | 64));
     claims
 }
 
 /// What is not as the scheme has it about a signature that matches.
-fn how_it_is_written(scheme: &Scheme, there: &Inspection, claim: &Claim, hash: Hash) -> Vec<Diagnosis> {
+fn how_it_is_written(scheme: &Scheme, there: &Inspection, spelling: &str, hash: Hash) -> Vec<Diagnosis> {
     let mut said = Vec::new();
-    let wanted = scheme.hash.name();
     if hash != scheme.hash {
-        let finding = format!("The signature is an HMAC-{}; scheme {} is HMAC-{wanted}.", hash.name(), scheme.name);
-        let remedy = "If the platform signs so, its newer signature may be in another header.";
-        said.push(certain("other_hash", finding, format!("Sign with HMAC-{wanted}. {remedy}")));
+        said.push(certain(texts::OTHER_HASH, &[hash.name(), scheme.name, scheme.hash.name()]));
     }
     // A broken form has a diagnosis of its own.
     if is_repeated(scheme, there) {
-        said.push(Diagnosis { certain: true, ..repeated() });
+        said.push(certain(texts::JOINED, &[]));
     } else if !(Scheme { hash, ..*scheme }).is_spelled(&there.written) && !is_broken(scheme, there) {
-        let (spelling, form) = (claim.spelling, scheme.describe_form());
-        let finding = format!("The signature is right, but spelled {spelling}; wanted is {form}.");
-        let remedy = "Spell it as the platform does, or find what rewrites the header on its way.";
-        said.push(certain("signature_spelling", finding, remedy));
+        said.push(certain(texts::SIGNATURE_SPELLING, &[spelling, &scheme.describe_form()]));
     }
     said
 }
@@ -337,12 +267,4 @@ fn how_it_is_written(scheme: &Scheme, there: &Inspection, claim: &Claim, hash: H
 /// Whether it is several signatures with commas between them.
 pub(super) fn is_repeated(scheme: &Scheme, there: &Inspection) -> bool {
     there.written.contains(',') && there.written.split(',').all(|part| scheme.is_spelled(part.trim()))
-}
-
-pub(super) fn repeated() -> Diagnosis {
-    hint(
-        "signature_repeated",
-        "The header holds several signatures: API Gateway joins a header that comes twice with a comma.",
-        "Find the proxy or the sender that adds it again, and let it replace instead.",
-    )
 }
