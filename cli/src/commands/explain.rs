@@ -1,4 +1,4 @@
-//! `hookgate explain`: reads a capture and secrets, asks [`explain`](crate::explain), prints the answer.
+//! `hookgate explain`: reads a capture and secrets, asks the module `explain`, prints the answer.
 
 use std::{
     fmt::Write as _,
