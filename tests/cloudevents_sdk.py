@@ -24,7 +24,7 @@ try:
         if line.startswith("Waiting for deliveries"):
             break
     text = "".join(lines)
-    endpoint = re.search(r"^SQS +(http://\S+)", text, re.M)[1]
+    endpoint = re.search(r"^ *SQS +(http://\S+)", text, re.M)[1]
     samples = int(re.search(r"^(\d+) samples", text, re.M)[1])
     sqs = boto3.client(
         "sqs", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id="local", aws_secret_access_key="local"

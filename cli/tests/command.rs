@@ -82,7 +82,9 @@ fn a_sample_that_does_not_verify_is_unexpected() {
     let output = hookgate(&[&options[..], &[folder.to_str().unwrap()]].concat());
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(&format!("samples, {count} not as expected.")), "{text}");
-    assert!(text.contains("new 401 rejected, repeated 401 rejected, tampered 401 rejected, 0 on the queue"), "{text}");
+    let rejected = format!("{} rejected", first().rejected_status);
+    let row = format!("new {rejected}, repeated {rejected}, tampered {rejected}, 0 on the queue");
+    assert!(text.contains(&row), "{text}");
     assert_eq!(output.status.code(), Some(1));
 }
 
