@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Filter, interrupted};
+use super::{Filter, interrupted, opened};
 use crate::{
     arguments,
     client::{
@@ -337,10 +337,8 @@ fn failures(body: &[u8], batch: &[Message]) -> Result<Vec<String>, String> {
 
 /// The whole event as the body, with a compressed payload decompressed.
 fn structured(body: &str, event: &Event<'_>) -> Outgoing {
-    let compressed = serde_json::from_str::<Value>(body).is_ok_and(|json| json["data"].get("payload_gzip").is_some());
-    let body = if compressed { event.to_json() } else { body.to_owned() };
     let headers = vec![("content-type".to_owned(), "application/cloudevents+json; charset=utf-8".to_owned())];
-    Outgoing { headers, body: body.into_bytes() }
+    Outgoing { headers, body: opened(body, event).into_bytes() }
 }
 
 /// The event's data as the body, byte for byte; every other member as a header.

@@ -14,7 +14,17 @@ pub mod send;
 pub mod start;
 pub mod tail;
 
+use hookgate_event::Event;
+use serde_json::Value;
+
 pub(crate) use filter::Filter;
+
+/// A message's text, byte for byte, unless its payload is compressed: then the event with its payload opened.
+pub(crate) fn opened(message: &str, event: &Event<'_>) -> String {
+    let compressed =
+        serde_json::from_str::<Value>(message).is_ok_and(|json| json["data"].get("payload_gzip").is_some());
+    if compressed { event.to_json() } else { message.to_owned() }
+}
 
 /// Waits for Ctrl-C or SIGTERM.
 pub(crate) async fn interrupted() {

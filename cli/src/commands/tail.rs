@@ -10,7 +10,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{Filter, interrupted, start::delivery_line};
+use super::{Filter, interrupted, opened, start::delivery_line};
 use crate::{
     arguments::{self, LOCAL},
     client::{
@@ -238,9 +238,7 @@ impl Source<'_> {
 
 /// The message's body, on one line: outside of strings, where JSON escapes them, a line break is white space.
 fn one_line(body: &str, event: &Event<'_>) -> String {
-    let compressed = serde_json::from_str::<Value>(body).is_ok_and(|json| json["data"].get("payload_gzip").is_some());
-    let body = if compressed { event.to_json() } else { body.to_owned() };
-    body.replace(['\n', '\r'], " ")
+    opened(body, event).replace(['\n', '\r'], " ")
 }
 
 /// An event in columns: time, type, platform and account, what it is about, amount, id.
