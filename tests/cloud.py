@@ -1,9 +1,11 @@
-"""MiniStack, started by its own Python. It refuses alarms on several metrics: here such an alarm watches the first it names.
+"""MiniStack, started by its own Python, with two corrections: it refuses alarms on several metrics, so here such an alarm watches
+the first it names; and it ignores `ExcludePunctuation` of a secret that it generates.
 
 What else it does not have, tests/template.py asserts on the template: metrics from log lines, expiry, `dynamodb:LeadingKeys`.
 """
 
 import re
+import string
 
 from ministack.app import main
 from ministack.services.cloudformation import provisioners
@@ -24,5 +26,17 @@ def alarm(name, properties):
     return refuses_metric_math(name, plain)
 
 
+generates_with_punctuation = provisioners._sm_secret_string
+
+
+def secret(properties):
+    generate = properties.get("GenerateSecretString")
+    if generate and generate.get("ExcludePunctuation"):
+        excluded = generate.get("ExcludeCharacters", "") + string.punctuation
+        properties = {**properties, "GenerateSecretString": {**generate, "ExcludeCharacters": excluded}}
+    return generates_with_punctuation(properties)
+
+
 provisioners._cw_metric_alarm_record = alarm
+provisioners._sm_secret_string = secret
 main()
