@@ -145,6 +145,11 @@ fn story(plan: &Plan, now: OffsetDateTime) -> anyhow::Result<Vec<Template>> {
     Ok(told.collect())
 }
 
+/// The address of the local intake's queue. None if it does not answer.
+async fn events_queue(sqs: &aws_sdk_sqs::Client) -> Option<String> {
+    sqs.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url
+}
+
 /// How many messages the queue holds, visible or not. Reads its attributes only: a receive would count.
 async fn waiting(sqs: Option<&aws_sdk_sqs::Client>) -> Option<u64> {
     const NUMBERS: [QueueAttributeName; 3] = [
@@ -153,7 +158,7 @@ async fn waiting(sqs: Option<&aws_sdk_sqs::Client>) -> Option<u64> {
         QueueAttributeName::ApproximateNumberOfMessagesDelayed,
     ];
     let sqs = sqs?;
-    let url = sqs.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url?;
+    let url = events_queue(sqs).await?;
     let ask = sqs.get_queue_attributes().queue_url(url).set_attribute_names(Some(NUMBERS.to_vec()));
     let numbers = ask.send().await.ok()?.attributes?;
     Some(numbers.values().filter_map(|number| number.parse::<u64>().ok()).sum())
