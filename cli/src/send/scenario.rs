@@ -42,11 +42,13 @@ pub(crate) async fn play(
     let now = OffsetDateTime::now_utc();
     let say = |text: &str| if as_json { Ok(()) } else { print(text) };
     let started = Instant::now();
+    if matches!(scenario, Scenario::Crash | Scenario::OutOfOrder) && (repeat.is_some() || concurrency.is_some()) {
+        bail!(
+            "this scenario always sends the same number of events, in the same order: leave out --repeat and --concurrency"
+        );
+    }
     let (expected, templates, concurrency, queued) = match scenario {
         Scenario::Crash => {
-            if repeat.is_some() || concurrency.is_some() {
-                bail!("--scenario crash always sends two events: leave out --repeat and --concurrency");
-            }
             return crash::play(plan, poster, sqs, say).await?.show(plan, started.elapsed(), as_json);
         }
         Scenario::Duplicates => {
@@ -63,7 +65,7 @@ pub(crate) async fn play(
             let names: Vec<_> = templates.iter().map(|template| template.event.as_str()).collect();
             let expected = format!(
                 "The events of one {}, the last first ({}): all are queued as they arrive. Hookgate does not sort; \
-                 consumers use each event's time.",
+                 consumers sort by each event's time and type.",
                 plan.provider.kind(&plan.event),
                 names.join(", ")
             );
