@@ -116,9 +116,9 @@ fn only_what_is_in_flight_can_be_hidden() {
     assert_eq!(receive(&mut store, EVENTS, 0, 1_000).len(), 0);
     store.change_visibility(EVENTS, &latest, 2, 1_000).unwrap();
     assert_eq!(store.change_visibility(EVENTS, "events/1", 0, 0).unwrap_err().0, "ReceiptHandleIsInvalid");
-    assert_eq!(store.delete(DEAD, &latest).unwrap_err().0, "ReceiptHandleIsInvalid");
+    assert_eq!(store.delete(DEAD, &latest, 1_000).unwrap_err().0, "ReceiptHandleIsInvalid");
     assert_eq!(store.queue(EVENTS).unwrap().messages[0].visible_at, 3_000);
-    store.delete(EVENTS, &latest).unwrap();
+    store.delete(EVENTS, &latest, 1_000).unwrap();
     assert_eq!(store.change_visibility(EVENTS, &latest, 0, 1_000).unwrap_err().0, "InvalidParameterValue");
 }
 
@@ -249,7 +249,7 @@ proptest! {
                 }
                 Step::Delete(which) if !receipts.is_empty() => {
                     let (queue, receipt, id, receives) = which.get(&receipts);
-                    store.delete(queue, receipt).unwrap();
+                    store.delete(queue, receipt, now).unwrap();
                     if known.get(id).is_some_and(|known| known.queue == *queue && known.receives == *receives) {
                         known.remove(id);
                     }
