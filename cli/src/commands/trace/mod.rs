@@ -143,10 +143,14 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         traced.push(Traced { key, claim, marks });
     }
+    let latest = match &consumed {
+        Some(consumed) => latest(&clients, consumed, &known).await?,
+        None => Vec::new(),
+    };
     arguments.gaps(&clients, consumed.as_deref(), &known, &mut notes).await;
 
     let since = i64::try_from(since.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MIN);
-    let rows = rows::timeline(&known, &traced, since, now());
+    let rows = rows::timeline(&known, &traced, &latest, since, now());
     let now: Vec<_> = traced.iter().map(|event| (event, now::now(event, &known, clients.is_local()))).collect();
     if arguments.json {
         print_json(&json!({
@@ -256,13 +260,13 @@ impl Arguments {
         }
         let since = rfc3339_milliseconds(self.since);
         notes.push(format!(
-            "Not known: deliveries before {since} (--since); crashed invocations, which log no id; ids of queued messages in \
-             the log, unless Metrics=all."
+            "Not known: deliveries before {since} (--since); crashed invocations, which log no id; replays; the ids of queued \
+             messages in the log, unless Metrics=all."
         ));
         for (queue, remedy) in [
-            (Queue::Events, "A receive would count against maxReceiveCount"),
-            (Queue::DeadLetters, "Look with: hookgate tail --aws --once --queue"),
-            (Queue::Quarantine, "Look with: hookgate quarantine list --aws --quarantine"),
+            (Queue::Events, "A receive would count against maxReceiveCount, and hide them from consumers."),
+            (Queue::DeadLetters, "Look into it: hookgate tail --aws --once --queue QUEUE"),
+            (Queue::Quarantine, "Look into it: hookgate quarantine list --aws --quarantine QUEUE"),
         ] {
             let count = async {
                 let url = clients.queue(queue, None).await?;
@@ -273,17 +277,30 @@ impl Arguments {
                 }
                 anyhow::Ok((url, count))
             };
-            let name = |url: &str| plain(messages::name(url));
             notes.push(match count.await {
-                Ok((url, 0)) => format!("Empty, as far as SQS counts: {}.", name(&url)),
-                Ok((url, count)) if queue == Queue::Events => {
-                    format!("Not looked at: {}, about {count} messages. {remedy}.", name(&url))
+                Ok((url, 0)) => format!("Empty, as far as SQS counts: {}.", plain(messages::name(&url))),
+                Ok((url, count)) => {
+                    let name = plain(messages::name(&url));
+                    format!("Not looked at: {name} (about {count} messages). {}", remedy.replace("QUEUE", &name))
                 }
-                Ok((url, count)) => format!("Not looked at: {0}, about {count} messages. {remedy} {0}", name(&url)),
                 Err(error) => format!("Not looked at: {error:#}"),
             });
         }
     }
+}
+
+/// The state that the consumer keeps of each resource that the events are about.
+async fn latest(clients: &Clients, consumed: &str, known: &Known) -> anyhow::Result<Vec<Item>> {
+    let logged = known.deliveries.iter().map(|log| [said(log, "provider"), said(log, "account"), said(log, "subject")]);
+    let sent =
+        known.messages.iter().map(|sent| [&*sent.provider, &sent.account, sent.subject.as_deref().unwrap_or("")]);
+    let resources: BTreeSet<_> = logged.chain(sent).filter(|[.., subject]| !subject.is_empty()).collect();
+    let mut items = Vec::new();
+    for [provider, account, subject] in resources {
+        let pk = format!("latest /webhooks/{provider}/{account} {subject}");
+        items.extend(claims::item(clients, consumed, &pk).await?);
+    }
+    Ok(items)
 }
 
 /// A member of a log line.

@@ -27,16 +27,14 @@ pub(super) fn now(event: &Traced, known: &Known, is_local: bool) -> (&'static st
         let since = steps().find(|step| step.message_id == place.id && !matches!(step.what, What::Received { .. }));
         on_a_queue(place, since.map_or(0, |step| signed(step.at)))
     });
-    let (mut place, mut words): (Vec<_>, Vec<_>) = words.unzip();
+    let mut words: Vec<_> = words.collect();
     if let (true, Some(last)) = (words.is_empty(), steps().next()) {
-        let (queue, at) = (plain(&last.queue), time(signed(last.at)));
         let (name, what) = match last.what {
             What::Expired => ("expired", "its message expired on"),
             What::Purged => ("purged", "its message was purged from"),
             _ => ("deleted", "its message was deleted from"),
         };
-        place.push(name);
-        words.push(format!("{what} {queue} at {at}"));
+        words.push((name, format!("{what} {} at {}", plain(&last.queue), time(signed(last.at)))));
     } else if words.is_empty() {
         let (name, meaning) = event.claim.as_ref().map_or_else(
             || ("unknown", "it has no claim: it was not queued, or its claim has been deleted since".to_owned()),
@@ -44,20 +42,20 @@ pub(super) fn now(event: &Traced, known: &Known, is_local: bool) -> (&'static st
         );
         let sent = matches!(name, "queued" | "quarantined") && !is_local;
         let still = if sent { "; SQS does not say whether it is still there" } else { "" };
-        place.push(name);
-        words.push(format!("{meaning}{still}"));
+        words.push((name, format!("{meaning}{still}")));
     }
     for (replay, item) in &event.marks {
         let (what, detail) = mark(item, now);
         let of = replay.as_ref().map_or_else(String::new, |name| format!(" (replay {})", plain(name)));
-        if what == "handled" {
-            place.insert(usize::from(!places.is_empty()), "handled");
-            words.push(format!("the consumer has handled it{of}"));
-        } else {
-            words.push(format!("the consumer's mark{of} is {what}: {}", plain(&detail)));
-        }
+        words.push(match what {
+            "handled" => ("handled", format!("the consumer has handled it{of}")),
+            _ => (what, format!("the consumer's mark{of} is {what}: {}", plain(&detail))),
+        });
     }
-    (place.first().copied().unwrap_or("unknown"), words.join("; "))
+    // A message that is still there counts before a mark.
+    let place = if places.is_empty() { words.last() } else { words.first() };
+    let place = place.map_or("unknown", |(place, _)| place);
+    (place, words.iter().map(|(_, words)| &**words).collect::<Vec<_>>().join("; "))
 }
 
 fn on_a_queue(place: &Place, since: i64) -> (&'static str, String) {

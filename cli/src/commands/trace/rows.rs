@@ -60,7 +60,7 @@ pub(super) fn columns(rows: &[Row]) -> Vec<String> {
 }
 
 /// What happened since then, oldest first, and then what the tables say at `now`. Times are in Unix milliseconds.
-pub(super) fn timeline(known: &Known, traced: &[Traced], since: i64, now: i64) -> Vec<Row> {
+pub(super) fn timeline(known: &Known, traced: &[Traced], latest: &[Item], since: i64, now: i64) -> Vec<Row> {
     let deliveries = known.deliveries.iter().map(|log| {
         let detail = ["type", "subject", "reason", "error"].map(|name| said(log, name));
         Row {
@@ -73,9 +73,9 @@ pub(super) fn timeline(known: &Known, traced: &[Traced], since: i64, now: i64) -
         }
     });
     let ids: Vec<_> = traced.iter().map(|event| (&event.key, messages(known, &event.key))).collect();
-    let steps = known.steps.iter().map(|step| {
-        let event = ids.iter().find(|(_, messages)| messages.contains(&*step.message_id));
-        of_step(step, event.map_or("", |(key, _)| &key.id))
+    let steps = known.steps.iter().filter_map(|step| {
+        let (key, _) = ids.iter().find(|(_, messages)| messages.contains(&*step.message_id))?;
+        Some(of_step(step, &key.id))
     });
     // Of the same millisecond, a delivery came before its message.
     let mut rows: Vec<_> = deliveries.chain(steps).filter(|row| row.at >= Some(since)).collect();
@@ -83,11 +83,13 @@ pub(super) fn timeline(known: &Known, traced: &[Traced], since: i64, now: i64) -
     for Traced { key, claim, marks } in traced {
         let id = key.id.clone();
         rows.extend(claim.iter().map(|claim| {
-            let (what, mut detail) = claim.meaning(now);
-            if let Some(Stored { owner, state: State::Claimed { .. }, .. }) = &claim.stored {
-                detail = format!("{detail} (request {owner})");
-            }
-            let message_id = claim.message_id.clone().filter(|id| !detail.contains(id)).unwrap_or_default();
+            let (what, meaning) = claim.meaning(now);
+            let detail = match &claim.stored {
+                Some(Stored { owner, state: State::Claimed { .. }, .. }) => format!("{meaning} (request {owner})"),
+                Some(_) => String::new(),
+                None => meaning,
+            };
+            let message_id = claim.message_id.clone().unwrap_or_default();
             Row { at: None, place: "claim".to_owned(), what: what.to_owned(), detail, id: id.clone(), message_id }
         }));
         rows.extend(marks.iter().map(|(replay, item)| {
@@ -95,11 +97,20 @@ pub(super) fn timeline(known: &Known, traced: &[Traced], since: i64, now: i64) -
             if let Some(name) = replay {
                 detail = format!("replay {name}, {detail}");
             }
-            let what = what.to_owned();
-            Row { at: None, place: "consumer".to_owned(), what, detail, id: id.clone(), message_id: String::new() }
+            consumer(what, detail, id.clone())
         }));
     }
+    rows.extend(latest.iter().map(|item| {
+        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+        // A sort key is time, stage and id.
+        let id = text("sort_key").splitn(3, ' ').nth(2).unwrap_or_default();
+        consumer("latest", format!("{} {}", text("type"), text("status")).trim_end().to_owned(), id.to_owned())
+    }));
     rows
+}
+
+fn consumer(what: &str, detail: String, id: String) -> Row {
+    Row { at: None, place: "consumer".to_owned(), what: what.to_owned(), detail, id, message_id: String::new() }
 }
 
 fn of_step(step: &Step, id: &str) -> Row {
@@ -114,10 +125,10 @@ fn of_step(step: &Step, id: &str) -> Row {
         What::Sent { replay: Some(name) } => ("replayed", name.clone()),
         What::Received { receives, most, hidden_until } => {
             let of = most.map_or_else(String::new, |most| format!(" of {most}"));
-            ("received", format!("{receives}{of}, hidden until {}", time(signed(*hidden_until))))
+            ("received", format!("{receives}{of}, hidden for {} s", hidden_until.saturating_sub(step.at) / 1000))
         }
         What::Moved { receives } => ("moved here", format!("after {receives} receives")),
-        What::Redriven { earlier_id } => ("redriven", format!("from the dead letters, where it was {earlier_id}")),
+        What::Redriven { earlier_id } => ("redriven", format!("was {earlier_id}")),
         What::Deleted => ("deleted", String::new()),
         What::Expired => ("expired", "the queue's retention period was over".to_owned()),
         What::Purged => ("purged", String::new()),
