@@ -8,9 +8,13 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use crate::client::{
-    aws::Clients,
-    stack::{Ask, call},
+use crate::{
+    client::{
+        aws::Clients,
+        stack::{Ask, call},
+    },
+    commands::claims::now,
+    local::page::trace::is_about,
 };
 
 /// The most results of a query.
@@ -21,12 +25,6 @@ const MOST_GROUPS: usize = 50;
 
 /// How long to wait for the results. AWS would go on for an hour.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// The log lines about what a text names, and whether there were more than Logs Insights returns.
-pub(super) struct Lines {
-    pub(super) lines: Vec<Map<String, Value>>,
-    pub(super) cut: bool,
-}
 
 /// The query for a text. Refuses one that cannot stand between quotes: it could be a query of its own.
 pub(super) fn query(text: &str) -> anyhow::Result<String> {
@@ -41,34 +39,30 @@ pub(super) fn query(text: &str) -> anyhow::Result<String> {
     ))
 }
 
-/// Searches the log groups from `since` until now, in Unix seconds.
+/// The log lines about what a text names, from `since` (in Unix seconds) until now; and whether there are more than these.
 pub(super) async fn search(
     clients: &Clients,
     aws: &SdkConfig,
     groups: &[String],
     since: i64,
     text: &str,
-) -> anyhow::Result<Lines> {
+) -> anyhow::Result<(Vec<Map<String, Value>>, bool)> {
     let query = query(text)?;
-    let until = super::now() / 1000;
-    let mut found = Lines { lines: Vec::new(), cut: false };
+    let until = now() / 1000;
+    let (mut lines, mut cut) = (Vec::new(), false);
     for groups in groups.chunks(MOST_GROUPS) {
         let asked = json!({"logGroupNames": groups, "startTime": since, "endTime": until, "queryString": query});
         let started = ask(clients, aws, "StartQuery", &asked).await?;
         let id = started["queryId"].as_str().context("CloudWatch Logs returned no query id")?;
         let results = results(clients, aws, id).await?;
-        found.cut |= results.len() >= MOST_LINES;
-        let lines = results.iter().filter_map(|result| {
+        cut |= results.len() >= MOST_LINES;
+        let found = results.iter().filter_map(|result| {
             let message = result.as_array()?.iter().find(|field| field["field"] == "@message")?;
-            serde_json::from_str::<Map<String, Value>>(message["value"].as_str()?).ok()
+            serde_json::from_str(message["value"].as_str()?).ok()
         });
-        found.lines.extend(
-            lines.filter(|line| {
-                ["id", "subject", "message_id"].iter().any(|name| line.get(*name) == Some(&json!(text)))
-            }),
-        );
+        lines.extend(found.filter(|line| is_about(line, text)));
     }
-    Ok(found)
+    Ok((lines, cut))
 }
 
 /// Waits for the results of a query.

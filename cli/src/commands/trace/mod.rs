@@ -1,7 +1,6 @@
 //! `hookgate trace`: what happened to a resource or an event, and where it is now.
 
 mod logs;
-mod now;
 mod rows;
 
 use std::{collections::BTreeSet, time::Duration};
@@ -12,10 +11,9 @@ use hookgate_intake::claim::partition_key;
 use hookgate_verify::{Account, Provider, providers, rfc3339_milliseconds};
 use http::Request;
 use http_body_util::Full;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use self::rows::Row;
 use super::claims::{self, Claim, Item, now};
 use crate::{
     arguments::{self, LOCAL},
@@ -25,7 +23,10 @@ use crate::{
         messages,
     },
     error::ExitCode,
-    local::page::trace::{Known, Sent},
+    local::{
+        engines::What,
+        page::trace::{EventKey, Known},
+    },
     output::{plain, print, print_json},
 };
 
@@ -48,7 +49,7 @@ const CONSUMED: &str = "consumed";
 Prints no payloads. Exit code: 0 found, 1 nothing found, 2 failed."))]
 pub struct Arguments {
     /// A subject (order/8f3e), an event's id, or a message's id
-    #[arg(value_name = "SUBJECT|ID", value_parser = text)]
+    #[arg(value_name = "SUBJECT|ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     text: String,
     /// Only this platform's [default: all]
     #[arg(long, value_parser = arguments::provider())]
@@ -75,24 +76,11 @@ pub struct Arguments {
     deployment: Deployment,
 }
 
-fn text(text: &str) -> Result<String, String> {
-    let known = (1..=600).contains(&text.len());
-    known.then(|| text.to_owned()).ok_or_else(|| "an id or a subject has 1 to 600 bytes".to_owned())
-}
-
-/// One event of one account.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct EventKey {
-    provider: String,
-    account: String,
-    id: String,
-}
-
 /// An event with its claim and the consumer's marks.
 struct Traced {
     key: EventKey,
     claim: Option<Claim>,
-    /// The name of the replay that each is for, if it is for one.
+    /// With the name of the replay that each is for, if it is for one.
     marks: Vec<(Option<String>, Item)>,
 }
 
@@ -103,111 +91,121 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         bail!("--since is in the future");
     }
     let clients = arguments.deployment.clients().await?;
+    let table = clients.table(arguments.table.as_deref()).await?;
     let mut notes = Vec::new();
     let mut known = arguments.known(&clients, &mut notes).await?;
-    known.deliveries.retain(|log| arguments.admits(said(log, "provider"), said(log, "account")));
-    known.messages.retain(|sent| arguments.admits(&sent.provider, &sent.account));
+    known.deliveries.retain(|log| EventKey::of(log).is_some_and(|key| arguments.admits(&key)));
+    known.steps.retain(|(key, _)| arguments.admits(key));
+    let mut keys: BTreeSet<_> = known.deliveries.iter().filter_map(EventKey::of).collect();
+    keys.extend(known.steps.iter().map(|(key, _)| key.clone()));
+    let claimed = if keys.is_empty() { arguments.keys() } else { Vec::new() };
+    let owner = |key: &EventKey| format!("{}/{}", plain(&key.provider), plain(&key.account));
 
-    let of_delivery = known.deliveries.iter().map(|log| {
-        let [provider, account, id] = ["provider", "account", "id"].map(|name| said(log, name).to_owned());
-        EventKey { provider, account, id }
-    });
-    let of_message = known.messages.iter().map(|Sent { provider, account, id, .. }| {
-        let [provider, account, id] = [provider, account, id].map(Clone::clone);
-        EventKey { provider, account, id }
-    });
-    let mut keys: BTreeSet<_> = of_delivery.chain(of_message).collect();
-    let table = clients.table(arguments.table.as_deref()).await?;
-    if keys.is_empty() {
-        keys = arguments.claimed(&clients, &table).await?;
+    let consumed = arguments.consumed(&clients).await;
+    let mut traced = Vec::new();
+    for key in keys.into_iter().chain(claimed) {
+        let claim = claims::find(&clients, &table, &partition_key(&key.provider, &key.account, &key.id)).await?;
+        traced.push(Traced { key, claim, marks: Vec::new() });
     }
-    let owners: BTreeSet<_> =
-        keys.iter().map(|key| format!("{}/{}", plain(&key.provider), plain(&key.account))).collect();
+    // Of a key that was only tried, there is nothing but a claim.
+    traced.retain(|event| event.claim.is_some() || !known.deliveries.is_empty() || !known.steps.is_empty());
+    let owners: BTreeSet<_> = traced.iter().map(|event| owner(&event.key)).collect();
     if owners.len() > 1 {
         let owners = owners.into_iter().collect::<Vec<_>>().join(", ");
         bail!("{} is known of {owners}: choose with --provider and --account", plain(text));
     }
-
-    let consumed = arguments.consumed(&clients).await;
-    let mut traced = Vec::new();
-    for key in keys {
-        let claim = claims::find(&clients, &table, &partition_key(&key.provider, &key.account, &key.id)).await?;
-        let mut marks = Vec::new();
-        if let Some(consumed) = &consumed {
-            let source = format!("/webhooks/{}/{} {}", key.provider, key.account, key.id);
-            let replays = rows::replays(&known, &key).into_iter().map(Some);
-            for replay in std::iter::once(None).chain(replays) {
-                let pk = replay.as_ref().map_or_else(|| source.clone(), |name| format!("replay {name} {source}"));
-                marks.extend(claims::item(&clients, consumed, &pk).await?.map(|item| (replay, item)));
-            }
+    let mut latest = Vec::new();
+    if let (Some(consumed), Some(owner)) = (&consumed, owners.first()) {
+        for event in &mut traced {
+            event.marks = marks(&clients, consumed, &known, &event.key).await?;
         }
-        traced.push(Traced { key, claim, marks });
+        let subjects = known.deliveries.iter().filter_map(|log| log.get("subject")?.as_str());
+        for subject in subjects.chain([&**text]).collect::<BTreeSet<_>>() {
+            latest.extend(claims::item(&clients, consumed, &format!("latest /webhooks/{owner} {subject}")).await?);
+        }
     }
-    let latest = match &consumed {
-        Some(consumed) => latest(&clients, consumed, &known).await?,
-        None => Vec::new(),
-    };
-    arguments.gaps(&clients, consumed.as_deref(), &known, &mut notes).await;
+    arguments.gaps(&clients, consumed.is_some(), known.forgot, &mut notes).await;
 
-    let since = i64::try_from(since.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MIN);
-    let rows = rows::timeline(&known, &traced, &latest, since, now());
-    let now: Vec<_> = traced.iter().map(|event| (event, now::now(event, &known, clients.is_local()))).collect();
+    let now = now();
+    let since = rfc3339_milliseconds(*since);
+    let mut rows = rows::timeline(&known, &traced, &latest, now);
+    rows.retain(|row| row.time.as_ref().is_none_or(|time| *time >= since));
+    let places = traced.iter().map(|event| (&event.key, rows::whereabouts(event, &known, clients.is_local(), now)));
     if arguments.json {
-        print_json(&json!({
-            "trace": text,
-            "timeline": rows.iter().map(Row::json).collect::<Value>(),
-            "now": now.iter().map(|(event, (place, words))| {
-                json!({"provider": event.key.provider, "account": event.key.account, "id": event.key.id, "where": place, "words": words})
-            }).collect::<Value>(),
-            "not_known": notes,
-        }))?;
-    } else {
-        if traced.is_empty() {
-            print(format_args!("Nothing is known of {}.", plain(text)))?;
-        }
-        for line in rows::columns(&rows) {
-            print(line)?;
-        }
-        for note in &notes {
-            print(note)?;
-        }
-        for (event, (_, words)) in &now {
-            print(format_args!("{}: {words}.", plain(&event.key.id)))?;
-        }
+        let places = places.map(|(key, (place, words))| json!({"id": key.id, "where": place, "words": words}));
+        let places: Value = places.collect();
+        let account = owners.first();
+        print_json(&json!({"trace": text, "of": account, "timeline": rows, "now": places, "not_known": notes}))?;
+        return Ok((!traced.is_empty()).into());
+    }
+    if traced.is_empty() {
+        print(format_args!("Nothing is known of {}.", plain(text)))?;
+    }
+    rows::columns(&rows).into_iter().chain(notes).try_for_each(print)?;
+    for (key, (_, words)) in places {
+        print(format_args!("{}: {words}.", plain(&key.id)))?;
     }
     Ok((!traced.is_empty()).into())
 }
 
+/// The consumer's marks of an event: of itself, and of each replay of it.
+async fn marks(
+    clients: &Clients,
+    consumed: &str,
+    known: &Known,
+    EventKey { provider, account, id }: &EventKey,
+) -> anyhow::Result<Vec<(Option<String>, Item)>> {
+    let replays = known.steps.iter().filter_map(|(key, step)| match &step.what {
+        What::Sent { replay } if key.id == *id => replay.clone(),
+        _ => None,
+    });
+    let mut marks = Vec::new();
+    for replay in std::iter::once(None).chain(replays.collect::<BTreeSet<_>>().into_iter().map(Some)) {
+        let before = replay.as_ref().map_or_else(String::new, |name| format!("replay {name} "));
+        let item = claims::item(clients, consumed, &format!("{before}/webhooks/{provider}/{account} {id}")).await?;
+        marks.extend(item.map(|item| (replay, item)));
+    }
+    Ok(marks)
+}
+
 impl Arguments {
-    fn admits(&self, provider: &str, account: &str) -> bool {
-        self.provider.is_none_or(|asked| asked.name == provider)
-            && self.account.as_ref().is_none_or(|asked| asked.as_str() == account)
+    fn admits(&self, key: &EventKey) -> bool {
+        self.provider.is_none_or(|asked| asked.name == key.provider)
+            && self.account.as_ref().is_none_or(|asked| asked.as_str() == key.account)
+    }
+
+    /// The events whose id the text may be.
+    fn keys(&self) -> Vec<EventKey> {
+        let account = self.account.clone().unwrap_or_default().to_string();
+        let key = |provider: &&Provider| EventKey {
+            provider: provider.name.to_owned(),
+            account: account.clone(),
+            id: self.text.clone(),
+        };
+        providers::ALL.iter().map(key).filter(|key| self.admits(key)).collect()
     }
 
     /// The deliveries and messages of what the text names.
     async fn known(&self, clients: &Clients, notes: &mut Vec<String>) -> anyhow::Result<Known> {
         let Some(aws) = &clients.aws else { return self.local().await };
-        let served = clients.stack().await?.served()?.into_iter();
-        let served = served.filter(|(provider, _)| self.provider.is_none_or(|asked| asked.name == provider.name));
-        let groups: Vec<_> =
-            served.map(|(provider, _)| format!("/aws/lambda/{}-{}", self.deployment.stack, provider.name)).collect();
-        let since = self.since.unix_timestamp();
-        let mut found = logs::search(clients, aws, &groups, since, &self.text).await?;
+        let served = clients.stack().await?.served()?.into_iter().map(|(provider, _)| provider.name);
+        let served = served.filter(|name| self.provider.is_none_or(|asked| asked.name == *name));
+        let groups: Vec<_> = served.map(|name| format!("/aws/lambda/{}-{name}", self.deployment.stack)).collect();
+        let search = async |text: &str| logs::search(clients, aws, &groups, self.since.unix_timestamp(), text).await;
+        let (mut lines, mut cut) = search(&self.text).await?;
         // A message's id stands in one line only; its event's in those of all deliveries.
-        let is = |line: &Map<String, Value>, name: &str| said(line, name) == self.text;
-        if let [line] = &found.lines[..]
-            && !is(line, "id")
-            && !is(line, "subject")
+        if let [line] = &lines[..]
+            && line.get("message_id").is_some_and(|id| *id == self.text)
+            && let Some(key) = EventKey::of(line)
         {
-            found = logs::search(clients, aws, &groups, since, said(line, "id")).await?;
+            (lines, cut) = search(&key.id).await?;
         }
-        if found.cut {
+        if cut {
             notes.push(
-                "Cut: Logs Insights returns the first 10,000 lines. Give a later --since, or a single event's id."
-                    .to_owned(),
+                "Cut: Logs Insights returns 10,000 lines. Give a later --since, or a single event's id.".to_owned(),
             );
         }
-        Ok(Known { deliveries: found.lines, ..Known::default() })
+        Ok(Known { deliveries: lines, ..Known::default() })
     }
 
     async fn local(&self) -> anyhow::Result<Known> {
@@ -221,47 +219,32 @@ impl Arguments {
         known.context("what answers is not a local intake of this version: check --url")
     }
 
-    /// The events that have the text as their id, and a claim.
-    async fn claimed(&self, clients: &Clients, table: &str) -> anyhow::Result<BTreeSet<EventKey>> {
-        let account = self.account.clone().unwrap_or_default();
-        let mut keys = BTreeSet::new();
-        for provider in providers::ALL.iter().filter(|provider| self.admits(provider.name, account.as_str())) {
-            let key = partition_key(provider.name, account.as_str(), &self.text);
-            if claims::find(clients, table, &key).await?.is_some() {
-                let (provider, account) = (provider.name.to_owned(), account.to_string());
-                keys.insert(EventKey { provider, account, id: self.text.clone() });
-            }
-        }
-        Ok(keys)
-    }
-
     /// The consumers' table.
     async fn consumed(&self, clients: &Clients) -> Option<String> {
-        let there = async || clients.dynamodb.describe_table().table_name(CONSUMED).send().await.is_ok();
+        let is_there = async || clients.dynamodb.describe_table().table_name(CONSUMED).send().await.is_ok();
         match &self.consumer_table {
-            None if clients.is_local() && there().await => Some(CONSUMED.to_owned()),
+            None if clients.is_local() && is_there().await => Some(CONSUMED.to_owned()),
             given => given.clone(),
         }
     }
 
     /// Says what was not looked at, and where to look.
-    async fn gaps(&self, clients: &Clients, consumed: Option<&str>, known: &Known, notes: &mut Vec<String>) {
-        if known.forgot {
+    async fn gaps(&self, clients: &Clients, has_marks: bool, forgot: bool, notes: &mut Vec<String>) {
+        if forgot {
             notes.push(
-                "Not known: what the local intake no longer keeps (the last 500 deliveries, 64 MiB of messages)."
-                    .to_owned(),
+                "Not known: what the local intake no longer keeps (500 deliveries, 64 MiB of messages).".to_owned(),
             );
         }
-        if consumed.is_none() {
+        if !has_marks {
             notes.push("Not looked at: the consumer's marks. Name its table with --consumer-table.".to_owned());
         }
         if clients.is_local() {
             return;
         }
-        let since = rfc3339_milliseconds(self.since);
         notes.push(format!(
-            "Not known: deliveries before {since} (--since); crashed invocations, which log no id; replays; the ids of queued \
-             messages in the log, unless Metrics=all."
+            "Not known: deliveries before {} (--since); crashed invocations, which log no id; replays; the ids of queued \
+             messages in the log, unless Metrics=all.",
+            rfc3339_milliseconds(self.since)
         ));
         for (queue, remedy) in [
             (Queue::Events, "A receive would count against maxReceiveCount, and hide them from consumers."),
@@ -275,35 +258,15 @@ impl Arguments {
                     let number = messages::attribute(clients, &url, name).await?;
                     count += number.and_then(|number| number.parse::<u64>().ok()).unwrap_or_default();
                 }
-                anyhow::Ok((url, count))
+                anyhow::Ok((plain(messages::name(&url)), count))
             };
             notes.push(match count.await {
-                Ok((url, 0)) => format!("Empty, as far as SQS counts: {}.", plain(messages::name(&url))),
-                Ok((url, count)) => {
-                    let name = plain(messages::name(&url));
+                Ok((name, 0)) => format!("Empty, as far as SQS counts: {name}."),
+                Ok((name, count)) => {
                     format!("Not looked at: {name} (about {count} messages). {}", remedy.replace("QUEUE", &name))
                 }
                 Err(error) => format!("Not looked at: {error:#}"),
             });
         }
     }
-}
-
-/// The state that the consumer keeps of each resource that the events are about.
-async fn latest(clients: &Clients, consumed: &str, known: &Known) -> anyhow::Result<Vec<Item>> {
-    let logged = known.deliveries.iter().map(|log| [said(log, "provider"), said(log, "account"), said(log, "subject")]);
-    let sent =
-        known.messages.iter().map(|sent| [&*sent.provider, &sent.account, sent.subject.as_deref().unwrap_or("")]);
-    let resources: BTreeSet<_> = logged.chain(sent).filter(|[.., subject]| !subject.is_empty()).collect();
-    let mut items = Vec::new();
-    for [provider, account, subject] in resources {
-        let pk = format!("latest /webhooks/{provider}/{account} {subject}");
-        items.extend(claims::item(clients, consumed, &pk).await?);
-    }
-    Ok(items)
-}
-
-/// A member of a log line.
-fn said<'l>(log: &'l Map<String, Value>, name: &str) -> &'l str {
-    log.get(name).and_then(Value::as_str).unwrap_or_default()
 }

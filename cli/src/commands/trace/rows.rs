@@ -1,119 +1,92 @@
-//! The timeline: what happened, oldest first, and what the tables say now.
+//! The timeline: what happened, oldest first, and what the tables say now; and where an event is now, in words.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use hookgate_intake::claim::{State, Stored};
 use hookgate_verify::rfc3339_milliseconds;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 
-use super::{EventKey, Traced, said};
+use super::Traced;
 use crate::{
     client::aws::Queue,
-    commands::claims::Item,
+    commands::claims::{Claim, Item},
     local::{
-        engines::{Step, What},
-        page::trace::Known,
+        engines::{Place, Step, What},
+        page::trace::{EventKey, Known},
     },
     output::{DIM, plain},
 };
 
 /// One thing that happened, or is so now.
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Row {
-    /// Unix milliseconds. None for now.
-    at: Option<i64>,
-    place: String,
+    /// None for now.
+    pub(super) time: Option<String>,
+    r#where: String,
     what: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     detail: String,
-    /// The event's id.
+    /// The event's.
     id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     message_id: String,
-}
-
-impl Row {
-    pub(super) fn json(&self) -> Value {
-        let Row { at, place, what, detail, id, message_id } = self;
-        let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        json!({
-            "time": at.map(time), "where": place, "what": what, "detail": some(detail), "id": id,
-            "message_id": some(message_id),
-        })
-    }
 }
 
 /// The lines of the timeline, as columns.
 pub(super) fn columns(rows: &[Row]) -> Vec<String> {
     let cells = rows.iter().map(|row| {
-        let time = row.at.map_or_else(|| "now".to_owned(), time);
-        [time, plain(&row.place), plain(&row.what), plain(&row.detail), plain(&row.id), plain(&row.message_id)]
+        let time = row.time.as_deref().unwrap_or("now");
+        [time, &row.r#where, &row.what, &row.detail, &row.id, &row.message_id].map(plain)
     });
     let cells: Vec<_> = cells.collect();
     let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; 6] = std::array::from_fn(width);
-    let line = |row: &[String; 6]| {
-        let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        let line = padded.collect::<Vec<_>>().join("  ");
-        let (time, rest) = line.trim_end().split_at(widths[0].min(line.trim_end().len()));
-        format!("{DIM}{time}{DIM:#}{rest}")
+    let line = |[time, rest @ ..]: &[String; 6]| {
+        let rest = rest.iter().zip(&widths[1..]).map(|(cell, width)| format!("  {cell:<width$}")).collect::<String>();
+        format!("{DIM}{time:<0$}{DIM:#}{1}", widths[0], rest.trim_end())
     };
     cells.iter().map(line).collect()
 }
 
-/// What happened since then, oldest first, and then what the tables say at `now`. Times are in Unix milliseconds.
-pub(super) fn timeline(known: &Known, traced: &[Traced], latest: &[Item], since: i64, now: i64) -> Vec<Row> {
-    let deliveries = known.deliveries.iter().map(|log| {
-        let detail = ["type", "subject", "reason", "error"].map(|name| said(log, name));
-        Row {
-            at: log.get("_aws").and_then(|aws| aws["Timestamp"].as_i64()).or(Some(0)),
-            place: "delivery".to_owned(),
-            what: said(log, "outcome").to_owned(),
-            detail: detail.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" "),
-            id: said(log, "id").to_owned(),
-            message_id: said(log, "message_id").to_owned(),
-        }
-    });
-    let ids: Vec<_> = traced.iter().map(|event| (&event.key, messages(known, &event.key))).collect();
-    let steps = known.steps.iter().filter_map(|step| {
-        let (key, _) = ids.iter().find(|(_, messages)| messages.contains(&*step.message_id))?;
-        Some(of_step(step, &key.id))
-    });
+/// What happened to the events, oldest first, and what the tables say at `now`, in Unix milliseconds.
+pub(super) fn timeline(known: &Known, traced: &[Traced], latest: &[Item], now: i64) -> Vec<Row> {
     // Of the same millisecond, a delivery came before its message.
-    let mut rows: Vec<_> = deliveries.chain(steps).filter(|row| row.at >= Some(since)).collect();
-    rows.sort_by_key(|row| row.at);
+    let mut rows: Vec<_> = known.deliveries.iter().map(of_delivery).collect();
+    rows.extend(known.steps.iter().map(|(key, step)| of_step(key, step)));
+    rows.sort_by(|a, b| a.time.cmp(&b.time));
     for Traced { key, claim, marks } in traced {
-        let id = key.id.clone();
-        rows.extend(claim.iter().map(|claim| {
-            let (what, meaning) = claim.meaning(now);
-            let detail = match &claim.stored {
-                Some(Stored { owner, state: State::Claimed { .. }, .. }) => format!("{meaning} (request {owner})"),
-                Some(_) => String::new(),
-                None => meaning,
-            };
-            let message_id = claim.message_id.clone().unwrap_or_default();
-            Row { at: None, place: "claim".to_owned(), what: what.to_owned(), detail, id: id.clone(), message_id }
-        }));
+        rows.extend(claim.iter().map(|claim| of_claim(&key.id, claim, now)));
         rows.extend(marks.iter().map(|(replay, item)| {
-            let (what, mut detail) = mark(item, now);
-            if let Some(name) = replay {
-                detail = format!("replay {name}, {detail}");
-            }
-            consumer(what, detail, id.clone())
+            let (what, detail) = mark(item, now);
+            let of = replay.as_ref().map_or_else(String::new, |name| format!("replay {name}, "));
+            of_consumer(what, format!("{of}{detail}"), &key.id)
         }));
     }
     rows.extend(latest.iter().map(|item| {
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
         // A sort key is time, stage and id.
         let id = text("sort_key").splitn(3, ' ').nth(2).unwrap_or_default();
-        consumer("latest", format!("{} {}", text("type"), text("status")).trim_end().to_owned(), id.to_owned())
+        of_consumer("latest", format!("{} {}", text("type"), text("status")).trim_end().to_owned(), id)
     }));
     rows
 }
 
-fn consumer(what: &str, detail: String, id: String) -> Row {
-    Row { at: None, place: "consumer".to_owned(), what: what.to_owned(), detail, id, message_id: String::new() }
+fn of_delivery(log: &Map<String, Value>) -> Row {
+    let said = |name: &str| log.get(name).and_then(Value::as_str).unwrap_or_default();
+    let detail = ["type", "subject", "reason", "error"].map(said).into_iter().filter(|text| !text.is_empty());
+    Row {
+        time: Some(time(log.get("_aws").and_then(|aws| aws["Timestamp"].as_i64()).unwrap_or_default())),
+        r#where: "delivery".to_owned(),
+        what: said("outcome").to_owned(),
+        detail: detail.collect::<Vec<_>>().join(" "),
+        id: said("id").to_owned(),
+        message_id: said("message_id").to_owned(),
+    }
 }
 
-fn of_step(step: &Step, id: &str) -> Row {
+fn of_step(key: &EventKey, step: &Step) -> Row {
     let place = match Queue::named(&step.queue) {
         Some(Queue::Events) => "queue",
         Some(Queue::DeadLetters) => "dead letters",
@@ -133,61 +106,99 @@ fn of_step(step: &Step, id: &str) -> Row {
         What::Expired => ("expired", "the queue's retention period was over".to_owned()),
         What::Purged => ("purged", String::new()),
     };
-    let (place, what, id, message_id) = (place.to_owned(), what.to_owned(), id.to_owned(), step.message_id.clone());
-    Row { at: Some(signed(step.at)), place, what, detail, id, message_id }
+    let (time, message_id) = (Some(time_of(step)), step.message_id.clone());
+    Row { time, r#where: place.to_owned(), what: what.to_owned(), detail, id: key.id.clone(), message_id }
+}
+
+fn of_claim(id: &str, claim: &Claim, now: i64) -> Row {
+    let (what, meaning) = claim.meaning(now);
+    let detail = match &claim.stored {
+        Some(Stored { owner, state: State::Claimed { .. }, .. }) => format!("{meaning} (request {owner})"),
+        Some(_) => String::new(),
+        None => meaning,
+    };
+    let message_id = claim.message_id.clone().unwrap_or_default();
+    Row { time: None, r#where: "claim".to_owned(), what: what.to_owned(), detail, id: id.to_owned(), message_id }
+}
+
+fn of_consumer(what: &str, detail: String, id: &str) -> Row {
+    let (what, id) = (what.to_owned(), id.to_owned());
+    Row { r#where: "consumer".to_owned(), what, detail, id, ..Row::default() }
 }
 
 /// The name of a consumer's mark at `now`, in Unix milliseconds, and an explanation.
-pub(super) fn mark(item: &Item, now: i64) -> (&'static str, String) {
+fn mark(item: &Item, now: i64) -> (&'static str, String) {
     let number = |name: &str| item.get(name)?.as_n().ok()?.parse::<i64>().ok();
-    let expires_at = number("expires_at").map(|seconds| seconds.saturating_mul(1000));
+    let expiry = number("expires_at").map_or(i64::MAX, |seconds| seconds.saturating_mul(1000));
     let owner = item.get("owner").and_then(|owner| owner.as_s().ok()).map_or("unknown", String::as_str);
-    match (expires_at, number("lease_until")) {
+    match number("lease_until") {
         // DynamoDB may not have deleted it yet.
-        (Some(expiry), _) if expiry < now => ("forgotten", format!("the mark expired at {}", time(expiry))),
-        (_, Some(lease)) if lease < now => {
+        _ if expiry < now => ("forgotten", format!("the mark expired at {}", time(expiry))),
+        Some(lease) if lease < now => {
             ("abandoned", format!("the lease of {owner} ended at {} without a mark", time(lease)))
         }
-        (_, Some(lease)) => ("leased", format!("by {owner} until {}", time(lease))),
-        (Some(expiry), None) => ("handled", format!("remembered until {}", time(expiry))),
-        (None, None) => ("handled", "remembered for good".to_owned()),
+        Some(lease) => ("leased", format!("by {owner} until {}", time(lease))),
+        None => ("handled", format!("remembered until {}", time(expiry))),
     }
 }
 
-/// The ids of an event's messages, with those that they had before a redrive.
-pub(super) fn messages<'k>(known: &'k Known, key: &EventKey) -> BTreeSet<&'k str> {
-    let is =
-        |provider: &str, account: &str, id: &str| [provider, account, id] == [&*key.provider, &*key.account, &*key.id];
-    let sent = known.messages.iter().filter(|sent| is(&sent.provider, &sent.account, &sent.id));
-    let logged = known.deliveries.iter().filter(|log| is(said(log, "provider"), said(log, "account"), said(log, "id")));
-    let ids = sent.map(|sent| &*sent.message_id).chain(logged.map(|log| said(log, "message_id")));
-    let mut ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).collect();
-    for step in known.steps.iter().rev() {
-        if let What::Redriven { earlier_id } = &step.what
-            && ids.contains(&*step.message_id)
-        {
-            ids.insert(earlier_id);
+/// Where an event is: the name of the place, and a sentence without its full stop.
+pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i64) -> (&'static str, String) {
+    let steps = || known.steps.iter().rev().filter(|(key, _)| *key == event.key).map(|(_, step)| step);
+    let places = steps().filter_map(|step| known.places.get(&step.message_id)).map(|place| (&place.id, place));
+    let places: BTreeMap<_, _> = places.collect();
+    let arrived =
+        |place: &Place| steps().find(|step| step.message_id == place.id && !matches!(step.what, What::Received { .. }));
+    let on_a_queue = |place: &&Place| on_a_queue(place, &arrived(place).map_or_else(String::new, time_of));
+    let mut words: Vec<_> = places.values().map(on_a_queue).collect();
+    if let (true, Some(last)) = (words.is_empty(), steps().next()) {
+        let (name, what) = match last.what {
+            What::Expired => ("expired", "its message expired on"),
+            What::Purged => ("purged", "its message was purged from"),
+            _ => ("deleted", "its message was deleted from"),
+        };
+        words.push((name, format!("{what} {} at {}", plain(&last.queue), time_of(last))));
+    } else if words.is_empty() {
+        let none = || ("unknown", "it has no claim: it was not queued, or its claim has been deleted since".to_owned());
+        let (name, meaning) = event.claim.as_ref().map_or_else(none, |claim| claim.meaning(now));
+        let sent = matches!(name, "queued" | "quarantined") && !is_local;
+        let still = if sent { "; SQS does not say whether it is still there" } else { "" };
+        words.push((name, format!("{meaning}{still}")));
+    }
+    words.extend(event.marks.iter().map(|(replay, item)| {
+        let (what, detail) = mark(item, now);
+        let of = replay.as_ref().map_or_else(String::new, |name| format!(" (replay {})", plain(name)));
+        match what {
+            "handled" => (what, format!("the consumer has handled it{of}")),
+            _ => (what, format!("the consumer's mark{of} is {what}: {}", plain(&detail))),
         }
+    }));
+    // A message that is still there counts before a mark.
+    let name = if places.is_empty() { words.last() } else { words.first() }.map_or("unknown", |(name, _)| name);
+    (name, words.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join("; "))
+}
+
+fn on_a_queue(place: &Place, since: &str) -> (&'static str, String) {
+    let Place { id, queue, receives, most_receives, waiting, .. } = place;
+    let of = most_receives.map_or_else(String::new, |most| format!(" of {most}"));
+    let state = if *waiting { "waiting on" } else { "received and hidden on" };
+    match Queue::named(queue) {
+        Some(Queue::DeadLetters) => {
+            ("dead_letters", format!("in the dead-letter queue since {since}: fix the consumer, then hookgate redrive"))
+        }
+        Some(Queue::Quarantine) => {
+            ("quarantine", format!("in quarantine since {since}: hookgate quarantine show {id}"))
+        }
+        _ => ("queue", format!("{state} {} since {since}, received {receives}{of} times", plain(queue))),
     }
-    ids
 }
 
-/// The names under which an event was replayed.
-pub(super) fn replays(known: &Known, key: &EventKey) -> BTreeSet<String> {
-    let ids = messages(known, key);
-    let sent = known.steps.iter().filter_map(|step| match &step.what {
-        What::Sent { replay: Some(name) } if ids.contains(&*step.message_id) => Some(name.clone()),
-        _ => None,
-    });
-    sent.collect()
-}
-
-pub(super) fn signed(milliseconds: u64) -> i64 {
-    i64::try_from(milliseconds).unwrap_or(i64::MAX)
+fn time_of(step: &Step) -> String {
+    time(i64::try_from(step.at).unwrap_or(i64::MAX))
 }
 
 /// Unix milliseconds as RFC 3339.
-pub(super) fn time(milliseconds: i64) -> String {
+fn time(milliseconds: i64) -> String {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000);
-    time.map_or_else(|_| milliseconds.to_string(), rfc3339_milliseconds)
+    time.map_or_else(|_| "the end of time".to_owned(), rfc3339_milliseconds)
 }

@@ -178,9 +178,9 @@ impl Queues {
         })
     }
 
-    /// What happened to messages, oldest first.
-    pub(crate) fn steps(&self, wanted: impl Fn(&Step) -> bool) -> Vec<Step> {
-        self.with(|store, _| store.journal.steps.iter().filter(|step| wanted(step)).cloned().collect())
+    /// What happened to the messages with these ids, oldest first.
+    pub(crate) fn steps(&self, wanted: impl Fn(&str) -> bool) -> Vec<Step> {
+        self.with(|store, _| store.journal.steps.iter().filter(|step| wanted(&step.message_id)).cloned().collect())
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Store, u64) -> T) -> T {
