@@ -372,6 +372,13 @@ def prepare(aws):
         client(aws, "secretsmanager").create_secret(Name=f"{provider.upper()}_SECRET", SecretString="generated")
     for name in ("hookgate-events", "watch-events"):
         client(aws, "sqs").create_queue(QueueName=name)
+    # A delivery that a function has logged.
+    now, logs, provider = int(time.time() * 1000), client(aws, "logs"), WRITTEN["Parameters"]["Providers"]["Default"].split(",")[0]
+    line = {"provider": provider, "account": "default", "outcome": "queued", "id": "evt_01j7x", "subject": "order/8f3e"}
+    stream = {"logGroupName": f"/aws/lambda/hookgate-{provider}", "logStreamName": "documents"}
+    logs.create_log_stream(**stream)
+    message = json.dumps(line | {"_aws": {"Timestamp": now}})
+    logs.put_log_events(**stream, logEvents=[{"timestamp": now, "message": message}])
 
 
 class Platform(http.server.BaseHTTPRequestHandler):

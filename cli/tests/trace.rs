@@ -200,7 +200,7 @@ async fn the_story_of_a_crash_a_duplicate_a_dead_letter_and_a_redrive() {
     assert_eq!((&timeline[2]["message_id"], &timeline[2]["id"]), (&json!(id(0, 2)), &json!("evt_1")));
     let times: Vec<_> = timeline.iter().map_while(|row| row["time"].as_str()).collect();
     assert!(times.is_sorted() && times.len() == timeline.len() - 2, "{times:?}");
-    assert_eq!((&json["now"][0]["where"], &json["not_known"]), (&json!("handled"), &json!([])));
+    assert_eq!((&json["now"][0]["where"], &json["notes"]), (&json!("handled"), &json!([])));
     // From now on, nothing happened.
     assert_eq!(trace(&intake, &["evt_1", "--since", "0s"]).lines(), now(claim, &[handled, done]));
 }
@@ -415,7 +415,7 @@ async fn a_stacks_deliveries_come_from_its_log_groups() {
         "now consumer handled remembered until 2100-01-01T00:00:00.000Z evt_1",
         "Not known: deliveries before TIME (--since); crashed invocations, which log no id; replays; the ids of queued messages \
          in the log, unless Metrics=all.",
-        "Not looked at: hookgate-events (about 1 messages). A receive would count against maxReceiveCount, and hide them from \
+        "Not looked at: hookgate-events (messages: about 1). A receive would count against maxReceiveCount, and hide them from \
          consumers.",
         "Empty, as far as SQS counts: hookgate-dead-letters.",
         "Empty, as far as SQS counts: hookgate-quarantine.",

@@ -135,7 +135,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         let places = places.map(|(key, (place, words))| json!({"id": key.id, "where": place, "words": words}));
         let places: Value = places.collect();
         let account = owners.first();
-        print_json(&json!({"trace": text, "of": account, "timeline": rows, "now": places, "not_known": notes}))?;
+        print_json(&json!({"trace": text, "of": account, "timeline": rows, "now": places, "notes": notes}))?;
         return Ok((!traced.is_empty()).into());
     }
     if traced.is_empty() {
@@ -263,7 +263,7 @@ impl Arguments {
             notes.push(match count.await {
                 Ok((name, 0)) => format!("Empty, as far as SQS counts: {name}."),
                 Ok((name, count)) => {
-                    format!("Not looked at: {name} (about {count} messages). {}", remedy.replace("QUEUE", &name))
+                    format!("Not looked at: {name} (messages: about {count}). {}", remedy.replace("QUEUE", &name))
                 }
                 Err(error) => format!("Not looked at: {error:#}"),
             });

@@ -184,7 +184,7 @@ fn on_a_queue(place: &Place, since: &str) -> (&'static str, String) {
     let state = if *waiting { "waiting on" } else { "received and hidden on" };
     match Queue::named(queue) {
         Some(Queue::DeadLetters) => {
-            ("dead_letters", format!("in the dead-letter queue since {since}: fix the consumer, then hookgate redrive"))
+            ("dead letters", format!("in the dead-letter queue since {since}: fix the consumer, then hookgate redrive"))
         }
         Some(Queue::Quarantine) => {
             ("quarantine", format!("in quarantine since {since}: hookgate quarantine show {id}"))
