@@ -44,8 +44,8 @@ pub(super) fn columns(rows: &[Row]) -> Vec<String> {
     let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
     let widths: [usize; 6] = std::array::from_fn(width);
     let line = |[time, rest @ ..]: &[String; 6]| {
-        let rest = rest.iter().zip(&widths[1..]).map(|(cell, width)| format!("  {cell:<width$}")).collect::<String>();
-        format!("{DIM}{time:<0$}{DIM:#}{1}", widths[0], rest.trim_end())
+        let rest: Vec<_> = rest.iter().zip(&widths[1..]).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        format!("{DIM}{time:<0$}{DIM:#}  {1}", widths[0], rest.join("  ").trim_end())
     };
     cells.iter().map(line).collect()
 }
