@@ -245,6 +245,14 @@ async fn a_replay_has_a_mark_of_its_own_and_a_resource_its_latest_event() {
     ];
     assert_eq!(trace(&intake, &["evt_1", "--consumer-table", "consumed"]).lines(), expected.map(begins));
 
+    // Another event of the resource.
+    assert_eq!(deliver(&intake, "", provider, &order("evt_2")).await.0, 200);
+    let lines = trace(&intake, &[&subject()]).lines();
+    let of = |id: &str| lines.iter().filter(|line| line.contains(&format!(" {id}"))).count();
+    assert_eq!((lines.len(), of("evt_1"), of("evt_2")), (8 + 4, 6, 4), "{lines:?}");
+    let [.., first, second] = &lines[..] else { unreachable!("there are twelve") };
+    assert!(first.starts_with("evt_1: waiting on ") && second.starts_with("evt_2: waiting on "), "{lines:?}");
+
     let unread = trace(&intake, &["evt_1", "--consumer-table", "none"]);
     assert_eq!(unread.code, Some(2));
     assert!(
@@ -307,6 +315,15 @@ async fn what_is_unknown_or_names_several_is_said() {
         let ran = trace(&intake, arguments);
         assert!(ran.code == Some(2) && ran.err.contains(said), "{arguments:?}: {}", ran.err);
     }
+    // Older deliveries are forgotten, though not their messages.
+    let client = reqwest::Client::new();
+    for _ in 0..500 {
+        client.post(format!("{}/webhooks/{}", intake.url(), provider.name)).body("{}").send().await.unwrap();
+    }
+    let ran = trace(&intake, &["evt_1", "--provider", other.name]);
+    assert_eq!((ran.code, &*ran.lines()[0]), (Some(0), "TIME queue sent evt_1 m1"), "{}", ran.out);
+    assert!(ran.out.contains("\nNot known: what the local intake no longer keeps (500 deliveries, "), "{}", ran.out);
+
     // Its SQS is no intake; and nobody is there.
     for (url, said) in
         [(intake.sqs(), "not a local intake of this version"), ("http://127.0.0.1:1", "no local intake answers")]
