@@ -5,7 +5,7 @@ use std::{
     net::Ipv4Addr,
     process::Command,
     sync::{Arc, Mutex},
-    time::{Duration, UNIX_EPOCH},
+    time::UNIX_EPOCH,
 };
 
 use aws_sdk_dynamodb::types::{
@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::types::{
 };
 use axum::http::{HeaderMap, StatusCode};
 use hookgate::local::engines;
+use hookgate_intake::claim::partition_key;
 use hookgate_verify::{Provider, providers::Identity};
 use serde_json::{Value, json};
 
@@ -67,8 +68,8 @@ fn trace(intake: &Intake, arguments: &[&str]) -> Ran {
     Ran::of(command.args(["--url", &intake.url(), "--dynamodb", intake.dynamodb(), "--sqs", intake.sqs()]))
 }
 
-/// Delivers a body to a path of the intake. Gives the answer's status and its `Retry-After`.
-async fn deliver(intake: &Intake, before: &str, provider: &Provider, body: &str) -> (u16, u64) {
+/// Delivers a body to a path of the intake. Gives the answer's status.
+async fn deliver(intake: &Intake, before: &str, provider: &Provider, body: &str) -> u16 {
     let signed = signed(provider, body.as_bytes(), UNIX_EPOCH.elapsed().unwrap().as_secs());
     let mut request = reqwest::Client::new().post(format!("{}{before}/webhooks/{}", intake.url(), provider.name));
     for (name, value) in signed.headers {
@@ -78,8 +79,7 @@ async fn deliver(intake: &Intake, before: &str, provider: &Provider, body: &str)
         request = request.header(name, event(provider));
     }
     let answer = request.header("content-type", "application/json").body(signed.body).send().await.unwrap();
-    let retry_after = answer.headers().get("retry-after").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
-    (answer.status().as_u16(), retry_after)
+    answer.status().as_u16()
 }
 
 /// A consumer's two writes, as docs/consume.md describes them.
@@ -127,9 +127,8 @@ fn begins(name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_story_of_a_crash_a_duplicate_a_dead_letter_and_a_redrive() {
     let (intake, provider, body) = (Intake::start(), with_ids(), order("evt_1"));
-    assert_eq!(deliver(&intake, "/api/crash/claimed", provider, &body).await.0, 500);
-    let (status, retry_after) = deliver(&intake, "", provider, &body).await;
-    assert_eq!(status, 503);
+    assert_eq!(deliver(&intake, "/api/crash/claimed", provider, &body).await, 500);
+    assert_eq!(deliver(&intake, "", provider, &body).await, 503);
     let begin = ["TIME delivery crashed ABOUT evt_1", "TIME delivery busy ABOUT evt_1"].map(begins);
     let ran = trace(&intake, &["evt_1"]);
     let lines = ran.lines();
@@ -142,10 +141,16 @@ async fn the_story_of_a_crash_a_duplicate_a_dead_letter_and_a_redrive() {
     assert_eq!(lines[3], NO_CONSUMER);
     assert!(lines[4].starts_with("evt_1: an invocation is working on it; "), "{}", lines[4]);
 
-    // As a platform that does as it is told.
-    tokio::time::sleep(Duration::from_secs(retry_after)).await;
-    assert_eq!(deliver(&intake, "", provider, &body).await.0, 200);
-    assert_eq!(deliver(&intake, "", provider, &body).await.0, 200);
+    // The lease is over, without ten seconds of waiting.
+    let dynamodb = aws_sdk_dynamodb::Client::new(&engines::sdk_config(intake.dynamodb()));
+    let pk = AttributeValue::S(partition_key(provider.name, "default", "evt_1"));
+    let update = dynamodb.update_item().table_name("hookgate-claims").key("pk", pk);
+    let update = update.update_expression("SET lease_until = :past");
+    update.expression_attribute_values(":past", AttributeValue::N("1".to_owned())).send().await.unwrap();
+    let abandoned = trace(&intake, &["evt_1", "--json"]).json();
+    assert_eq!(abandoned["now"][0]["where"], "abandoned");
+    assert_eq!(deliver(&intake, "", provider, &body).await, 200);
+    assert_eq!(deliver(&intake, "", provider, &body).await, 200);
     let queued =
         ["TIME delivery queued ABOUT evt_1 m1", "TIME queue sent evt_1 m1", "TIME delivery duplicate ABOUT evt_1"]
             .map(begins);
@@ -196,6 +201,7 @@ async fn the_story_of_a_crash_a_duplicate_a_dead_letter_and_a_redrive() {
     let json = trace(&intake, &["evt_1", "--json"]).json();
     let timeline = json["timeline"].as_array().unwrap();
     assert_eq!(timeline.len(), whole.len() - 1);
+    assert_eq!((&json["provider"], &json["account"]), (&json!(provider.name), &json!("default")));
     assert_eq!((&timeline[0]["where"], &timeline[0]["what"]), (&json!("delivery"), &json!("crashed")));
     assert_eq!((&timeline[2]["message_id"], &timeline[2]["id"]), (&json!(id(0, 2)), &json!("evt_1")));
     let times: Vec<_> = timeline.iter().map_while(|row| row["time"].as_str()).collect();
@@ -210,7 +216,7 @@ const NO_CONSUMER: &str = "Not looked at: the consumer's marks. Name its table w
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replay_has_a_mark_of_its_own_and_a_resource_its_latest_event() {
     let (intake, provider) = (Intake::start(), with_ids());
-    assert_eq!(deliver(&intake, "", provider, &order("evt_1")).await.0, 200);
+    assert_eq!(deliver(&intake, "", provider, &order("evt_1")).await, 200);
     let tables = ["--sqs", intake.sqs(), "--dynamodb", intake.dynamodb()];
     let archive =
         Ran::of(Command::new(env!("CARGO_BIN_EXE_hookgate")).args(["tail", "--once", "--json"]).args(&tables[..2]));
@@ -246,7 +252,7 @@ async fn a_replay_has_a_mark_of_its_own_and_a_resource_its_latest_event() {
     assert_eq!(trace(&intake, &["evt_1", "--consumer-table", "consumed"]).lines(), expected.map(begins));
 
     // Another event of the resource.
-    assert_eq!(deliver(&intake, "", provider, &order("evt_2")).await.0, 200);
+    assert_eq!(deliver(&intake, "", provider, &order("evt_2")).await, 200);
     let lines = trace(&intake, &[&subject()]).lines();
     let of = |id: &str| lines.iter().filter(|line| line.contains(&format!(" {id}"))).count();
     assert_eq!((lines.len(), of("evt_1"), of("evt_2")), (8 + 4, 6, 4), "{lines:?}");
@@ -266,7 +272,7 @@ async fn a_replay_has_a_mark_of_its_own_and_a_resource_its_latest_event() {
 async fn what_is_unknown_or_names_several_is_said() {
     let (intake, provider) = (Intake::start(), with_ids());
     // Verified, and not an event.
-    assert_eq!(deliver(&intake, "", provider, "{").await.0, 200);
+    assert_eq!(deliver(&intake, "", provider, "{").await, 200);
     let id = get(&format!("{}/api/deliveries", intake.url()))["deliveries"][0]["id"].as_str().unwrap().to_owned();
     let ran = trace(&intake, &[&id]);
     let expected = [
@@ -279,7 +285,7 @@ async fn what_is_unknown_or_names_several_is_said() {
     assert_eq!(ran.lines(), expected.map(|line| line.replace("ID", &id)), "{}", ran.err);
 
     // Crashed behind the queue.
-    assert_eq!(deliver(&intake, "/api/crash/enqueued", provider, &order("evt_1")).await.0, 500);
+    assert_eq!(deliver(&intake, "/api/crash/enqueued", provider, &order("evt_1")).await, 500);
     let lines = trace(&intake, &["evt_1"]).lines();
     assert_eq!(lines[..2], ["TIME delivery crashed ABOUT evt_1", "TIME queue sent evt_1 m1"].map(begins));
     assert!(lines[2].starts_with("now claim claimed an invocation is working on it"), "{}", lines[2]);
@@ -289,7 +295,7 @@ async fn what_is_unknown_or_names_several_is_said() {
     let has_ids = |other: &Provider| other.name != provider.name && matches!(other.identity, Identity::Id(_));
     let other = find(has_ids).unwrap();
     let body = String::from_utf8(body_with_id(other, "evt_1")).unwrap();
-    assert_eq!(deliver(&intake, "", other, &body).await.0, 200);
+    assert_eq!(deliver(&intake, "", other, &body).await, 200);
     let both = trace(&intake, &["evt_1"]);
     assert_eq!((both.code, &*both.out), (Some(2), ""));
     let mut names = [provider.name, other.name].map(|name| format!("{name}/default"));
@@ -301,7 +307,13 @@ async fn what_is_unknown_or_names_several_is_said() {
     let none = trace(&intake, &["evt_1", "--provider", other.name, "--account", "eu"]);
     assert_eq!(
         (none.code, none.lines()),
-        (Some(1), vec!["Nothing is known of evt_1.".to_owned(), NO_CONSUMER.to_owned()])
+        (
+            Some(1),
+            vec![
+                "Nothing is known of evt_1. Claims were searched in the account eu.".to_owned(),
+                NO_CONSUMER.to_owned()
+            ]
+        )
     );
     let none = trace(&intake, &["evt_2\u{1b}[31m", "--json"]);
     assert_eq!((none.code, &none.json()["timeline"], &none.json()["now"]), (Some(1), &json!([]), &json!([])));
@@ -411,7 +423,7 @@ fn results(status: &str, messages: &[Value]) -> (u16, Value) {
 async fn a_stacks_deliveries_come_from_its_log_groups() {
     let (intake, provider) = (Intake::start(), with_ids());
     for _ in 0..2 {
-        assert_eq!(deliver(&intake, "", provider, &order("evt_1")).await.0, 200);
+        assert_eq!(deliver(&intake, "", provider, &order("evt_1")).await, 200);
     }
     consumed(&intake, &[(&format!("/webhooks/{}/default evt_1", provider.name), None)]).await;
     // What the function logs, and how it is with Metrics=essential.
@@ -470,7 +482,12 @@ async fn a_stacks_deliveries_come_from_its_log_groups() {
     let (ran, _) = cloud.trace(&["evt_1"], &nothing);
     assert_eq!((ran.code, &*ran.lines()[0]), (Some(0), "now claim queued evt_1 m1"), "{}", ran.err);
     let (ran, _) = cloud.trace(&["evt_9"], &nothing);
-    assert_eq!((ran.code, &*ran.lines()[0]), (Some(1), "Nothing is known of evt_9."), "{}", ran.err);
+    assert_eq!(
+        (ran.code, &*ran.lines()[0]),
+        (Some(1), "Nothing is known of evt_9. Claims were searched in the account default."),
+        "{}",
+        ran.err
+    );
 
     let line = json!({"id": "evt_1", "provider": provider.name, "account": "default"});
     let many = [started(), results("Complete", &vec![line; 10_000])];

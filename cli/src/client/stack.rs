@@ -144,6 +144,7 @@ pub(crate) async fn call(
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
     // As the SDK's clients do: variables and profile, for one service and for all.
+    // The SDK knows CloudWatch Logs by another name than its endpoint has.
     let id = if service == "logs" { "CloudWatch Logs" } else { service };
     let key = ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let endpoint = aws.service_config().and_then(|config| config.load_config(key.ok()?));

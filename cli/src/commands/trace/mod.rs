@@ -48,16 +48,16 @@ const CONSUMED: &str = "consumed";
 
 Prints no payloads. Exit code: 0 found, 1 nothing found, 2 failed."))]
 pub struct Arguments {
-    /// A subject (order/8f3e), an event's id, or a message's id
+    /// Trace the events of this subject (order/8f3e), the event with this id, or that of the message with this id
     #[arg(value_name = "SUBJECT|ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     text: String,
-    /// Only this platform's [default: all]
+    /// Only events of this platform [default: all]
     #[arg(long, value_parser = arguments::provider())]
     provider: Option<&'static Provider>,
-    /// Only this account's [default: all that have deliveries; of claims, default]
+    /// Only events of this account [default: all; where only a claim is left, default]
     #[arg(long, value_parser = arguments::account)]
     account: Option<Account>,
-    /// How far to look back: 10m, 2h, 1d or a time
+    /// Start with what happened at this time: 10m, 2h, 1d ago, or a time
     #[arg(long, value_name = "TIME", default_value = "3d", value_parser = arguments::time)]
     since: OffsetDateTime,
     /// Read the consumer's marks in this table [default: consumed, if the local DynamoDB has it]
@@ -134,12 +134,16 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.json {
         let places = places.map(|(key, (place, words))| json!({"id": key.id, "where": place, "words": words}));
         let places: Value = places.collect();
-        let account = owners.first();
-        print_json(&json!({"trace": text, "of": account, "timeline": rows, "now": places, "notes": notes}))?;
+        let key = traced.first().map(|event| &event.key);
+        let (provider, account) = key.map(|EventKey { provider, account, .. }| (provider, account)).unzip();
+        print_json(&json!({
+            "trace": text, "provider": provider, "account": account, "timeline": rows, "now": places, "notes": notes,
+        }))?;
         return Ok((!traced.is_empty()).into());
     }
     if traced.is_empty() {
-        print(format_args!("Nothing is known of {}.", plain(text)))?;
+        let account = arguments.account.clone().unwrap_or_default();
+        print(format_args!("Nothing is known of {}. Claims were searched in the account {account}.", plain(text)))?;
     }
     rows::columns(&rows).into_iter().chain(notes).try_for_each(print)?;
     for (key, (_, words)) in places {
