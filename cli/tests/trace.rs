@@ -284,6 +284,11 @@ async fn what_is_unknown_or_names_several_is_said() {
     ];
     assert_eq!(ran.lines(), expected.map(|line| line.replace("ID", &id)), "{}", ran.err);
 
+    let receipts = receive(&intake, "hookgate-quarantine", 1).await;
+    delete(&intake, "hookgate-quarantine", &receipts[0]).await;
+    let last = trace(&intake, &[&id]).lines().pop();
+    assert_eq!(last, Some(format!("{id}: it was released or deleted from hookgate-quarantine at TIME.")));
+
     // Crashed behind the queue.
     assert_eq!(deliver(&intake, "/api/crash/enqueued", provider, &order("evt_1")).await, 500);
     let lines = trace(&intake, &["evt_1"]).lines();
@@ -521,6 +526,11 @@ async fn a_query_that_fails_is_no_empty_timeline() {
         assert!(ran.code == Some(2) && ran.err.contains(said) && ran.out.is_empty(), "{said}: {} {}", ran.out, ran.err);
         assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
     }
+    let served = [with_ids().name, support::another(with_ids()).name];
+    let elsewhere = find(|provider| !served.contains(&provider.name)).unwrap().name;
+    let (ran, asked) = cloud.trace(&["evt_1", "--provider", elsewhere], &[]);
+    let said = "hookgate: the stack shop has no function of this platform: choose another --provider\n";
+    assert_eq!((ran.code, &*ran.err, asked.len()), (Some(2), said, 0));
     let (ran, asked) = cloud.trace(&["evt\" or 1 = 1 or id = \""], &[]);
     assert!(ran.code == Some(2) && ran.err.contains("cannot be searched for") && asked.is_empty(), "{}", ran.err);
 }

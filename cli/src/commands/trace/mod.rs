@@ -6,7 +6,7 @@ mod rows;
 use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::{Context as _, bail};
-use aws_sdk_sqs::types::QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible};
+use aws_sdk_sqs::types::QueueAttributeName;
 use hookgate_intake::claim::partition_key;
 use hookgate_verify::{Account, Provider, providers, rfc3339_milliseconds};
 use http::Request;
@@ -195,6 +195,9 @@ impl Arguments {
         let served = clients.stack().await?.served()?.into_iter().map(|(provider, _)| provider.name);
         let served = served.filter(|name| self.provider.is_none_or(|asked| asked.name == *name));
         let groups: Vec<_> = served.map(|name| format!("/aws/lambda/{}-{name}", self.deployment.stack)).collect();
+        if groups.is_empty() {
+            bail!("the stack {} has no function of this platform: choose another --provider", self.deployment.stack);
+        }
         let search = async |text: &str| logs::search(clients, aws, &groups, self.since.unix_timestamp(), text).await;
         let (mut lines, mut cut) = search(&self.text).await?;
         // A message's id stands in one line only; its event's in those of all deliveries.
@@ -258,7 +261,11 @@ impl Arguments {
             let count = async {
                 let url = clients.queue(queue, None).await?;
                 let mut count = 0;
-                for name in [ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible] {
+                for name in [
+                    QueueAttributeName::ApproximateNumberOfMessages,
+                    QueueAttributeName::ApproximateNumberOfMessagesDelayed,
+                    QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
+                ] {
                     let number = messages::attribute(clients, &url, name).await?;
                     count += number.and_then(|number| number.parse::<u64>().ok()).unwrap_or_default();
                 }

@@ -155,6 +155,7 @@ pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i6
         let (name, what) = match last.what {
             What::Expired => ("expired", "its message expired on"),
             What::Purged => ("purged", "its message was purged from"),
+            _ if Queue::named(&last.queue) == Some(Queue::Quarantine) => ("deleted", "it was released or deleted from"),
             _ => ("deleted", "its message was deleted from"),
         };
         words.push((name, format!("{what} {} at {}", plain(&last.queue), time_of(last))));
