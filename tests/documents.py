@@ -367,11 +367,6 @@ def prepare(aws):
     """What the documents speak of: a stack, though its functions do nothing, and what a reader has besides."""
     stage(CLOUD, {binary: f"#!/bin/sh\n# {binary}\n".encode() for binary in FUNCTIONS})
     sam(aws, CLOUD, "hookgate", "deploy")
-    for provider in PROVIDERS:
-        # So the pages call the secret that the stack made.
-        client(aws, "secretsmanager").create_secret(Name=f"{provider.upper()}_SECRET", SecretString="generated")
-    for name in ("hookgate-events", "watch-events"):
-        client(aws, "sqs").create_queue(QueueName=name)
     # A delivery that a function has logged.
     now, logs, provider = int(time.time() * 1000), client(aws, "logs"), WRITTEN["Parameters"]["Providers"]["Default"].split(",")[0]
     line = {"provider": provider, "account": "default", "outcome": "queued", "id": "evt_01j7x", "subject": "order/8f3e"}
@@ -379,6 +374,11 @@ def prepare(aws):
     logs.create_log_stream(**stream)
     message = json.dumps(line | {"_aws": {"Timestamp": now}})
     logs.put_log_events(**stream, logEvents=[{"timestamp": now, "message": message}])
+    for provider in PROVIDERS:
+        # So the pages call the secret that the stack made.
+        client(aws, "secretsmanager").create_secret(Name=f"{provider.upper()}_SECRET", SecretString="generated")
+    for name in ("hookgate-events", "watch-events"):
+        client(aws, "sqs").create_queue(QueueName=name)
 
 
 class Platform(http.server.BaseHTTPRequestHandler):
