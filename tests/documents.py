@@ -367,6 +367,13 @@ def prepare(aws):
     """What the documents speak of: a stack, though its functions do nothing, and what a reader has besides."""
     stage(CLOUD, {binary: f"#!/bin/sh\n# {binary}\n".encode() for binary in FUNCTIONS})
     sam(aws, CLOUD, "hookgate", "deploy")
+    # A delivery that a function has logged.
+    now, logs, provider = int(time.time() * 1000), client(aws, "logs"), WRITTEN["Parameters"]["Providers"]["Default"].split(",")[0]
+    line = {"provider": provider, "account": "default", "outcome": "queued", "id": "evt_01j7x", "subject": "order/8f3e"}
+    stream = {"logGroupName": f"/aws/lambda/hookgate-{provider}", "logStreamName": "documents"}
+    logs.create_log_stream(**stream)
+    message = json.dumps(line | {"_aws": {"Timestamp": now}})
+    logs.put_log_events(**stream, logEvents=[{"timestamp": now, "message": message}])
     for provider in PROVIDERS:
         # So the pages call the secret that the stack made.
         client(aws, "secretsmanager").create_secret(Name=f"{provider.upper()}_SECRET", SecretString="generated")

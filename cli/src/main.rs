@@ -6,7 +6,7 @@ use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
 use hookgate::{
     arguments,
     commands::{
-        claims, completions, doctor, explain, listen, quarantine, redrive, register, replay, send, start, tail,
+        claims, completions, doctor, explain, listen, quarantine, redrive, register, replay, send, start, tail, trace,
     },
     error::{ExitCode, report},
 };
@@ -26,6 +26,7 @@ use hookgate::{
   hookgate send PLATFORM EVENT
   hookgate explain PLATFORM request.txt --secrets my-secrets.json
   hookgate tail --type 'order.*'
+  hookgate trace order/8f3e
   hookgate listen --forward-to http://localhost:3000/hooks
   hookgate quarantine list
   hookgate doctor
@@ -44,6 +45,7 @@ enum Command {
     Send(Box<send::Arguments>),
     Explain(explain::Arguments),
     Tail(tail::Arguments),
+    Trace(Box<trace::Arguments>),
     Listen(Box<listen::Arguments>),
     Quarantine(quarantine::Arguments),
     Redrive(redrive::Arguments),
@@ -55,10 +57,11 @@ enum Command {
 }
 
 /// Subcommands of other tools, and what to use here.
-const HABITS: [(&[&str], &str); 6] = [
+const HABITS: [(&[&str], &str); 7] = [
     (&["start", "serve", "dev", "up", "run", "intake"], "hookgate starts the local intake without a subcommand"),
     (&["trigger", "fixtures", "simulate", "post"], "hookgate send sends a signed sample"),
     (&["logs", "log", "events", "watch", "follow"], "hookgate tail shows events as they arrive"),
+    (&["find", "history", "timeline", "track", "status", "where"], "hookgate trace shows what happened to an event"),
     (&["forward", "proxy", "tunnel", "connect"], "hookgate listen forwards events to code on this machine"),
     (&["verify", "validate", "debug", "why", "inspect"], "hookgate explain says why a signature does not match"),
     (&["dlq", "retry", "resend", "requeue"], "hookgate redrive moves dead letters back to their queue"),
@@ -87,6 +90,7 @@ async fn run(CommandLine { command, start }: CommandLine) -> anyhow::Result<Exit
         Command::Send(arguments) => send::run(*arguments).await,
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Tail(arguments) => tail::run(&arguments).await,
+        Command::Trace(arguments) => trace::run(&arguments).await,
         Command::Listen(arguments) => listen::run(&arguments).await,
         Command::Quarantine(arguments) => quarantine::run(&arguments).await,
         Command::Redrive(arguments) => redrive::run(&arguments).await,

@@ -221,6 +221,7 @@ fn what_others_call_it_leads_to_what_it_is_called_here() {
         ("start", "hookgate starts the local intake without a subcommand"),
         ("trigger", "hookgate send sends a signed sample"),
         ("logs", "hookgate tail shows events as they arrive"),
+        ("history", "hookgate trace shows what happened to an event"),
         ("verify", "hookgate explain says why"),
         ("dlq", "hookgate redrive moves"),
     ] {

@@ -81,6 +81,11 @@ impl Queue {
             Self::Quarantine => ("hookgate-quarantine", "QuarantineQueueUrl"),
         }
     }
+
+    /// The local intake's queue with this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        [Self::Events, Self::DeadLetters, Self::Quarantine].into_iter().find(|queue| queue.names().0 == name)
+    }
 }
 
 /// The same for the table of claims. The output names the table in use, which may be an older stack's.

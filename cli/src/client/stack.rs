@@ -1,5 +1,5 @@
-//! The outputs of a deployed stack, and signed calls to CloudFormation and Lambda: their SDK crates would take longer to
-//! compile than any other crate here.
+//! The outputs of a deployed stack, and signed calls to CloudFormation, Lambda and CloudWatch Logs: their SDK crates would take
+//! longer to compile than any other crate here.
 
 use std::{
     collections::BTreeMap,
@@ -83,7 +83,7 @@ pub(crate) fn name(text: &str) -> Result<String, String> {
 pub(super) async fn describe(aws: &SdkConfig, credentials: &Credentials, name: &str) -> anyhow::Result<Stack> {
     let which = format!("stack {name} in {}", aws.region().map_or("", |region| region.as_ref()));
     let form = format!("Action=DescribeStacks&Version=2010-05-15&StackName={name}");
-    let answer = call(aws, credentials, "cloudformation", "", Some(form)).await;
+    let answer = call(aws, credentials, "cloudformation", Ask::Form(form)).await;
     let (status, body) =
         answer.map_err(|error| anyhow!("cannot describe the {which}: {}: {LOOK_AT}", with_causes(error.as_ref())))?;
     let described = read(&body);
@@ -124,26 +124,43 @@ fn read(xml: &[u8]) -> Description {
     read
 }
 
-/// Calls a service: posts a form, or else gets a path. Returns the answer's status and body.
+/// What a service is asked, in the protocol that it speaks.
+pub(crate) enum Ask<'a> {
+    /// Gets this path.
+    Path(&'a str),
+    /// Posts a form.
+    Form(String),
+    /// Posts JSON to this action.
+    Json(&'a str, String),
+}
+
+/// Calls a service. Returns the answer's status and body.
 pub(crate) async fn call(
     aws: &SdkConfig,
     credentials: &Credentials,
     service: &str,
-    path: &str,
-    form: Option<String>,
+    ask: Ask<'_>,
 ) -> anyhow::Result<(StatusCode, Bytes)> {
     let region = aws.region().map(ToString::to_string).unwrap_or_default();
     let suffix = if region.starts_with("cn-") { ".cn" } else { "" };
     // As the SDK's clients do: variables and profile, for one service and for all.
-    let key = ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    // The SDK knows CloudWatch Logs by another name than its endpoint has.
+    let id = if service == "logs" { "CloudWatch Logs" } else { service };
+    let key = ServiceConfigKey::builder().service_id(id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
     let endpoint = aws.service_config().and_then(|config| config.load_config(key.ok()?));
     let endpoint = endpoint.or_else(|| aws.endpoint_url().map(str::to_owned));
     let endpoint = endpoint.unwrap_or_else(|| format!("https://{service}.{region}.amazonaws.com{suffix}"));
+    let (path, target, kind, body) = match ask {
+        Ask::Path(path) => (path, None, "application/x-www-form-urlencoded", String::new()),
+        Ask::Form(form) => ("", None, "application/x-www-form-urlencoded", form),
+        Ask::Json(action, json) => ("", Some(("x-amz-target", action)), "application/x-amz-json-1.1", json),
+    };
     let url = arguments::address("AWS_ENDPOINT_URL", &format!("{}/{path}", endpoint.trim_end_matches('/')))?;
 
-    let request = if form.is_some() { Request::post(&url) } else { Request::get(&url) };
-    let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
-    let body = Bytes::from(form.unwrap_or_default());
+    let request = if body.is_empty() { Request::get(&url) } else { Request::post(&url) };
+    let request = request.header(header::CONTENT_TYPE, kind);
+    let request = target.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    let body = Bytes::from(body);
     let mut request = request.body(Full::from(body.clone()))?;
     let identity = credentials.clone().into();
     let parameters = v4::SigningParams::builder()
@@ -155,7 +172,7 @@ pub(crate) async fn call(
         .build()?
         .into();
     let (method, body) = (request.method().as_str(), SignableBody::Bytes(&body));
-    let unsigned = SignableRequest::new(method, url.to_string(), std::iter::empty(), body)?;
+    let unsigned = SignableRequest::new(method, url.to_string(), target.into_iter(), body)?;
     sign(unsigned, &parameters)?.into_parts().0.apply_to_request_http1x(&mut request);
 
     let poster = Poster::trusting(url, ca_bundle()?.map(|(_, roots)| roots))?;

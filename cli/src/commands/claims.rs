@@ -99,7 +99,7 @@ pub(crate) struct Claim {
     event_id: String,
     /// None if this version cannot read it.
     pub(crate) stored: Option<Stored>,
-    message_id: Option<String>,
+    pub(crate) message_id: Option<String>,
 }
 
 /// Shows or deletes the claim.
@@ -203,10 +203,18 @@ fn is_hash(text: &str) -> bool {
 
 /// The claim with this partition key.
 pub(crate) async fn find(clients: &Clients, table: &str, key: &str) -> anyhow::Result<Option<Claim>> {
+    Ok(item(clients, table, key).await?.map(|item| Claim::read(&item)))
+}
+
+/// An item of a table.
+pub(crate) type Item = HashMap<String, AttributeValue>;
+
+/// The item with this partition key.
+pub(crate) async fn item(clients: &Clients, table: &str, key: &str) -> anyhow::Result<Option<Item>> {
     let get = clients.dynamodb.get_item().table_name(table).key("pk", AttributeValue::S(key.to_owned()));
     let got = get.consistent_read(true).send().await;
     let got = got.map_err(|error| clients.failed(&format!("cannot read the table {table}"), &error))?;
-    Ok(got.item.map(|item| Claim::read(&item)))
+    Ok(got.item)
 }
 
 /// The time, in Unix milliseconds.
@@ -216,7 +224,7 @@ pub(crate) fn now() -> i64 {
 }
 
 impl Claim {
-    fn read(item: &HashMap<String, AttributeValue>) -> Self {
+    fn read(item: &Item) -> Self {
         let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
         Claim {
             key: text("pk").unwrap_or_default(),
@@ -227,7 +235,7 @@ impl Claim {
     }
 
     /// The name of its state at `now`, in Unix milliseconds, and an explanation.
-    fn meaning(&self, now: i64) -> (&'static str, String) {
+    pub(crate) fn meaning(&self, now: i64) -> (&'static str, String) {
         let message = plain(self.message_id.as_deref().unwrap_or("unknown"));
         let Some(stored) = &self.stored else {
             return ("unknown", "this version of hookgate cannot read it: use the deployed version".to_owned());

@@ -13,6 +13,7 @@ pub mod replay;
 pub mod send;
 pub mod start;
 pub mod tail;
+pub mod trace;
 
 use hookgate_event::Event;
 use serde_json::Value;

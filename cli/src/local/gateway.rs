@@ -125,13 +125,14 @@ impl Functions {
             return ((StatusCode::PAYLOAD_TOO_LARGE, message).into_response(), None);
         };
         self.journal.arrives();
+        let arrived = (head.clone(), body.clone(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         // As in Lambda, the invocation goes on when the caller disconnects.
         let invocation = tokio::spawn(self.clone().invoke(name, head, body, crash));
         if let Ok(Some((response, number))) = invocation.await {
             return (response, Some(number));
         }
         // The function crashed: this is API Gateway's answer then.
-        self.journal.dies();
+        self.journal.dies(crashed(name, arrived));
         let message = axum::Json(serde_json::json!({"message": "Internal Server Error"}));
         ((StatusCode::INTERNAL_SERVER_ERROR, message).into_response(), None)
     }
@@ -181,6 +182,25 @@ impl Functions {
             log: serde_json::from_str(&log).unwrap_or_default(),
         });
         Some((answer(response), number))
+    }
+}
+
+/// The record of a delivery whose function left no log line.
+fn crashed(name: &str, (head, body, received): (Parts, Bytes, Duration)) -> RecordedDelivery {
+    let account = address(head.uri.path(), name);
+    let log = serde_json::json!({
+        "provider": name, "account": account, "outcome": "crashed",
+        "_aws": {"Timestamp": u64::try_from(received.as_millis()).unwrap_or_default()},
+    });
+    RecordedDelivery {
+        number: 0,
+        method: head.method,
+        target: head.uri,
+        headers: head.headers,
+        body: body[..body.len().min(MOST_BODY_BYTES)].to_vec(),
+        body_bytes: body.len(),
+        status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+        log: serde_json::from_value(log).unwrap_or_default(),
     }
 }
 

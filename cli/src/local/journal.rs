@@ -12,6 +12,9 @@ use tokio::sync::broadcast;
 /// How many deliveries are kept.
 pub const MOST_DELIVERIES: usize = 500;
 
+/// How many of the deliveries are kept whose function crashed.
+const MOST_CRASHES: usize = 32;
+
 /// How much of a body is kept, in bytes. A delivery with a longer body cannot be explained or replayed.
 pub const MOST_BODY_BYTES: usize = 1024 * 1024;
 
@@ -56,6 +59,8 @@ pub struct Journal {
 #[derive(Debug, Default)]
 struct JournalState {
     deliveries: VecDeque<Arc<RecordedDelivery>>,
+    /// Those whose function crashed, which have no log line.
+    crashes: VecDeque<Arc<RecordedDelivery>>,
     bytes: usize,
     last: u64,
     received: u64,
@@ -125,9 +130,19 @@ impl Journal {
         self.kept().received += 1;
     }
 
-    /// Counts a delivery whose function crashed.
-    pub fn dies(&self) {
-        self.kept().died += 1;
+    /// Counts and keeps a delivery whose function crashed.
+    pub fn dies(&self, taken: RecordedDelivery) {
+        let kept = &mut *self.kept();
+        kept.died += 1;
+        kept.crashes.push_back(Arc::new(taken));
+        if kept.crashes.len() > MOST_CRASHES {
+            kept.crashes.pop_front();
+        }
+    }
+
+    /// The latest deliveries whose function crashed.
+    pub(crate) fn crashes(&self) -> Vec<Arc<RecordedDelivery>> {
+        self.kept().crashes.iter().cloned().collect()
     }
 
     /// Keeps a delivery and returns its number.

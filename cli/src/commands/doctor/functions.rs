@@ -9,7 +9,7 @@ use super::{Check, Checks, Section, bootstrap, queues};
 use crate::{
     client::{
         aws::Clients,
-        stack::{LOOK_AT, call},
+        stack::{Ask, LOOK_AT, call},
     },
     error::with_causes,
 };
@@ -62,7 +62,7 @@ pub(super) async fn look(
     let mut functions = Vec::new();
     for provider in providers {
         let path = format!("2015-03-31/functions/{stack}-{}/configuration", provider.name);
-        let function = match call(aws, &credentials, "lambda", &path, None).await {
+        let function = match call(aws, &credentials, "lambda", Ask::Path(&path)).await {
             Ok((StatusCode::OK, answer)) => Function::Found(serde_json::from_slice(&answer).unwrap_or_default()),
             Ok((StatusCode::NOT_FOUND, _)) => Function::Absent,
             Ok((status, answer)) => {

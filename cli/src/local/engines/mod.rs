@@ -2,7 +2,7 @@
 
 mod sqs;
 
-pub(crate) use sqs::JOURNAL;
+pub(crate) use sqs::{JOURNAL, Place, Step, What};
 pub use sqs::{Look, Queues, Seen};
 
 use std::{io, net::SocketAddr};

@@ -9,6 +9,7 @@ pub mod mask;
 mod queues;
 mod search;
 mod shown;
+pub(crate) mod trace;
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
@@ -110,6 +111,7 @@ pub(crate) fn router(
         .route("/api/deliveries/{number}/curl", post(copies::as_curl))
         .route("/api/deliveries/{number}/replay", post(acts::replay))
         .route("/api/search", get(search::search))
+        .route("/api/trace", get(trace::trace))
         .route("/api/queues", get(queues::queues))
         .route("/api/quarantine/{id}/release", post(queues::release))
         .route("/api/redrive", post(queues::redrive))

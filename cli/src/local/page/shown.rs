@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
+use hookgate_event::Event;
 use hookgate_verify::Delivery;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -84,25 +85,31 @@ impl Page {
         let platform = self.platforms.get(taken.said("provider"))?;
         let received = i128::from(taken.received()) * 1_000_000;
         let received = OffsetDateTime::from_unix_timestamp_nanos(received).ok()?;
-        let (headers, body) = (taken.headers.clone(), taken.body.clone());
         let request = capture::Request {
             form: "raw HTTP",
             method: taken.method.to_string(),
             path: taken.target.path().to_owned(),
-            headers: headers.clone(),
-            body: body.clone(),
+            headers: taken.headers.clone(),
+            body: taken.body.clone(),
             received: Some(received),
             note: None,
         };
         let account = explain::account(&request.path, platform.verifier.provider()).unwrap_or_default();
         let explanation = explain::explain(&request, platform.verifier, &platform.secrets, &account, received);
-        let delivery = Delivery { headers, body, account, received };
-        let proof = platform.verifier.authenticate(&delivery, &platform.secrets).ok();
-        let event = proof.and_then(|proof| {
-            let event = proof.read().ok()?.event;
-            Some((event.provider_type.clone(), event.to_json()))
-        });
+        let event = self.event(taken).map(|event| (event.provider_type.clone(), event.to_json()));
         Some((json!(explanation), event))
+    }
+
+    /// The event of a delivery, if it is verified and can be read.
+    pub(super) fn event(&self, taken: &RecordedDelivery) -> Option<Event<'static>> {
+        let platform = self.platforms.get(taken.said("provider"))?;
+        let received = i128::from(taken.received()) * 1_000_000;
+        let received = OffsetDateTime::from_unix_timestamp_nanos(received).ok()?;
+        let account = explain::account(taken.target.path(), platform.verifier.provider()).unwrap_or_default();
+        let (headers, body) = (taken.headers.clone(), taken.body.clone());
+        let delivery = Delivery { headers, body, account, received };
+        let proof = platform.verifier.authenticate(&delivery, &platform.secrets).ok()?;
+        Some(proof.read().ok()?.event.into_owned())
     }
 }
 

@@ -19,10 +19,11 @@ use axum::{
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
+pub(crate) use self::journal::{Step, What};
 use self::{
     protocol::{Message, Refusal, Request, Result, is_asked_for, require, within},
     queue::Store,
@@ -71,7 +72,7 @@ pub struct Seen {
 }
 
 /// Where a message is.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Place {
     /// The id that it has now. A redrive gives it a new one.
     pub(crate) id: String,
@@ -169,6 +170,19 @@ impl Queues {
         })
     }
 
+    /// What `read` makes of the id and body of each message that was sent, oldest first; whether older ones are forgotten.
+    pub(crate) fn sent<T>(&self, read: impl Fn(&str, &str) -> Option<T>) -> (Vec<T>, bool) {
+        self.with(|store, _| {
+            let sent = store.journal.messages().filter_map(|(id, body)| read(id, body)).collect();
+            (sent, store.journal.forgot)
+        })
+    }
+
+    /// What happened to the messages with these ids, oldest first.
+    pub(crate) fn steps(&self, wanted: impl Fn(&str) -> bool) -> Vec<Step> {
+        self.with(|store, _| store.journal.steps.iter().filter(|step| wanted(&step.message_id)).cloned().collect())
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Store, u64) -> T) -> T {
         // One request's panic must not fail all later ones.
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -263,9 +277,9 @@ impl Queues {
                 Ok(json!({"Attributes": attributes}))
             }
             "SetQueueAttributes" => store.configure(name, request.attributes, now).map(done),
-            "PurgeQueue" => store.queue(name).map(|queue| queue.messages.clear()).map(done),
+            "PurgeQueue" => store.purge(name, now).map(done),
             "DeleteQueue" => {
-                store.queue(name)?;
+                store.purge(name, now)?;
                 store.queues.remove(name);
                 Ok(json!({}))
             }
@@ -275,7 +289,7 @@ impl Queues {
                 let (message, answer) = request.message(limit, new_id(), now)?;
                 store.send(name, message, delay).map(|()| answer)
             }
-            "DeleteMessage" => store.delete(name, &request.receipt_handle).map(done),
+            "DeleteMessage" => store.delete(name, &request.receipt_handle, now).map(done),
             "ChangeMessageVisibility" => {
                 // Required here, unlike in a receive.
                 let seconds = within("VisibilityTimeout", request.visibility_timeout.or(Some(-1)), 0, 43_200)?;

@@ -64,6 +64,12 @@ pub(super) struct Attribute {
     binary_value: Option<String>,
 }
 
+impl Attribute {
+    pub(super) fn text(&self) -> Option<String> {
+        self.string_value.clone()
+    }
+}
+
 /// A message and its state in a queue. Times are in Unix milliseconds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Message {

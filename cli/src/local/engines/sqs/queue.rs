@@ -8,8 +8,8 @@ use std::{collections::BTreeMap, ops::RangeInclusive};
 use serde_json::{Value, json};
 
 use super::{
-    journal::Journal,
-    protocol::{Message, Refusal, Result, read_receipt, require},
+    journal::{Journal, What},
+    protocol::{Attribute, Message, Refusal, Result, read_receipt, require},
 };
 
 type Attributes = BTreeMap<String, String>;
@@ -59,8 +59,19 @@ impl Store {
     pub(super) fn live(&mut self, name: &str, now: u64) -> Result<&mut Queue> {
         let queue = self.queue(name)?;
         let retention = queue.number("MessageRetentionPeriod") * 1_000;
-        queue.messages.retain(|message| message.sent + retention > now);
-        Ok(queue)
+        let expired = queue.messages.extract_if(.., |message| message.sent + retention <= now);
+        for message in expired.collect::<Vec<_>>() {
+            self.journal.step(now, name, message.id, What::Expired);
+        }
+        self.queue(name)
+    }
+
+    /// Deletes all messages.
+    pub(super) fn purge(&mut self, name: &str, now: u64) -> Result<()> {
+        for message in std::mem::take(&mut self.queue(name)?.messages) {
+            self.journal.step(now, name, message.id, What::Purged);
+        }
+        Ok(())
     }
 
     pub(super) fn create(&mut self, name: &str, attributes: Attributes, now: u64) -> Result<()> {
@@ -116,6 +127,11 @@ impl Store {
         let delay = delay.unwrap_or(self.queue(name)?.number("DelaySeconds"));
         message.visible_at = message.sent + delay * 1_000;
         self.journal.add(name, &message.id, &message.body);
+        let what = match message.earlier_ids.last() {
+            Some(earlier_id) => What::Redriven { earlier_id: earlier_id.clone() },
+            None => What::Sent { replay: message.attributes.get("replay").and_then(Attribute::text) },
+        };
+        self.journal.step(message.sent, name, message.id.clone(), what);
         self.queue(name)?.messages.push(message);
         Ok(())
     }
@@ -141,18 +157,29 @@ impl Store {
             received.push(message.clone());
             false
         });
+        let target = redrive.as_ref().map_or(name, |(target, _)| target);
         for mut message in dead.collect::<Vec<_>>() {
             message.earlier_receives = message.receives;
             message.system.insert(SOURCE.into(), format!("{ARN}{name}"));
-            self.queue(redrive.as_ref().map_or(name, |(target, _)| target))?.messages.push(message);
+            self.journal.step(now, target, message.id.clone(), What::Moved { receives: message.receives });
+            self.queue(target)?.messages.push(message);
+        }
+        let most = redrive.as_ref().map(|(_, most)| *most);
+        for Message { id, receives, visible_at, .. } in &received {
+            let what = What::Received { receives: *receives, most, hidden_until: *visible_at };
+            self.journal.step(now, name, id.clone(), what);
         }
         Ok(received)
     }
 
     /// Deletes a message if the receipt handle is its latest. As on AWS, an older one is accepted without effect.
-    pub(super) fn delete(&mut self, name: &str, receipt: &str) -> Result<()> {
+    pub(super) fn delete(&mut self, name: &str, receipt: &str, now: u64) -> Result<()> {
         let (id, receives) = read_receipt(name, receipt)?;
-        self.queue(name)?.messages.retain(|message| message.id != id || message.receives != receives);
+        let messages = &mut self.queue(name)?.messages;
+        if let Some(place) = messages.iter().position(|message| message.id == id && message.receives == receives) {
+            messages.remove(place);
+            self.journal.step(now, name, id.to_owned(), What::Deleted);
+        }
         Ok(())
     }
 

@@ -70,6 +70,52 @@ fn messages_are_kept_as_long_as_the_queue_says() {
     assert_eq!(receive(&mut store, DEAD, 0, 150_000).len(), 0);
 }
 
+/// Each step once, with the queue in which it left the message.
+#[test]
+fn what_happens_to_a_message_is_kept() {
+    let mut store = store(&[("MessageRetentionPeriod", "60")]);
+    let mut replayed = message("1", 0);
+    let attribute = r#"{"DataType": "String", "StringValue": "fix-1"}"#;
+    replayed.attributes.insert("replay".into(), serde_json::from_str(attribute).unwrap());
+    store.send(EVENTS, replayed, None).unwrap();
+    for now in 1..=3 {
+        receive(&mut store, EVENTS, 0, now);
+    }
+    store.redrive(&format!("{ARN}{DEAD}"), None, 4, || "2".into()).unwrap();
+    let first = receipt(EVENTS, &receive(&mut store, EVENTS, 9, 5)[0]);
+    for _ in 0..2 {
+        store.delete(EVENTS, &first, 6).unwrap();
+    }
+    for (id, sent) in [("3", 7), ("4", 1_000)] {
+        store.send(EVENTS, message(id, sent), None).unwrap();
+    }
+    receive(&mut store, EVENTS, 1, 60_007);
+    store.purge(EVENTS, 60_008).unwrap();
+    let kept = store.journal.steps.iter().map(|step| serde_json::to_value(step).unwrap());
+    let line = |step: Value| {
+        let text = |name: &str| step[name].as_str().map_or_else(|| step[name].to_string(), str::to_owned);
+        let detail = ["replay", "receives", "earlier_id"].into_iter().filter(|name| step.get(name).is_some());
+        ["at", "queue", "message_id", "what"].into_iter().chain(detail).map(text).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(
+        kept.map(line).collect::<Vec<_>>(),
+        [
+            "0 events 1 sent fix-1",
+            "1 events 1 received 1",
+            "2 events 1 received 2",
+            "3 dead 1 moved 2",
+            "4 events 2 redriven 1",
+            "5 events 2 received 1",
+            "6 events 2 deleted",
+            "7 events 3 sent null",
+            "1000 events 4 sent null",
+            "60007 events 3 expired",
+            "60007 events 4 received 1",
+            "60008 events 4 purged",
+        ]
+    );
+}
+
 #[test]
 fn receives_count_across_queues_and_the_limit_within_one() {
     let mut store = store(&[]);
@@ -116,9 +162,9 @@ fn only_what_is_in_flight_can_be_hidden() {
     assert_eq!(receive(&mut store, EVENTS, 0, 1_000).len(), 0);
     store.change_visibility(EVENTS, &latest, 2, 1_000).unwrap();
     assert_eq!(store.change_visibility(EVENTS, "events/1", 0, 0).unwrap_err().0, "ReceiptHandleIsInvalid");
-    assert_eq!(store.delete(DEAD, &latest).unwrap_err().0, "ReceiptHandleIsInvalid");
+    assert_eq!(store.delete(DEAD, &latest, 1_000).unwrap_err().0, "ReceiptHandleIsInvalid");
     assert_eq!(store.queue(EVENTS).unwrap().messages[0].visible_at, 3_000);
-    store.delete(EVENTS, &latest).unwrap();
+    store.delete(EVENTS, &latest, 1_000).unwrap();
     assert_eq!(store.change_visibility(EVENTS, &latest, 0, 1_000).unwrap_err().0, "InvalidParameterValue");
 }
 
@@ -249,7 +295,7 @@ proptest! {
                 }
                 Step::Delete(which) if !receipts.is_empty() => {
                     let (queue, receipt, id, receives) = which.get(&receipts);
-                    store.delete(queue, receipt).unwrap();
+                    store.delete(queue, receipt, now).unwrap();
                     if known.get(id).is_some_and(|known| known.queue == *queue && known.receives == *receives) {
                         known.remove(id);
                     }
