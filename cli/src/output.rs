@@ -5,6 +5,7 @@ use std::io::{ErrorKind, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
+use time::OffsetDateTime;
 
 use crate::error::ReaderGone;
 
@@ -41,6 +42,11 @@ pub(crate) fn written(result: std::io::Result<()>) -> anyhow::Result<()> {
 /// Foreign text with its control characters escaped: a terminal would obey them.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// The time that these Unix milliseconds stand for. None if there is no such year.
+pub(crate) fn moment(milliseconds: i64) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000).ok()
 }
 
 /// Quotes a text for a POSIX shell.

@@ -365,6 +365,7 @@ impl<'i> Cloud<'i> {
         let queue = |name: &str| format!("{}/000000000000/hookgate-{name}", intake.sqs());
         let mut outputs = vec![
             ("ClaimsTable".to_owned(), "hookgate-claims".to_owned()),
+            ("ConsumedTable".to_owned(), "consumed".to_owned()),
             ("EventsQueueUrl".to_owned(), queue("events")),
             ("DeadLettersQueueUrl".to_owned(), queue("dead-letters")),
             ("QuarantineQueueUrl".to_owned(), queue("quarantine")),
@@ -441,7 +442,7 @@ async fn a_stacks_deliveries_come_from_its_log_groups() {
     let cloud = Cloud::new(&intake).await;
     let running =
         [started(), results("Scheduled", &[]), results("Running", &logged[..1]), results("Complete", &logged)];
-    let (ran, asked) = cloud.trace(&[&subject(), "--consumer-table", "consumed", "--since", "2h"], &running);
+    let (ran, asked) = cloud.trace(&[&subject(), "--since", "2h"], &running);
     let expected = [
         "TIME delivery queued ABOUT evt_1",
         "TIME delivery duplicate ABOUT evt_1",

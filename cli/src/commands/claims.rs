@@ -13,13 +13,12 @@ use hookgate_intake::{
 };
 use hookgate_verify::{Account, Provider, providers, rfc3339_milliseconds};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use crate::{
     arguments,
     client::aws::{Clients, Deployment},
     error::ExitCode,
-    output::{BOLD, GOOD, MAYBE, confirm, plain, print, print_json},
+    output::{BOLD, GOOD, MAYBE, confirm, moment, plain, print, print_json},
 };
 
 /// Show an event's claim, or delete it so that the platform can send the event again.
@@ -267,9 +266,7 @@ impl Claim {
     }
 
     fn json(&self, now: i64) -> Value {
-        let time = |milliseconds: i64| {
-            OffsetDateTime::from_unix_timestamp(milliseconds.div_euclid(1000)).ok().map(rfc3339_milliseconds)
-        };
+        let time = |milliseconds: i64| moment(milliseconds).map(rfc3339_milliseconds);
         let Claim { key, event_id, message_id, stored } = self;
         let mut json = json!({"meaning": self.meaning(now).0, "key": key, "id": event_id, "message_id": message_id});
         if let Some(Stored { owner, state, content, expires_at }) = stored {

@@ -12,7 +12,7 @@ use hookgate_event::Event;
 use hookgate_verify::providers;
 use http::Uri;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, Time};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
         Local, SecretsFile,
         engines::{self, Engines, Resources},
     },
-    output::{BAD, BOLD, DIM, GOOD, MAYBE, plain, print, print_json},
+    output::{BAD, BOLD, DIM, GOOD, MAYBE, moment, plain, print, print_json},
     send::{
         samples::{self, Sample},
         sending::send_one,
@@ -297,8 +297,8 @@ async fn show_deliveries(local: &Local, first: &str) -> anyhow::Result<()> {
 /// A delivery on one line: time, outcome, platform and account, reason or event, duration.
 pub(super) fn delivery_line(delivery: &Value) -> String {
     let text = |name: &str| plain(delivery[name].as_str().unwrap_or_default());
-    let received = i128::from(delivery["received"].as_i64().unwrap_or_default()) * 1_000_000;
-    let time = OffsetDateTime::from_unix_timestamp_nanos(received).unwrap_or(OffsetDateTime::UNIX_EPOCH).time();
+    let received = delivery["received"].as_i64().and_then(moment);
+    let time = received.map_or(Time::MIDNIGHT, OffsetDateTime::time);
     let outcome = text("outcome");
     let colour = match &*outcome {
         "queued" | "duplicate" | "ping" => GOOD,

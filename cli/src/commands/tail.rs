@@ -19,7 +19,7 @@ use crate::{
         messages::{self, Held, Journal},
     },
     error::ExitCode,
-    output::{DIM, plain, print},
+    output::{DIM, moment, plain, print},
 };
 
 /// How long to wait for the next event at a time. Ctrl-C waits for the end of it, since SQS may be handing one out.
@@ -205,8 +205,7 @@ impl Others {
         let mut lines = Vec::new();
         for delivery in kept["deliveries"].as_array().into_iter().flatten() {
             let number = delivery["number"].as_u64().unwrap_or_default();
-            let received = i128::from(delivery["received"].as_i64().unwrap_or_default()) * 1_000_000;
-            let received = OffsetDateTime::from_unix_timestamp_nanos(received).ok();
+            let received = delivery["received"].as_i64().and_then(moment);
             let earlier = self.since.zip(received).is_some_and(|(since, received)| received < since);
             let queued = matches!(delivery["outcome"].as_str(), Some("queued" | "duplicate" | "ping"));
             if number > self.seen.1 && !queued && !earlier {

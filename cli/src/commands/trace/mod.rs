@@ -60,7 +60,7 @@ pub struct Arguments {
     /// Start with what happened at this time: 10m, 2h, 1d ago, or a time
     #[arg(long, value_name = "TIME", default_value = "3d", value_parser = arguments::time)]
     since: OffsetDateTime,
-    /// Read the consumer's marks in this table [default: consumed, if the local DynamoDB has it]
+    /// Read the consumer's marks in this table [default: the stack's; locally consumed, if DynamoDB has it]
     #[arg(long, value_name = "NAME")]
     consumer_table: Option<String>,
     /// Read this table of claims [default: the installation's]
@@ -228,11 +228,14 @@ impl Arguments {
 
     /// The consumers' table.
     async fn consumed(&self, clients: &Clients) -> Option<String> {
-        let is_there = async || clients.dynamodb.describe_table().table_name(CONSUMED).send().await.is_ok();
-        match &self.consumer_table {
-            None if clients.is_local() && is_there().await => Some(CONSUMED.to_owned()),
-            given => given.clone(),
+        if self.consumer_table.is_some() {
+            return self.consumer_table.clone();
         }
+        if !clients.is_local() {
+            return clients.stack().await.ok()?.output("ConsumedTable").ok().map(str::to_owned);
+        }
+        let is_there = clients.dynamodb.describe_table().table_name(CONSUMED).send().await.is_ok();
+        is_there.then(|| CONSUMED.to_owned())
     }
 
     /// Says what was not looked at, and where to look.

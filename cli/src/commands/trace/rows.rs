@@ -6,7 +6,6 @@ use hookgate_intake::claim::{State, Stored};
 use hookgate_verify::rfc3339_milliseconds;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use time::OffsetDateTime;
 
 use super::Traced;
 use crate::{
@@ -16,7 +15,7 @@ use crate::{
         engines::{Place, Step, What},
         page::trace::{EventKey, Known},
     },
-    output::{DIM, plain},
+    output::{DIM, moment, plain},
 };
 
 /// One thing that happened, or is so now.
@@ -200,6 +199,5 @@ fn time_of(step: &Step) -> String {
 
 /// Unix milliseconds as RFC 3339.
 fn time(milliseconds: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(milliseconds) * 1_000_000);
-    time.map_or_else(|_| "the end of time".to_owned(), rfc3339_milliseconds)
+    moment(milliseconds).map_or_else(|| "the end of time".to_owned(), rfc3339_milliseconds)
 }

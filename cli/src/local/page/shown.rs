@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{Page, gone, mask, refused};
-use crate::{capture, explain, local::journal::RecordedDelivery};
+use crate::{capture, explain, local::journal::RecordedDelivery, output::moment};
 
 /// One delivery with everything that is known of it and does not change.
 pub(super) async fn delivery(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Response {
@@ -83,8 +83,7 @@ impl Page {
             return None;
         }
         let platform = self.platforms.get(taken.said("provider"))?;
-        let received = i128::from(taken.received()) * 1_000_000;
-        let received = OffsetDateTime::from_unix_timestamp_nanos(received).ok()?;
+        let received = moment(taken.received())?;
         let request = capture::Request {
             form: "raw HTTP",
             method: taken.method.to_string(),
@@ -103,8 +102,7 @@ impl Page {
     /// The event of a delivery, if it is verified and can be read.
     pub(super) fn event(&self, taken: &RecordedDelivery) -> Option<Event<'static>> {
         let platform = self.platforms.get(taken.said("provider"))?;
-        let received = i128::from(taken.received()) * 1_000_000;
-        let received = OffsetDateTime::from_unix_timestamp_nanos(received).ok()?;
+        let received = moment(taken.received())?;
         let account = explain::account(taken.target.path(), platform.verifier.provider()).unwrap_or_default();
         let (headers, body) = (taken.headers.clone(), taken.body.clone());
         let delivery = Delivery { headers, body, account, received };
