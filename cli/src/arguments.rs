@@ -70,6 +70,12 @@ pub(crate) fn address(option: &str, url: &str) -> anyhow::Result<Uri> {
     uri.with_context(|| format!("{option} {url:?} is not a URL: write it like {LOCAL} or https://host/stage"))
 }
 
+/// Parses the address of a local engine, which may leave out scheme and host.
+pub(crate) fn engine(text: &str) -> Result<String, String> {
+    let uri = address("the address", text).map_err(|error| error.to_string())?;
+    Ok(uri.to_string().trim_end_matches('/').to_owned())
+}
+
 /// Reads a time: an age (`10m`, `2h`, `1d`), RFC 3339, or Unix seconds.
 pub(crate) fn time(text: &str) -> Result<OffsetDateTime, String> {
     let wrong = || "write it like 30s, 10m, 2h, 1d or 2026-03-14T16:00:00Z".to_owned();

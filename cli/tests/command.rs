@@ -165,6 +165,13 @@ fn a_second_intake_says_that_one_is_running() {
     let line = lines.next().unwrap();
     assert!(line.contains("rejected") && line.contains("signature_mismatch"), "{line}");
 
+    // The engines have short addresses, too.
+    let (dynamodb, sqs) = (format!("localhost:{}", number + 1), format!(":{}", number + 2));
+    let listed = hookgate(&["quarantine", "list", "--dynamodb", &dynamodb, "--sqs", &sqs]);
+    assert_eq!(listed.status.code(), Some(1), "{}", String::from_utf8_lossy(&listed.stderr));
+    let shown = hookgate(&["claims", "show", first().name, "evt_unknown", "--dynamodb", &dynamodb]);
+    assert_eq!(shown.status.code(), Some(1), "{}", String::from_utf8_lossy(&shown.stderr));
+
     // Ctrl-C ends it with a summary.
     let stopped = Command::new("kill").args(["-INT", &intake.id().to_string()]).status().unwrap();
     assert!(stopped.success());

@@ -20,8 +20,7 @@ use super::{
     http::ca_bundle,
     stack::{self, Stack},
 };
-use crate::error::with_causes;
-use crate::local::engines;
+use crate::{arguments, error::with_causes, local::engines};
 
 /// The options that choose an installation. Flatten them into a command's arguments.
 #[derive(Debug, Clone, clap::Args)]
@@ -40,10 +39,10 @@ pub struct Deployment {
     #[arg(long, value_name = "NAME", requires = "aws", default_value = "hookgate", value_parser = stack::name)]
     pub stack: String,
     /// Find the local intake's DynamoDB at this URL
-    #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9001")]
+    #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9001", value_parser = arguments::engine)]
     pub dynamodb: String,
     /// Find the local intake's SQS at this URL
-    #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9002")]
+    #[arg(long, value_name = "URL", conflicts_with = "aws", default_value = "http://127.0.0.1:9002", value_parser = arguments::engine)]
     pub sqs: String,
 }
 

@@ -90,7 +90,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["data", "id", "same"])]
     scenario: Option<Scenario>,
     /// Check the queue of this SQS in a scenario [default: the local intake's, unless --url is given]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = arguments::engine)]
     sqs: Option<String>,
     /// Print JSON
     #[arg(long)]
