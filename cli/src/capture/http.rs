@@ -1,7 +1,7 @@
 //! Raw HTTP: as on the wire, as browsers show it (`:method: POST`), and the head that `curl -v` prints. (`httparse` takes
 //! neither HTTP/2's lines nor chunks whose CR LF became LF.)
 
-use http::header::TRANSFER_ENCODING;
+use http::header::{HeaderValue, TRANSFER_ENCODING};
 
 use super::{Refused, Request, refuse};
 
@@ -48,33 +48,41 @@ fn one(mut request: Request, mut rest: &[u8], given: Option<&[u8]>) -> Refused<R
     if !ended && request.method == "POST" && given.is_none() {
         return refuse("the capture ends with its headers: add --body FILE");
     }
-    let codings = request.headers.get_all(TRANSFER_ENCODING).iter();
-    let last = codings.flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).last().unwrap_or_default();
-    let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-    let length = request.length();
-    request.with(given, || {
+    let is_chunked = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().ends_with(b"chunked");
+    let chunked = request.headers.get_all(TRANSFER_ENCODING).iter().any(is_chunked);
+    let is_first = |line: &[u8]| line.windows(6).any(|word| word == b" HTTP/") && start(line).is_some();
+    let begins =
+        |text: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b":method:") || is_first(line));
+    // What follows the body may be its answer, or the editor's line feed.
+    let is_end = |text: &[u8]| matches!(text.trim_ascii_start(), [] | [b'H', b'T', b'T', b'P', b'/', ..]);
+    let framed = request.length().and_then(|length| rest.split_at_checked(length));
+    let (body, more) = match framed {
         // A proxy or a copying hand may have joined the chunks and kept the header.
-        if chunked && size(&mut { rest }).is_some() {
-            let cut =
-                "the chunked body is cut off: copy it whole, or remove Transfer-Encoding if it is chunked no more";
-            return chunks(rest).map_or_else(|| refuse(cut), Ok);
+        _ if chunked && size(&mut { rest }).is_some() => {
+            let cut = "the chunked body is cut off: copy it whole, or remove Transfer-Encoding if it is not chunked";
+            chunks(rest).map_or_else(|| (refuse(cut), false), |(body, behind)| (Ok(body), begins(behind)))
         }
-        // What follows the body may be its answer, or the editor's line feed.
-        let (body, behind) = length.and_then(|length| rest.split_at_checked(length)).unwrap_or((rest, b""));
-        let behind = behind.trim_ascii_start();
-        Ok(if behind.is_empty() || behind.starts_with(b"HTTP/") { body } else { rest }.to_vec())
-    })
+        Some((body, behind)) if is_end(behind) || begins(behind) => (Ok(body.to_vec()), begins(behind)),
+        _ => (
+            Ok(rest.to_vec()),
+            begins(rest) || rest.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"HTTP/")),
+        ),
+    };
+    if more {
+        return refuse("the capture has several requests, or an answer: give one request alone");
+    }
+    request.with(given, || body)
 }
 
-/// What the chunks hold.
-fn chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
+/// What the chunks hold, and what follows them.
+fn chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut body = Vec::new();
     loop {
         let size = size(&mut rest).filter(|size| *size <= rest.len())?;
         body.extend(&rest[..size]);
         rest = &rest[size..];
         if size == 0 {
-            return Some(body);
+            return Some((body, rest));
         }
         line(&mut rest).is_empty().then_some(())?;
     }
