@@ -295,7 +295,7 @@ fn every_refusal_names_a_way_out_that_helps() {
             again(raw),
         ),
         (
-            b"POST /x HTTP/1.1\ncontent-length: 2\n\n{}\nHTTP/1.1 200 OK\n\nok\n\nPOST /y HTTP/2\n\n{}".to_vec(),
+            b"POST /x HTTP/1.1\ncontent-length: 2\n\n{}\nHTTP/1.1 200 OK\n\nokPOST /y HTTP/2\n\n{}".to_vec(),
             "several requests",
             again(raw),
         ),

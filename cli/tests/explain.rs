@@ -562,6 +562,12 @@ fn about_the_secret(right: &Case, add: Add<'_>) {
         add("secret_base64_decoded secret_trimmed", by(b"plain_Secret_1").secret(&in_base64));
         let quoted = format!("'{}'", BASE64_STANDARD.encode("plain_Secret_1"));
         add("secret_unquoted secret_base64_decoded", by(b"plain_Secret_1").secret(&quoted));
+        let twice = BASE64_STANDARD.encode(BASE64_STANDARD.encode("plain_Secret_1"));
+        add("secret_base64_decoded secret_base64_decoded", by(b"plain_Secret_1").secret(&twice));
+        add("secret_hex_decoded secret_trimmed", by(b"secret").secret("7365637265740a"));
+        add("secret_unquoted secret_unquoted", by(b"plain_Secret_1").secret("\"'plain_Secret_1'\""));
+        add("secret_without_prefix secret_without_prefix", by(b"plain_Secret_1").secret("v1,whsec_plain_Secret_1"));
+        add("secret_html secret_trimmed", by(b"a&b\"c").secret("a&amp;b&quot;c "));
         add("secret_with_newline", by(format!("{SECRET}\n").as_bytes()));
     } else {
         add("secret_with_prefix", case().secret(&own[scheme.key_prefix().len()..]));
@@ -631,7 +637,14 @@ fn about_the_body(right: &Case, mode: &'static str, add: Add<'_>) {
     add("body_line_ends body_newline_removed", signed(&format!("{windows}\r\n")).body(lines.clone()));
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(plain.as_bytes()).unwrap();
-    add("body_compressed", case().body(gzip.finish().unwrap()));
+    let gzip = gzip.finish().unwrap();
+    add("body_base64 body_compressed", case().body(BASE64_STANDARD.encode(&gzip)));
+    add("body_compressed", case().body(gzip));
+    add("body_base64 body_base64", case().text(|body| BASE64_STANDARD.encode(BASE64_STANDARD.encode(body))));
+    let escaped = plain.replace('"', "&quot;");
+    let form_of_html = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &escaped).finish();
+    add("body_in_form body_html", case().body(form_of_html));
+    add("body_html body_newline_added", case().body(format!("{escaped}\n")));
     let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
     zlib.write_all(plain.as_bytes()).unwrap();
     add("body_compressed", case().body(zlib.finish().unwrap()));
@@ -662,6 +675,11 @@ fn about_what_is_signed(right: &Case, add: Add<'_>) {
     add(if scheme.is_spelled(&respelled.inspect().written) { "" } else { "signature_spelling" }, respelled);
     if is_hex(&mac) {
         add("signature_spelling", case().edit_mac(|mac| BASE64_STANDARD.encode(mac)));
+        // As .NET's BitConverter writes bytes.
+        let upper = mac.to_uppercase();
+        let dashed: Vec<_> = upper.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap()).collect();
+        let dashed = dashed.join("-");
+        add("signature_spelling", case().edit_mac(|_| dashed));
     }
     if !scheme.has_fields() {
         let prefix = scheme.signature_prefix();

@@ -50,9 +50,9 @@ fn one(mut request: Request, mut rest: &[u8], given: Option<&[u8]>) -> Refused<R
     }
     let is_chunked = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().ends_with(b"chunked");
     let chunked = request.headers.get_all(TRANSFER_ENCODING).iter().any(is_chunked);
-    let is_first = |line: &[u8]| line.windows(6).any(|word| word == b" HTTP/") && start(line).is_some();
-    let begins =
-        |text: &[u8]| text.split(|byte| *byte == b'\n').any(|line| line.starts_with(b":method:") || is_first(line));
+    let any = |text: &[u8], is: &dyn Fn(&[u8]) -> bool| text.split(|&byte| byte == b'\n').any(is);
+    let is_first = |line: &[u8]| line.windows(6).any(|word| word == b" HTTP/") && !line.contains(&b'"');
+    let another = |text: &[u8]| any(text, &|line| line.starts_with(b":method:") || is_first(line));
     // What follows the body may be its answer, or the editor's line feed.
     let is_end = |text: &[u8]| matches!(text.trim_ascii_start(), [] | [b'H', b'T', b'T', b'P', b'/', ..]);
     let framed = request.length().and_then(|length| rest.split_at_checked(length));
@@ -60,13 +60,10 @@ fn one(mut request: Request, mut rest: &[u8], given: Option<&[u8]>) -> Refused<R
         // A proxy or a copying hand may have joined the chunks and kept the header.
         _ if chunked && size(&mut { rest }).is_some() => {
             let cut = "the chunked body is cut off: copy it whole, or remove Transfer-Encoding if it is not chunked";
-            chunks(rest).map_or_else(|| (refuse(cut), false), |(body, behind)| (Ok(body), begins(behind)))
+            chunks(rest).map_or_else(|| (refuse(cut), false), |(body, behind)| (Ok(body), another(behind)))
         }
-        Some((body, behind)) if is_end(behind) || begins(behind) => (Ok(body.to_vec()), begins(behind)),
-        _ => (
-            Ok(rest.to_vec()),
-            begins(rest) || rest.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"HTTP/")),
-        ),
+        Some((body, behind)) if is_end(behind) || another(behind) => (Ok(body.to_vec()), another(behind)),
+        _ => (Ok(rest.to_vec()), another(rest) || any(rest, &|line| line.starts_with(b"HTTP/"))),
     };
     if more {
         return refuse("the capture has several requests, or an answer: give one request alone");

@@ -99,9 +99,9 @@ pub fn explain(
     let delivery = Delivery { headers, body, account: account.clone(), received: now };
     let case = Case { request, verifier, secrets, delivery: &delivery };
     let authenticated = verifier.authenticate(&delivery, secrets);
-    let verifies = authenticated.is_ok();
-    let mut diagnoses = case.outside(verifies);
-    let accepted = verifies && diagnoses.is_empty();
+    let proved = authenticated.is_ok();
+    let mut diagnoses = case.outside(proved);
+    let accepted = proved && diagnoses.is_empty();
     let verdict = match authenticated {
         Ok(proof) => {
             diagnoses.extend(reasons::worth_knowing(&proof));
@@ -115,7 +115,7 @@ pub fn explain(
     // What is proved first: the rest is for where that does not help.
     diagnoses.sort_by_key(|diagnosis| !diagnosis.certain);
     let (provider, account, capture) = (verifier.provider().name, account.to_string(), request.form);
-    Explanation { provider, account, capture, verifies, accepted, verdict, signed: case.signed(), diagnoses }
+    Explanation { provider, account, capture, verifies: proved, accepted, verdict, signed: case.signed(), diagnoses }
 }
 
 /// All that a diagnosis can look at.

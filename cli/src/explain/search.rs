@@ -38,12 +38,7 @@ pub(super) struct Text {
 
 impl Candidate {
     /// This, and what up to so many guesses make of it. Made when it is asked for: a body may be long.
-    fn guessed<'s>(
-        self,
-        most: usize,
-        table: &'static [Guess],
-        scheme: &'s Scheme,
-    ) -> Box<dyn Iterator<Item = Self> + 's> {
+    fn guessed(self, most: usize, table: &'static [Guess], scheme: &'static Scheme) -> Box<dyn Iterator<Item = Self>> {
         let before = self.clone();
         let next = table.iter().filter(move |_| most > 0).flat_map(move |Guess(reason, make)| {
             // Slow, and twice is as good as once.
@@ -101,7 +96,7 @@ impl Case<'_> {
     }
 
     /// The account's secrets and other accounts', and what up to two guesses make of each.
-    fn candidates(&self, scheme: &Scheme) -> Vec<Candidate> {
+    fn candidates(&self, scheme: &'static Scheme) -> Vec<Candidate> {
         let (own, name) = (&self.delivery.account, self.provider().name);
         let secrets = self.secrets.accounts().flat_map(|account| iter::repeat(account).zip(self.secrets.of(account)));
         let each = secrets.flat_map(|(account, secret)| {
@@ -158,14 +153,12 @@ impl Case<'_> {
         let found = schemes[..1].iter().flat_map(of).chain(beside).chain(schemes.iter().flat_map(of));
         let mut times = Vec::<(Option<Diagnosis>, String)>::new();
         for time in found {
-            let (seconds, zeros) =
-                if is_time(&time) { (&time[..10], ["", "000", "000000"]) } else { (&time[..], [""; 3]) };
-            let [seconds, milliseconds, microseconds] = zeros.map(|zeros| format!("{seconds}{zeros}"));
+            let in_unit = |zeros| if is_time(&time) { format!("{}{zeros}", &time[..10]) } else { time.clone() };
             for (what, time) in [
-                ("another timestamp of the request", time),
-                ("the time in seconds", seconds),
-                ("the time in milliseconds", milliseconds),
-                ("the time in microseconds", microseconds),
+                ("another timestamp of the request", time.clone()),
+                ("the time in seconds", in_unit("")),
+                ("the time in milliseconds", in_unit("000")),
+                ("the time in microseconds", in_unit("000000")),
             ] {
                 if times.iter().all(|(_, known)| *known != time) {
                     times.push(((!times.is_empty()).then(|| certain(texts::SIGNED_TIME, &[what])), time));
@@ -197,14 +190,9 @@ fn matching(claims: &[Claim], key: KeyForm, secret: &[u8], text: &[u8]) -> Optio
     })
 }
 
-/// What stands between separators in a signature's text: each part, and what follows a name in it.
+/// What stands between separators in a signature's text. (Base64 is read without its equals signs.)
 fn parts(written: &str) -> impl Iterator<Item = &str> {
-    let all = written.split([',', ';', ' ', '\t', '\r', '\n', '"', '\'']).filter(|part| !part.is_empty());
-    all.flat_map(|part| {
-        // Base64 ends with its equals signs.
-        let end = part.trim_end_matches('=').rfind(['=', ':']).map(|at| &part[at + 1..]);
-        [Some(part), end].into_iter().flatten()
-    })
+    written.split(|c: char| !c.is_ascii_alphanumeric() && !"+/-_".contains(c)).filter(|part| !part.is_empty())
 }
 
 /// All MACs that stand in the signature's place, whatever the form around them.
@@ -212,22 +200,23 @@ pub(super) fn claims(there: &Inspection) -> Vec<Claim> {
     let each = parts(&there.written).flat_map(|part| {
         let decoded = guesses::base64(part.as_bytes());
         let twice = decoded.as_ref().and_then(|digits| hex::decode(digits).ok());
-        [(hex::decode(part).ok(), "hex"), (twice, "base64 of hex digits"), (decoded, "base64")]
+        [(hex::decode(part.replace('-', "")).ok(), "hex"), (twice, "base64 of hex digits"), (decoded, "base64")]
     });
     each.filter_map(|(mac, written)| Some((mac?, written))).filter(|(mac, _)| matches!(mac.len(), 32 | 64)).collect()
 }
 
 /// What is not as the scheme has it about a signature that matches.
 fn how_it_is_written(scheme: &Scheme, there: &Inspection, written: &str, hash: Hash) -> Vec<Diagnosis> {
-    let other_hash = certain(texts::OTHER_HASH, &[hash.name(), scheme.name, scheme.hash.name()]);
+    let repeated = is_repeated(scheme, there);
     // A broken form has a diagnosis of its own.
-    let other_form = if is_repeated(scheme, there) {
-        Some(certain(texts::REPEATED, &[]))
-    } else {
-        let is_known = is_broken(scheme, there) || Scheme { hash, ..*scheme }.is_spelled(&there.written);
-        (!is_known).then(|| certain(texts::SIGNATURE_SPELLING, &[written, &scheme.describe_form()]))
-    };
-    (hash != scheme.hash).then_some(other_hash).into_iter().chain(other_form).collect()
+    let right = repeated || is_broken(scheme, there) || Scheme { hash, ..*scheme }.is_spelled(&there.written);
+    let hashes = [hash.name(), scheme.name, scheme.hash.name()];
+    let said = [
+        (hash != scheme.hash).then(|| certain(texts::OTHER_HASH, &hashes)),
+        repeated.then(|| certain(texts::REPEATED, &[])),
+        (!right).then(|| certain(texts::SIGNATURE_SPELLING, &[written, &scheme.describe_form()])),
+    ];
+    said.into_iter().flatten().collect()
 }
 
 /// Whether it is several signatures with commas between them.

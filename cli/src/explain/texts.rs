@@ -39,7 +39,8 @@ reasons! {
         "Add the account to the secrets, correct the webhook's address, or choose another account with --account.";
     ANOTHER_ACCOUNT: "another_account", "It verifies with a secret of the account {0}, not of {1}.",
         "Register /webhooks/{2}/{0} at the platform, or give the account {1} this secret.";
-    OTHER_SETTING: "other_setting", "It verifies with {0}={1} (scheme {2}), but not with the current setting.",
+    OTHER_SETTING: "other_setting",
+        "It has a signature of scheme {2}, which {0}={1} accepts and the current setting does not.",
         "If the platform signs this way, set {0}={1}. Otherwise switch the platform to {3}.";
     OLDER_SIGNATURE_RIGHT: "older_signature_right",
         "The signature of scheme {0} is right, but where one of {1} is present, {1} alone decides.",
