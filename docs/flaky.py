@@ -1,4 +1,4 @@
-"""Somebody's code that fails twice on each event and then accepts it: shows what `hookgate listen` does. consume.md runs it."""
+"""Code that fails twice on each event and then accepts it, to show what `hookgate listen` does: consume.md runs it."""
 
 import http.server
 import json

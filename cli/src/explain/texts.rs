@@ -76,8 +76,7 @@ reasons! {
         "Sign with HMAC-{2}. If the platform itself signs this way, it may send its newer signature in another header.";
     // What was signed.
     SIGNED_TEXT: "signed_text", "The signature was made over {0}.",
-        "Sign what the platform signs: see \"signed\" above. If the platform itself sent this, a setting of Hookgate's \
-         may have to follow: --mode.";
+        "Sign what the platform signs: see \"signed\" above.";
     SIGNED_TIME: "signed_time", "The signature was made over {0}.",
         "Sign the timestamp that you send, digit by digit.";
     NOTHING_MATCHES: "nothing_matches", "No known mistake explains this signature ({0} combinations tried: {1}).",
