@@ -106,8 +106,9 @@ pub(super) const BODIES: &[Guess] = &[
         "The sender read its body before signing it, so its stream was empty. Sign the bytes that you send."), |_, _| one("")),
 ];
 
-/// The guess that writes a JSON text again.
+/// The guess that writes a JSON text again, and those whose text it writes like the one before them.
 pub(super) const REENCODED: &str = "body_reencoded";
+pub(super) const AROUND: &[&str] = &[REENCODED, "body_newline_added", "body_newline_removed", "body_line_ends"];
 
 const MARK: &[u8] = "\u{feff}".as_bytes();
 

@@ -10,12 +10,12 @@ use hookgate_verify::{
 
 use super::{
     Case, Diagnosis, certain, diagnosis,
-    guesses::{self, BODIES, Guess, REENCODED, SECRETS},
+    guesses::{self, AROUND, BODIES, Guess, REENCODED, SECRETS},
     is_broken, texts,
 };
 
 /// So many bytes of texts and bodies are gone through for one delivery. What is left of the pairs then is not tried.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
+const MOST_BYTES: usize = 128 * 1024 * 1024;
 
 /// What a part of the signature's text may stand for, and how it is written then.
 type Claim = (Vec<u8>, &'static str);
@@ -41,9 +41,8 @@ impl Candidate {
     fn guessed(self, most: usize, table: &'static [Guess], scheme: &'static Scheme) -> Box<dyn Iterator<Item = Self>> {
         let before = self.clone();
         let next = table.iter().filter(move |_| most > 0).flat_map(move |Guess(reason, make)| {
-            // Slow, and twice is as good as once.
-            let again = reason.0 == REENCODED && before.guesses.iter().any(|made| made.code == REENCODED);
-            let made = if again { Vec::new() } else { make(&before.bytes, scheme) };
+            let same = reason.0 == REENCODED && before.guesses.iter().any(|made| AROUND.contains(&made.code));
+            let made = if same { Vec::new() } else { make(&before.bytes, scheme) };
             let made = made.into_iter().filter(|(_, bytes)| *bytes != before.bytes).map(|(detail, bytes)| Candidate {
                 bytes,
                 guesses: [&before.guesses[..], &[certain(*reason, &[&detail])]].concat(),
