@@ -572,6 +572,7 @@ fn about_the_secret(right: &Case, add: Add<'_>) {
     } else {
         add("secret_with_prefix", case().secret(&own[scheme.key_prefix().len()..]));
         add("secret_not_decoded", by(own.as_bytes()));
+        add("secret_not_decoded", by(&own.as_bytes()[scheme.key_prefix().len()..]));
     }
 }
 

@@ -36,9 +36,9 @@ pub(super) const SECRETS: &[Guess] = &[
         |secret, _| one(secret.trim_ascii())),
     Guess(("secret_unquoted", "It verifies with the secret without the quotes around it.", STORE),
         |secret, _| unquoted(secret.trim_ascii())),
-    Guess(("secret_without_prefix", "It verifies with the secret without {0} in front of it.", STORE), |secret, _| {
+    Guess(("secret_without_prefix", "It verifies with the secret without {0} in front of it.", STORE), |secret, scheme| {
         let without = |prefix: &str| Some((prefix.to_owned(), secret.strip_prefix(prefix.as_bytes())?.to_vec()));
-        ["whsec_", "v1,"].into_iter().filter_map(without).collect()
+        ["whsec_", "v1,"].into_iter().filter(|prefix| *prefix != scheme.key_prefix()).filter_map(without).collect()
     }),
     Guess(("secret_with_prefix", "It verifies with {0} in front of the secret.", STORE), |secret, scheme| {
         let prefix = if scheme.key_prefix().is_empty() { "whsec_" } else { scheme.key_prefix() };
@@ -49,8 +49,10 @@ pub(super) const SECRETS: &[Guess] = &[
     Guess(("secret_hex_decoded", "It verifies with the secret decoded from hex.", DECODED),
         |secret, _| some(hex::decode(secret.trim_ascii()).ok())),
     Guess(("secret_not_decoded", "It verifies with the secret's characters as the key.",
-        "The key is what the secret holds in base64 behind its prefix: decode it before signing."),
-        |secret, scheme| some(str::from_utf8(secret).ok().map(|text| scheme.secret_of(text)))),
+        "The key is what the secret holds in base64 behind its prefix: decode it before signing."), |secret, scheme| {
+        let text = str::from_utf8(secret).unwrap_or_default();
+        [text, text.strip_prefix(scheme.key_prefix()).unwrap_or(text)].into_iter().flat_map(|text| one(scheme.secret_of(text))).collect()
+    }),
     Guess(("secret_with_newline", "It verifies with a line feed at the end of the secret.", REENTER), |secret, _| with_line_end(secret)),
     Guess(("secret_invisible", "It verifies with the secret without the invisible characters in it.", COPIED), |secret, _| visible(secret)),
     Guess(("secret_html", "It verifies with the secret's HTML escapes (like &amp;) decoded.", COPIED), |secret, _| unescaped(secret)),

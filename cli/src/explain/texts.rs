@@ -1,5 +1,5 @@
-//! What `explain` says: every reason's code, finding and remedy. `{0}` and so on are filled in where a reason is given, and
-//! whether it is certain is decided there. What the guesses say is in their tables.
+//! What `explain` says: every reason's code, finding and remedy. `{0}` and so on are filled in where a reason is given,
+//! and whether it is certain is decided there. What the guesses say is in their tables.
 
 /// Code, finding, remedy.
 pub(super) type Reason = (&'static str, &'static str, &'static str);
@@ -75,10 +75,8 @@ reasons! {
     OTHER_HASH: "other_hash", "The signature is an HMAC-{0}; scheme {1} uses HMAC-{2}.",
         "Sign with HMAC-{2}. If the platform itself signs this way, it may send its newer signature in another header.";
     // What was signed.
-    SIGNED_TEXT: "signed_text", "The signature was made over {0}.",
-        "Sign what the platform signs: see \"signed\" above.";
-    SIGNED_TIME: "signed_time", "The signature was made over {0}.",
-        "Sign the timestamp that you send, digit by digit.";
+    SIGNED_TEXT: "signed_text", "The signature was made over {0}.", "Sign what the platform signs (\"signed\" above).";
+    SIGNED_TIME: "signed_time", "The signature was made over {0}.", "Sign the timestamp that you send, digit by digit.";
     NOTHING_MATCHES: "nothing_matches", "No known mistake explains this signature ({0} combinations tried: {1}).",
         "Most likely the secret is another one: copy it again from this webhook's page at the platform. Otherwise the \
          body was changed in a way that cannot be undone, like 49.90 to 49.9: capture the raw bytes (--body FILE).";
