@@ -91,6 +91,7 @@ fn forms(body: &str) -> Vec<(&'static str, Vec<u8>)> {
             body.len()
         ),
         format!("POST {path} HTTP/1.1\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n{body}"),
+        format!("> POST {path} HTTP/1.1\n> x-a: 1\n>\n> {}", body.replace('\n', "\n> ")),
     ];
     let curl = [
         format!("curl 'https://host{path}' -H 'X-A: 1' --data-raw {quoted_body}"),

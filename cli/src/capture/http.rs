@@ -7,9 +7,9 @@ use super::{Refused, Request, refuse};
 
 /// The request. None where the text does not begin with one.
 pub(super) fn read(text: &[u8], given: Option<&[u8]>) -> Option<Refused<Request>> {
-    // What curl sent stands behind `> `, without the body.
+    // What curl sent stands behind `> `, without the body; what somebody quoted, with it.
     let sent = text.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b">"));
-    let sent = sent.map(|line| [line.strip_prefix(b" ").unwrap_or(line), b"\n"].concat()).collect::<Vec<_>>().concat();
+    let sent = sent.map(|line| line.strip_prefix(b" ").unwrap_or(line)).collect::<Vec<_>>().join(&b'\n');
     start(&sent).map(|request| one(request, &sent, given)).or_else(|| Some(one(start(text)?, text, given)))
 }
 
