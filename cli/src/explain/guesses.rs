@@ -5,6 +5,7 @@
 use std::io::Read;
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use hookgate_verify::Scheme;
 
 use super::texts::Reason;
@@ -95,7 +96,8 @@ pub(super) const BODIES: &[Guess] = &[
     Guess(("body_html", "It verifies with the body's HTML escapes (like &quot;) decoded.", COPIED), |body, _| unescaped(body)),
     Guess(("body_compressed", "It verifies with the body decompressed.",
         "A proxy compressed it on the way: turn that off, or decompress before verifying."), |body, _| {
-        some(decompressed(flate2::read::MultiGzDecoder::new(body)).or_else(|| decompressed(flate2::read::ZlibDecoder::new(body))))
+        let zlib = || decompressed(ZlibDecoder::new(body)).or_else(|| decompressed(DeflateDecoder::new(body)));
+        some(decompressed(MultiGzDecoder::new(body)).or_else(zlib))
     }),
     Guess(("body_in_form", "It verifies with the form's field payload alone, decoded.", FORM), |body, _| {
         some(form_urlencoded::parse(body).find(|(name, _)| name == "payload").map(|(_, value)| value.into_owned()))

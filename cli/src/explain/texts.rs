@@ -55,8 +55,7 @@ reasons! {
         "Pass the header on under its own name: _ and - differ, upper and lower case do not.";
     SIGNATURE_MEMBER: "signature_member", "The signature in the body cannot be read: {2}.",
         "Send {0} at the top level of the body, without escapes, as a string: {1}.";
-    REPEATED: "signature_repeated",
-        "The signature, or another header that must be there once, is there twice (API Gateway joins two with a comma).",
+    REPEATED: "signature_repeated", "The signature, or what belongs to it, is there twice (perhaps joined by a comma).",
         "Find the proxy or the sender that adds it a second time, and let it replace the first.";
     // Id, time, and the form of the signature.
     STAMP_MISSING: "stamp_missing", "The header {0} is missing. It is part of what is signed.", UNCHANGED;
