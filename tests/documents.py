@@ -3,8 +3,8 @@
 
     tests/documents.py [README.md …]
 
-Needs `cargo build`, `fuzz/run`, the tools of .ci/requirements.txt in the PATH, MiniStack, and ports 9000 to 9002, 9010 and
-9100 to 9102.
+Needs `cargo build`, `fuzz/run`, the tools of .ci/requirements.txt in the PATH, MiniStack, and ports 3000, 9000 to 9002, 9010
+and 9100 to 9102.
 
 Documents are run as a reader runs them: README, troubleshooting, deploying, then the others, all against one local intake,
 which is started as README says, samples included, and keeps what the documents before have sent. So an id that is used twice
@@ -75,7 +75,10 @@ hookgate() {
       "$HOOKGATE" "$@" | tee sent
       case "$*" in *--help* | *--same* | *--data* | *--tamper* | *--scenario* | *--print* | *--json*) ;; *) grep -q '^200 queued' sent ;; esac ;;
     # Stays up until Ctrl-C, and posts to the reader's own code.
-    "listen "*) timeout --preserve-status --signal INT 3 "$HOOKGATE" "${@/#http:\/\/localhost:+([^\/])/$PLATFORM}" ;;
+    "listen "*)
+      # The reader's code is up before it is posted to, and gets three attempts.
+      case "$*" in *127.0.0.1:3000*) for _ in $(seq 100); do (exec 3<> /dev/tcp/127.0.0.1/3000) 2> /dev/null && break; sleep 0.1; done ;; esac
+      timeout --preserve-status --signal INT 4 "$HOOKGATE" "${@/#http:\/\/localhost:+([^\/])/$PLATFORM}" ;;
     "tail "*) case " $* " in *" --once "* | *" --max "*) "$HOOKGATE" "$@" ;; *) timeout --preserve-status --signal INT 3 "$HOOKGATE" "$@" ;; esac ;;
     "register "*" --secret-file "*) "$HOOKGATE" "$@" --api-url "$PLATFORM" ;;
     # MiniStack cannot move messages, the local intake's SQS can: it has the stack's queues then.
@@ -349,7 +352,7 @@ def stop_intakes(all_of_them):
 
 
 def taken_port():
-    for port in (9000, 9001, 9002, 9010, 9100, 9101, 9102):
+    for port in (3000, 9000, 9001, 9002, 9010, 9100, 9101, 9102):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return port

@@ -1,7 +1,7 @@
 //! JSON with every token and the order of its members kept: to change one value of a sample and leave the rest as the
 //! platform wrote it, or to write a body again as frameworks do.
 
-use std::fmt::Write;
+use std::{collections::HashSet, fmt::Write};
 
 use serde::de::IgnoredAny;
 
@@ -142,6 +142,39 @@ impl Json {
         text
     }
 
+    /// The text in the styles of common languages, each with its name, and none twice.
+    #[must_use]
+    pub fn in_every_style(&self) -> Vec<(String, String)> {
+        const SPACES: [(Space, &str); 4] = [
+            (Space::None, "compact"),
+            (Space::Single, "a space after every comma and colon (Python)"),
+            (Space::Lines(2), "indented by 2"),
+            (Space::Lines(4), "indented by 4"),
+        ];
+        const ESCAPES: [(Escapes, &str); 8] = [
+            (Escapes::Kept, ""),
+            (Escapes::Least, ", without needless escapes"),
+            (Escapes::Php, r", with \/ and \u escapes (PHP)"),
+            (Escapes::Slash, r", with \/ escapes (PHP)"),
+            (Escapes::Ascii, r", with \u escapes"),
+            (Escapes::Html, r", with & < > as \u escapes (Go, Rails)"),
+            (Escapes::HtmlGson, r", with & < > = ' as \u escapes (Gson)"),
+            (Escapes::DotNet, r", with \u escapes in upper case (.NET)"),
+        ];
+        let orders = [(false, ""), (true, ", members sorted by name")];
+        let styles = orders.into_iter().flat_map(|order| ESCAPES.into_iter().map(move |escapes| (order, escapes)));
+        let style = |space, escapes, sorted| self.write(Style { space, escapes, sorted });
+        // Most texts have nothing that most of these change: a long one is not written 64 times.
+        let mut known = HashSet::new();
+        let differ = styles.filter(|((sorted, _), (escapes, _))| known.insert(style(Space::None, *escapes, *sorted)));
+        let differ: Vec<_> = differ.collect();
+        let each = SPACES.into_iter().flat_map(|space| differ.iter().map(move |style| (space, style)));
+        each.map(|((space, spaced), ((sorted, ordered), (escapes, escaped)))| {
+            (format!("{spaced}{escaped}{ordered}"), style(space, *escapes, *sorted))
+        })
+        .collect()
+    }
+
     fn write_to(&self, text: &mut String, style: Style, depth: usize) {
         let (opening, closing, length) = match self {
             Json::Token(token) => return text.push_str(&token_as(token, style.escapes)),
@@ -151,7 +184,7 @@ impl Json {
         let colon = if style.space == Space::None { ":" } else { ": " };
         let mut order: Vec<usize> = (0..length).collect();
         if let (Json::Object(members), true) = (self, style.sorted) {
-            order.sort_by_key(|&index| decoded(&members[index].0));
+            order.sort_by_cached_key(|&index| decoded(&members[index].0));
         }
         text.push(opening);
         for (position, index) in order.into_iter().enumerate() {
@@ -264,7 +297,9 @@ fn decoded(token: &str) -> String {
 }
 
 fn token_as(token: &str, escapes: Escapes) -> String {
-    if escapes == Escapes::Kept || !token.starts_with('"') {
+    // These are the same in every style, and most of a text.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"\" _-.:,".contains(&byte);
+    if escapes == Escapes::Kept || !token.starts_with('"') || token.bytes().all(is_plain) {
         return token.to_owned();
     }
     // A lone surrogate has no spelling but its own.

@@ -91,6 +91,7 @@ fn forms(body: &str) -> Vec<(&'static str, Vec<u8>)> {
             body.len()
         ),
         format!("POST {path} HTTP/1.1\r\nx-a: 1\r\ntransfer-encoding: chunked\r\n\r\n{body}"),
+        format!("> POST {path} HTTP/1.1\n> x-a: 1\n>\n> {}", body.replace('\n', "\n> ")),
     ];
     let curl = [
         format!("curl 'https://host{path}' -H 'X-A: 1' --data-raw {quoted_body}"),
@@ -287,6 +288,34 @@ fn every_refusal_names_a_way_out_that_helps() {
             b"> POST /x HTTP/1.1\n> Content-Length: 2\n> \n} [2 bytes data]\n< HTTP/1.1 200 OK\n< \n".to_vec(),
             "add --body FILE",
             Body,
+        ),
+        (b"POST /x HTTP/1.1\n\n{}\n\nPOST /y HTTP/1.1\n\n{}".to_vec(), "give one request alone", again(raw)),
+        (
+            b"POST /x HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}POST /y HTTP/1.1\r\n\r\n".to_vec(),
+            "several requests",
+            again(raw),
+        ),
+        (
+            b"POST /x HTTP/1.1\ncontent-length: 2\n\n{}\nHTTP/1.1 200 OK\n\nokPOST /y HTTP/2\n\n{}".to_vec(),
+            "several requests",
+            again(raw),
+        ),
+        (
+            b"POST /x HTTP/1.1\nTransfer-Encoding: chunked\n\n2\n{}\n0\n\nPOST /y HTTP/1.1\n\n{}".to_vec(),
+            "several requests",
+            again(raw),
+        ),
+        (b"GET /y HTTP/1.1\nhost: h\n\nPOST /x HTTP/1.1\n\n{}".to_vec(), "several requests", again(raw)),
+        (b":method: POST\n:path: /x\n\n{}\n:method: POST\n:path: /y\n\n{}".to_vec(), "several requests", again(raw)),
+        (
+            b"> GET /y HTTP/1.1\n> \n< HTTP/1.1 302 Found\n> GET /x HTTP/1.1\n> \n".to_vec(),
+            "several requests",
+            again("> GET /x HTTP/1.1\n> \n"),
+        ),
+        (
+            b"POST /x HTTP/1.1\n\n{}\n\nHTTP/1.1 200 OK\n\nok".to_vec(),
+            "or an answer: give one request alone",
+            again(raw),
         ),
         (b"curl 'h".to_vec(), "ends inside quotes", again("curl 'h'")),
         (b"curl h -d $'a".to_vec(), "ends inside quotes", again("curl h -d $'a'")),

@@ -54,10 +54,7 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
             "url" if url.is_some() => return refuse("the curl command has several URLs: give one command for each"),
             "url" => url = Some(text.into_owned()),
             "request" => method = Some(text.into_owned()),
-            "get" | "head" => {
-                in_query |= name == "get";
-                method = method.or(Some(name.to_uppercase()));
-            }
+            "get" | "head" => (in_query, method) = (in_query || name == "get", method.or(Some(name.to_uppercase()))),
             "header" if value.starts_with(b"@") => return refuse("headers are in a file (-H @…): put each into -H"),
             "header" => match value.iter().position(|&byte| byte == b':').map(|colon| value.split_at(colon)) {
                 // Without a value it removes a header; behind a semicolon it sends it empty.

@@ -1,15 +1,15 @@
 //! Raw HTTP: as on the wire, as browsers show it (`:method: POST`), and the head that `curl -v` prints. (`httparse` takes
 //! neither HTTP/2's lines nor chunks whose CR LF became LF.)
 
-use http::header::TRANSFER_ENCODING;
+use http::header::{HeaderValue, TRANSFER_ENCODING};
 
 use super::{Refused, Request, refuse};
 
 /// The request. None where the text does not begin with one.
 pub(super) fn read(text: &[u8], given: Option<&[u8]>) -> Option<Refused<Request>> {
-    // What curl sent stands behind `> `, without the body.
+    // What curl sent stands behind `> `, without the body; what somebody quoted, with it.
     let sent = text.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b">"));
-    let sent = sent.map(|line| [line.strip_prefix(b" ").unwrap_or(line), b"\n"].concat()).collect::<Vec<_>>().concat();
+    let sent = sent.map(|line| line.strip_prefix(b" ").unwrap_or(line)).collect::<Vec<_>>().join(&b'\n');
     start(&sent).map(|request| one(request, &sent, given)).or_else(|| Some(one(start(text)?, text, given)))
 }
 
@@ -48,33 +48,38 @@ fn one(mut request: Request, mut rest: &[u8], given: Option<&[u8]>) -> Refused<R
     if !ended && request.method == "POST" && given.is_none() {
         return refuse("the capture ends with its headers: add --body FILE");
     }
-    let codings = request.headers.get_all(TRANSFER_ENCODING).iter();
-    let last = codings.flat_map(|value| value.as_bytes().split(|&byte| byte == b',')).last().unwrap_or_default();
-    let chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
-    let length = request.length();
-    request.with(given, || {
+    let is_chunked = |value: &HeaderValue| value.as_bytes().to_ascii_lowercase().ends_with(b"chunked");
+    let chunked = request.headers.get_all(TRANSFER_ENCODING).iter().any(is_chunked);
+    let any = |text: &[u8], is: &dyn Fn(&[u8]) -> bool| text.split(|&byte| byte == b'\n').any(is);
+    let is_first = |line: &[u8]| line.windows(6).any(|word| word == b" HTTP/") && !line.contains(&b'"');
+    let another = |text: &[u8]| any(text, &|line| line.starts_with(b":method:") || is_first(line));
+    // What follows the body may be its answer, or the editor's line feed.
+    let is_end = |text: &[u8]| matches!(text.trim_ascii_start(), [] | [b'H', b'T', b'T', b'P', b'/', ..]);
+    let framed = request.length().and_then(|length| rest.split_at_checked(length));
+    let (body, more) = match framed {
         // A proxy or a copying hand may have joined the chunks and kept the header.
-        if chunked && size(&mut { rest }).is_some() {
-            let cut =
-                "the chunked body is cut off: copy it whole, or remove Transfer-Encoding if it is chunked no more";
-            return chunks(rest).map_or_else(|| refuse(cut), Ok);
+        _ if chunked && size(&mut { rest }).is_some() => {
+            let cut = "the chunked body is cut off: copy it whole, or remove Transfer-Encoding if it is not chunked";
+            chunks(rest).map_or_else(|| (refuse(cut), false), |(body, behind)| (Ok(body), another(behind)))
         }
-        // What follows the body may be its answer, or the editor's line feed.
-        let (body, behind) = length.and_then(|length| rest.split_at_checked(length)).unwrap_or((rest, b""));
-        let behind = behind.trim_ascii_start();
-        Ok(if behind.is_empty() || behind.starts_with(b"HTTP/") { body } else { rest }.to_vec())
-    })
+        Some((body, behind)) if is_end(behind) || another(behind) => (Ok(body.to_vec()), another(behind)),
+        _ => (Ok(rest.to_vec()), another(rest) || any(rest, &|line| line.starts_with(b"HTTP/"))),
+    };
+    if more {
+        return refuse("the capture has several requests, or an answer: give one request alone");
+    }
+    request.with(given, || body)
 }
 
-/// What the chunks hold.
-fn chunks(mut rest: &[u8]) -> Option<Vec<u8>> {
+/// What the chunks hold, and what follows them.
+fn chunks(mut rest: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut body = Vec::new();
     loop {
         let size = size(&mut rest).filter(|size| *size <= rest.len())?;
         body.extend(&rest[..size]);
         rest = &rest[size..];
         if size == 0 {
-            return Some(body);
+            return Some((body, rest));
         }
         line(&mut rest).is_empty().then_some(())?;
     }

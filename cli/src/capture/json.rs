@@ -66,7 +66,7 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         found.header(name.as_bytes(), value.as_bytes())?;
     }
     let in_base64 = text(&["postData.encoding", "postData._encoding"]) == "base64"
-        || of(&["isBase64Encoded", "is_base64_encoded"]).is_some_and(|flag| token(flag) == "true");
+        || of(&["isBase64Encoded", "is_base64_encoded"]).is_some_and(|flag| token(flag).trim_matches('"') == "true");
     found.with(given, || match (body, body.and_then(Json::as_text)) {
         (_, Some(body)) if in_base64 => decoded(&body),
         (Some(body), Some(text)) if text.is_empty() && token(body) != "\"\"" => {

@@ -50,8 +50,7 @@ pub fn read(capture: &[u8], body: Option<&[u8]>) -> Refused<Requests> {
     if text.starts_with(b"{") || text.starts_with(b"[") {
         return json::read(&Json::parse(text).ok_or_else(|| broken(text))?, body);
     }
-    let read = curl::read(text, body).or_else(|| http::read(text, body).map(|read| Ok(vec![read])));
-    if let Some(requests) = read {
+    if let Some(requests) = curl::read(text, body).or_else(|| http::read(text, body).map(|read| Ok(vec![read]))) {
         return requests;
     }
     let shown = String::from_utf8_lossy(text);

@@ -1,9 +1,6 @@
 //! `hookgate claims`: shows or deletes the claim of an event.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, time::SystemTime};
 
 use anyhow::bail;
 use aws_sdk_dynamodb::{operation::delete_item::DeleteItemError, types::AttributeValue};
@@ -18,7 +15,7 @@ use crate::{
     arguments,
     client::aws::{Clients, Deployment},
     error::ExitCode,
-    output::{BOLD, GOOD, MAYBE, confirm, moment, plain, print, print_json},
+    output::{BOLD, GOOD, MAYBE, confirm, moment, plain, print, print_json, span},
 };
 
 /// Show an event's claim, or delete it so that the platform can send the event again.
@@ -256,12 +253,13 @@ impl Claim {
                 format!(
                     "its lease ended {} ago without a result; the platform's next attempt takes over. The event may be on \
                      the queue already",
-                    span(now - lease_until)
+                    span(now.abs_diff(lease_until) / 1000)
                 ),
             ),
-            State::Claimed { lease_until } => {
-                ("claimed", format!("an invocation is working on it; its lease ends in {}", span(lease_until - now)))
-            }
+            State::Claimed { lease_until } => (
+                "claimed",
+                format!("an invocation is working on it; its lease ends in {}", span(now.abs_diff(lease_until) / 1000)),
+            ),
         }
     }
 
@@ -291,41 +289,11 @@ impl Claim {
             format!("{BOLD}{colour}{name}{colour:#}{BOLD:#}: {meaning}\n  event    {event}\n  key      {key}");
         if let Some(Stored { owner, content, expires_at, .. }) = &self.stored {
             let left = expires_at.saturating_mul(1000) - now;
-            let expiry = if left < 0 { format!("{} ago", span(-left)) } else { format!("in {}", span(left)) };
+            let expiry = span(left.unsigned_abs() / 1000);
+            let expiry = if left < 0 { format!("{expiry} ago") } else { format!("in {expiry}") };
             let (content, owner) = (plain(content), plain(owner));
             text = format!("{text}\n  content  {content}\n  owner    {owner}\n  expires  {expiry}");
         }
         text
-    }
-}
-
-/// A duration in its two largest units.
-fn span(milliseconds: i64) -> String {
-    let seconds = Duration::from_millis(milliseconds.unsigned_abs()).as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::span;
-
-    #[test]
-    fn a_span_has_its_two_largest_units() {
-        for (milliseconds, expected) in [
-            (0, "0 s"),
-            (59_999, "59 s"),
-            (60_000, "1 min 0 s"),
-            (3_725_000, "1 h 2 min"),
-            (90_000_000, "1 d 1 h"),
-            (2_591_999_000, "29 d 23 h"),
-        ] {
-            assert_eq!(span(milliseconds), expected);
-        }
     }
 }

@@ -2,92 +2,117 @@
 //!
 //! A guess that makes the signature match is proved: nobody finds a second text with the same MAC.
 
-use std::{collections::HashSet, io::Read};
+use std::io::Read;
 
 use base64::{Engine, prelude::BASE64_STANDARD_NO_PAD};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use hookgate_verify::Scheme;
 
+use super::texts::Reason;
 use crate::json::{Escapes, Json, Space, Style};
 
-/// What a guess makes of bytes: each with a detail for the sentence, mostly empty.
+/// What a guess makes of bytes: each with a detail for the finding, mostly empty.
 type Made = Vec<(String, Vec<u8>)>;
 
-/// A fixed name, with what it verifies then, what to do about it, and what the guess makes.
-pub(super) struct Guess(pub &'static str, pub &'static str, pub &'static str, pub fn(&[u8]) -> Made);
+/// What to say if a guess makes the signature match, and what it makes of a secret or of a body.
+pub(super) struct Guess(pub Reason, pub fn(&[u8], &Scheme) -> Made);
 
-const STORE: &str =
-    "Store the secret exactly as the sender uses it: printf %s, not echo; check the end of the file or form field.";
+const STORE: &str = "Store the secret exactly as the sender uses it: with printf %s, not echo. Check the end of the file or form field.";
 const DECODED: &str =
-    "The sender decodes the secret; the platform does not. If the sender is yours, pass the text itself to HMAC.";
+    "The sender decodes the secret, the platform does not. If the sender is yours, pass the text itself to HMAC.";
 const REENTER: &str =
-    "The platform has it so: enter the secret there again, of letters and digits, without a line end.";
-const COPIED: &str = "It was copied from a web page or a chat: copy the text itself, from a field or by a copy button.";
-const RAW: &str = "Verify the bytes as they came, before anything reads them as text: an editor, echo, a shell's $(…), trim(), git's \
-                   autocrlf and curl -d all change them; curl --data-binary and printf %s do not.";
+    "The platform has it this way: enter the secret there again, with letters and digits only and no line end.";
+const COPIED: &str =
+    "It was copied from a web page or a chat: copy the text itself, from a field or with a copy button.";
+const RAW: &str = "Verify the bytes as they arrived, before anything reads them as text. Editors, echo, $(…) in a shell, trim(), git's \
+                   autocrlf and curl -d change them; curl --data-binary and printf %s do not.";
 const PARSED: &str = "A framework parsed the body and serialised it again. Verify the raw bytes before any parsing: express.raw(), \
                       request.get_data(), file_get_contents('php://input').";
-const FORM: &str = "Sign and verify the same bytes: the raw form, or the part in it.";
+const FORM: &str = "Sign and verify the same bytes: the raw form, or the field in it.";
 
 /// What people do to a secret on its way from the platform's page into a setting.
 #[rustfmt::skip]
 pub(super) const SECRETS: &[Guess] = &[
-    Guess("secret_trimmed", "the secret trimmed: yours has white space or a line feed around it.", STORE,
-        |secret| one(secret.trim_ascii())),
-    Guess("secret_unquoted", "the secret without the quotes around it.", STORE, |secret| unquoted(secret.trim_ascii())),
-    Guess("secret_without_prefix", "the secret without its prefix whsec_.", STORE, |secret| some(secret.strip_prefix(b"whsec_"))),
-    Guess("secret_with_prefix", "whsec_ in front of the secret.", STORE,
-        |secret| if secret.starts_with(b"whsec_") { Vec::new() } else { one([b"whsec_", secret].concat()) }),
-    Guess("secret_without_version", "the secret without the v1, before it.", STORE, |secret| some(secret.strip_prefix(b"v1,"))),
-    Guess("secret_base64_decoded", "the secret decoded from base64.", DECODED,
-        |secret| some(base64(secret.strip_prefix(b"whsec_").unwrap_or(secret).trim_ascii()))),
-    Guess("secret_hex_decoded", "the secret decoded from hex.", DECODED, |secret| some(hex(secret.trim_ascii()))),
-    Guess("secret_with_newline", "a line feed behind the secret.", REENTER, with_line_end),
-    Guess("secret_invisible", "the secret without the invisible characters in it.", COPIED, visible),
-    Guess("secret_html", "the secret's HTML escapes (like &amp;) undone.", COPIED, unescaped),
-    Guess("secret_html_escaped", "the secret escaped as in HTML (like &amp;).", REENTER,
-        |secret| one(HTML[..5].iter().fold(secret.to_vec(), |text, (escape, plain)| replaced(&text, plain, escape)))),
+    Guess(("secret_trimmed", "It verifies with the secret trimmed: it has white space or a line feed around it.", STORE),
+        |secret, _| one(secret.trim_ascii())),
+    Guess(("secret_unquoted", "It verifies with the secret without the quotes around it.", STORE),
+        |secret, _| unquoted(secret.trim_ascii())),
+    Guess(("secret_without_prefix", "It verifies with the secret without {0} in front of it.", STORE), |secret, scheme| {
+        let without = |prefix: &str| Some((prefix.to_owned(), secret.strip_prefix(prefix.as_bytes())?.to_vec()));
+        ["whsec_", "v1,"].into_iter().filter(|prefix| *prefix != scheme.key_prefix()).filter_map(without).collect()
+    }),
+    Guess(("secret_with_prefix", "It verifies with {0} in front of the secret.", STORE), |secret, scheme| {
+        let prefix = if scheme.key_prefix().is_empty() { "whsec_" } else { scheme.key_prefix() };
+        if secret.starts_with(prefix.as_bytes()) { Vec::new() } else { vec![(prefix.to_owned(), [prefix.as_bytes(), secret].concat())] }
+    }),
+    Guess(("secret_base64_decoded", "It verifies with the secret decoded from base64.", DECODED),
+        |secret, _| some(base64(secret.strip_prefix(b"whsec_").unwrap_or(secret).trim_ascii()))),
+    Guess(("secret_hex_decoded", "It verifies with the secret decoded from hex.", DECODED),
+        |secret, _| some(hex::decode(secret.trim_ascii()).ok())),
+    Guess(("secret_not_decoded", "It verifies with the secret's characters as the key.",
+        "The key is what the secret holds in base64 behind its prefix: decode it before signing."), |secret, scheme| {
+        let text = str::from_utf8(secret).unwrap_or_default();
+        [text, text.strip_prefix(scheme.key_prefix()).unwrap_or(text)].into_iter().flat_map(|text| one(scheme.secret_of(text))).collect()
+    }),
+    Guess(("secret_with_newline", "It verifies with a line feed at the end of the secret.", REENTER), |secret, _| with_line_end(secret)),
+    Guess(("secret_invisible", "It verifies with the secret without the invisible characters in it.", COPIED), |secret, _| visible(secret)),
+    Guess(("secret_html", "It verifies with the secret's HTML escapes (like &amp;) decoded.", COPIED), |secret, _| unescaped(secret)),
+    Guess(("secret_html_escaped", "It verifies with the secret escaped as in HTML (like &amp;).", REENTER), |secret, _| {
+        let escape = |text: String, (escape, plain): &(&str, &str)| text.replace(plain, escape);
+        one(HTML[..5].iter().fold(String::from_utf8_lossy(secret).into_owned(), escape))
+    }),
 ];
 
 /// What happens to a body between the wire and the place where it was captured, or the code that verifies it.
 #[rustfmt::skip]
 pub(super) const BODIES: &[Guess] = &[
-    Guess("body_newline_added", "the line feed at the body's end taken away.", RAW, |body| {
+    Guess(("body_newline_added", "It verifies with the body without the line feed at its end.", RAW), |body, _| {
         [body.strip_suffix(b"\r\n"), body.strip_suffix(b"\n"), Some(body.trim_ascii_end())].into_iter().flat_map(some).collect()
     }),
-    Guess("body_newline_removed", "a line feed behind the body.", RAW, with_line_end),
-    Guess("body_line_ends_unix", "line feeds where the body has CR LF.", RAW, |body| one(replaced(body, "\r\n", "\n"))),
-    Guess("body_line_ends_windows", "CR LF where the body has line feeds.", RAW,
-        |body| one(replaced(&replaced(body, "\r\n", "\n"), "\n", "\r\n"))),
-    Guess(REENCODED, "the same JSON written otherwise", PARSED, reencoded),
-    Guess("body_byte_order_mark", "the byte order mark in front of the body taken away.", RAW, |body| some(body.strip_prefix(MARK))),
-    Guess("body_byte_order_mark_removed", "a byte order mark in front of the body.", RAW,
-        |body| if body.starts_with(MARK) { Vec::new() } else { one([MARK, body].concat()) }),
-    Guess("body_encoded_twice", "the characters outside ASCII taken back from a double UTF-8 encoding.", RAW, |body| {
-        let text = std::str::from_utf8(body).unwrap_or_default();
+    Guess(("body_newline_removed", "It verifies with a line feed at the end of the body.", RAW), |body, _| with_line_end(body)),
+    Guess(("body_line_ends", "It verifies with {0} as the body's line ends.", RAW), |body, _| {
+        let lines: Vec<_> = body.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+        vec![("LF".to_owned(), lines.join(&b"\n"[..])), ("CR LF".to_owned(), lines.join(&b"\r\n"[..]))]
+    }),
+    Guess((REENCODED, "It verifies with the same JSON in another style: {0}.", PARSED), |body, _| {
+        let written = Json::parse(body).map(|json| json.in_every_style());
+        written.into_iter().flatten().map(|(style, text)| (style, text.into_bytes())).collect()
+    }),
+    Guess(("body_member", "It verifies with one member of the body alone.",
+        "Sign the whole body: the event's name would be unsigned, and anybody could exchange it."), |body, _| members(body)),
+    Guess(("body_byte_order_mark", "It verifies with {0} byte order mark in front of the body.", RAW), |body, _| {
+        let without = body.strip_prefix(MARK).map(|body| ("no".to_owned(), body.to_vec()));
+        vec![without.unwrap_or_else(|| ("a".to_owned(), [MARK, body].concat()))]
+    }),
+    Guess(("body_encoded_twice", "It verifies with the body decoded from UTF-8: it was encoded twice.", RAW), |body, _| {
+        let text = str::from_utf8(body).unwrap_or_default();
         some(text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect::<Option<Vec<_>>>())
     }),
-    Guess("body_base64", "the body decoded from base64.", "API Gateway hands binary bodies over as base64: decode before verifying.",
-        |body| some(base64(body.trim_ascii()))),
-    Guess("body_in_quotes", "what stands in quotes in the body.", PARSED,
-        |body| serde_json::from_slice::<String>(body).map_or_else(|_| unquoted(body.trim_ascii()), one)),
-    Guess("body_invisible", "the body without the invisible characters in it.", COPIED, visible),
-    Guess("body_html", "the body's HTML escapes (like &quot;) undone.", COPIED, unescaped),
-    Guess("body_compressed", "the body decompressed.", "A proxy compressed it on the way: let it not, or decompress before verifying.",
-        |body| decompressed(flate2::read::MultiGzDecoder::new(body)).or(decompressed(flate2::read::ZlibDecoder::new(body))).map_or_else(Vec::new, one)),
-    Guess("body_in_form", "the form's part payload= alone, decoded.", FORM, |body| {
+    Guess(("body_base64", "It verifies with the body decoded from base64.",
+        "API Gateway passes binary bodies on as base64: decode before verifying."), |body, _| some(base64(body.trim_ascii()))),
+    Guess(("body_in_quotes", "It verifies with the text inside the body's quotes.", PARSED),
+        |body, _| serde_json::from_slice::<String>(body).map_or_else(|_| unquoted(body.trim_ascii()), one)),
+    Guess(("body_invisible", "It verifies with the body without the invisible characters in it.", COPIED), |body, _| visible(body)),
+    Guess(("body_html", "It verifies with the body's HTML escapes (like &quot;) decoded.", COPIED), |body, _| unescaped(body)),
+    Guess(("body_compressed", "It verifies with the body decompressed.",
+        "A proxy compressed it on the way: turn that off, or decompress before verifying."), |body, _| {
+        let zlib = || decompressed(ZlibDecoder::new(body)).or_else(|| decompressed(DeflateDecoder::new(body)));
+        some(decompressed(MultiGzDecoder::new(body)).or_else(zlib))
+    }),
+    Guess(("body_in_form", "It verifies with the form's field payload alone, decoded.", FORM), |body, _| {
         some(form_urlencoded::parse(body).find(|(name, _)| name == "payload").map(|(_, value)| value.into_owned()))
     }),
-    Guess("body_from_form", "the whole form payload=…, of which the body is the decoded part.", FORM, |body| {
+    Guess(("body_from_form", "It verifies with the form payload=…, whose decoded field is the body.", FORM), |body, _| {
         let form = form_urlencoded::byte_serialize(body).fold("payload=".to_owned(), |form, part| form + part);
         [form.replace('+', "%20"), form].into_iter().flat_map(one).collect()
     }),
-    Guess("body_consumed", "an empty body in place of this one.",
-        "The sender read its body before signing it: its stream was empty by then. Sign the bytes that you send.", |_| one("")),
+    Guess(("body_consumed", "It verifies with an empty body.",
+        "The sender read its body before signing it, so its stream was empty. Sign the bytes that you send."), |_, _| one("")),
 ];
 
-/// The guess that writes a JSON text again, and those that change nothing in one.
+/// The guess that writes a JSON text again, and those whose text it writes like the one before them.
 pub(super) const REENCODED: &str = "body_reencoded";
-pub(super) const AROUND: &[&str] =
-    &["body_newline_added", "body_newline_removed", "body_line_ends_unix", "body_line_ends_windows"];
+pub(super) const AROUND: &[&str] = &[REENCODED, "body_newline_added", "body_newline_removed", "body_line_ends"];
 
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
@@ -120,22 +145,12 @@ fn visible(text: &[u8]) -> Made {
 }
 
 fn unescaped(text: &[u8]) -> Made {
-    one(HTML.iter().rev().fold(text.to_vec(), |text, (escape, plain)| replaced(&text, escape, plain)))
+    let text = String::from_utf8_lossy(text).into_owned();
+    one(HTML.iter().rev().fold(text, |text, (escape, plain)| text.replace(escape, plain)))
 }
 
 fn with_line_end(text: &[u8]) -> Made {
     ["\n", "\r\n"].into_iter().flat_map(|end| one([text, end.as_bytes()].concat())).collect()
-}
-
-fn replaced(text: &[u8], from: &str, to: &str) -> Vec<u8> {
-    let mut changed = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.windows(from.len()).position(|window| window == from.as_bytes()) {
-        changed.extend([&rest[..at], to.as_bytes()].concat());
-        rest = &rest[at + from.len()..];
-    }
-    changed.extend(rest);
-    changed
 }
 
 /// At most 16 MiB of it.
@@ -151,45 +166,13 @@ pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
     BASE64_STANDARD_NO_PAD.decode(standard.trim_end_matches('=')).ok().filter(|bytes| !bytes.is_empty())
 }
 
-/// The bytes that a hex text stands for.
-pub(super) fn hex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let bytes = text.chunks(2).map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?));
-    bytes.collect::<Option<Vec<_>>>().filter(|bytes| !bytes.is_empty())
-}
-
-/// The same JSON in the ways in which common languages write it.
-fn reencoded(body: &[u8]) -> Made {
-    const SPACES: [(Space, &str); 4] = [
-        (Space::None, "compact"),
-        (Space::Single, "with a space behind every comma and colon (Python)"),
-        (Space::Lines(2), "pretty-printed, indented by 2"),
-        (Space::Lines(4), "pretty-printed, indented by 4"),
-    ];
-    const ESCAPES: [(Escapes, &str); 8] = [
-        (Escapes::Kept, ""),
-        (Escapes::Least, ", without needless escapes"),
-        (Escapes::Php, r", with \/ and \u escapes (PHP)"),
-        (Escapes::Slash, r", with \/ escapes (PHP)"),
-        (Escapes::Ascii, r", with \u escapes"),
-        (Escapes::Html, r", with & < > as \u escapes (Go, Rails)"),
-        (Escapes::HtmlGson, r", with & < > = ' as \u escapes (Gson)"),
-        (Escapes::DotNet, r", with \u escapes in upper case (.NET)"),
-    ];
-    let Some(json) = Json::parse(body).filter(|json| !matches!(json, Json::Token(_))) else { return Vec::new() };
-    let write = |space, escapes, sorted| json.write(Style { space, escapes, sorted });
-    // Most bodies have nothing that most of these escape: a long one is not written 64 times.
-    let mut known = HashSet::new();
-    let escapes: Vec<_> =
-        ESCAPES.iter().filter(|(escapes, _)| known.insert(write(Space::None, *escapes, false))).collect();
-    let is_sorted = known.contains(&write(Space::None, Escapes::Kept, true));
-    let mut written = Made::new();
-    for (sorted, order) in &[(false, ""), (true, ", members sorted by name")][..if is_sorted { 1 } else { 2 }] {
-        for (space, spaced) in SPACES {
-            written.extend(escapes.iter().map(|(escapes, escaped)| {
-                (format!(": {spaced}{escaped}{order}."), write(space, *escapes, *sorted).into_bytes())
-            }));
-        }
-    }
-    written
+/// The objects in a JSON object, each alone.
+fn members(body: &[u8]) -> Made {
+    let Some(Json::Object(members)) = Json::parse(body) else { return Vec::new() };
+    let style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
+    members
+        .iter()
+        .filter(|(_, value)| matches!(value, Json::Object(_)))
+        .flat_map(|(_, value)| one(value.write(style)))
+        .collect()
 }

@@ -1,8 +1,7 @@
 //! Why a captured request does or does not verify, in plain words. Pure: a request, secrets and a time in, diagnoses out.
 //!
-//! The verdict is the intake's own, by [`Verifier::authenticate`]. Where it is no, a finite table of guesses is tried
-//! one by one and then two together; one that makes the signature match is the reason. Nothing here shows a secret, a
-//! whole MAC, or the body.
+//! The verdict is the intake's own, by [`Verifier::authenticate`]. If it is no, known mistakes are tried one by one and then
+//! two together: those that make the signature match are the reason. Nothing here shows a secret, a whole MAC, or the body.
 
 mod guesses;
 mod reasons;
@@ -10,8 +9,7 @@ mod search;
 mod texts;
 
 use hookgate_verify::{
-    Account, Delivery, Provider, Rejection, Scheme, Secrets, Verifier, providers,
-    scheme::{Inspection, MAX_SIGNATURES},
+    Account, Delivery, Provider, Rejection, Scheme, Secrets, Verifier, providers, scheme::Inspection,
 };
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -106,7 +104,7 @@ pub fn explain(
     let accepted = proved && diagnoses.is_empty();
     let verdict = match authenticated {
         Ok(proof) => {
-            diagnoses.extend(case.worth_knowing(&proof));
+            diagnoses.extend(reasons::worth_knowing(&proof));
             Verdict::Verified { scheme: proof.scheme(), secret: proof.secret() }
         }
         Err(rejection) => {
@@ -135,39 +133,32 @@ impl Case<'_> {
             return vec![certain(texts::PING, &[self.provider().title])];
         }
         let mut said = self.about_the_capture();
-        let other_setting = self.other_setting();
-        if !other_setting.is_empty() {
-            return [said, other_setting].concat();
-        }
         match rejection {
-            Rejection::NotAWebhook => return [said, vec![self.not_a_webhook()]].concat(),
+            Rejection::NotAWebhook => return vec![self.not_a_webhook()],
             Rejection::UnknownAccount => said.push(self.unknown_account()),
-            Rejection::Missing => said.extend(self.missing()),
-            Rejection::Repeated => said.push(self.repeated()),
-            Rejection::Malformed | Rejection::Mismatch | Rejection::Expired => {}
+            Rejection::Repeated => said.push(certain(texts::REPEATED, &[])),
+            _ => {}
         }
-        said.extend(self.older_signature());
         let Some((scheme, there)) = self.scheme() else {
-            let newest = self.verifier.schemes().first().filter(|_| rejection == Rejection::Malformed);
-            said.extend(newest.and_then(|scheme| self.missing_member(scheme)));
+            said.extend(if rejection == Rejection::Repeated { Vec::new() } else { self.missing() });
             return said;
         };
-        let right = rejection == Rejection::Expired;
-        let searched = (!right).then(|| self.search(scheme, &there));
+        said.extend(self.older_signature(scheme));
         said.extend(reasons::stamp_troubles(scheme, &there));
-        said.extend(self.age(scheme, &there, right, matches!(searched, Some(Ok(_)))));
-        match searched {
-            Some(Ok(found)) => {
-                said.retain(|said| found.iter().all(|found| found.code != said.code));
+        let found = if rejection == Rejection::Expired { Ok(Vec::new()) } else { self.search(scheme, &there) };
+        said.extend(self.age(scheme, &there, found.is_ok()));
+        match found {
+            Ok(found) => {
+                said.retain(|diagnosis| diagnosis.certain);
                 said.extend(found);
             }
-            Some(Err(nothing_matches)) => {
+            Err(nothing_matches) => {
                 said.extend(reasons::signature_form(scheme, &there));
-                let known = said.iter().any(|diagnosis| diagnosis.certain);
-                said.extend((!known).then_some(nothing_matches));
+                let explained = said.iter().any(|diagnosis| diagnosis.certain);
+                said.extend((!explained).then_some(nothing_matches));
             }
-            None => {}
         }
+        said.extend(self.other_setting(scheme));
         said
     }
 
@@ -175,9 +166,11 @@ impl Case<'_> {
         self.verifier.provider()
     }
 
-    /// The scheme that decides, the first whose signature is there, and what there is of it.
+    /// The scheme that decides, the first whose signature is there, or else one that the setting refuses; and what there is
+    /// of it.
     fn scheme(&self) -> Option<(&'static Scheme, Inspection)> {
-        self.verifier.schemes().iter().find_map(|scheme| Some((scheme, scheme.inspect(self.delivery)?)))
+        let schemes = self.verifier.schemes().iter().chain(self.provider().schemes());
+        schemes.into_iter().find_map(|scheme| Some((scheme, scheme.inspect(self.delivery)?)))
     }
 
     fn header(&self, name: &str) -> Option<String> {
@@ -187,17 +180,18 @@ impl Case<'_> {
 
     fn signed(&self) -> Option<Signed> {
         let (scheme, there) = self.scheme()?;
-        let (_, text) = self.texts(scheme, &there).into_iter().find(|(guesses, _)| guesses.is_empty())?;
-        let text = text(&self.delivery.body)?;
+        let as_sent = self.texts(scheme, &there).into_iter().find(|text| text.guesses.is_empty())?;
+        let text = as_sent.over(&self.delivery.body)?;
         let secret = self.secrets.current(&self.delivery.account);
         let expected = secret.and_then(|secret| search::mac(scheme.hash, scheme.key, secret, &text));
-        let received = search::claims(scheme, &there);
+        // Enough digits to compare with one's own, too few to use.
+        let start = |mac: &[u8]| format!("{}…", hex::encode(&mac[..4]));
         Some(Signed {
             scheme: describe(scheme),
-            what: format!("{}: {}", scheme.describe_signed(), shape(&text)),
+            what: format!("{}: {} bytes", scheme.describe_signed(), text.len()),
             bytes: text.len(),
-            expected: expected.map(|mac| start(&mac)),
-            received: received.first().map(|(mac, _)| start(mac)),
+            expected: expected.as_deref().map(start),
+            received: search::claims(&there).first().map(|(mac, _)| start(mac)),
             text,
         })
     }
@@ -205,7 +199,7 @@ impl Case<'_> {
 
 /// Whether there are no such fields as the scheme has.
 fn is_broken(scheme: &Scheme, there: &Inspection) -> bool {
-    scheme.has_fields() && (!there.well_formed || there.signatures.len() > MAX_SIGNATURES)
+    scheme.has_fields() && !there.well_formed
 }
 
 /// The scheme in words, with its name.
@@ -213,34 +207,13 @@ fn describe(scheme: &Scheme) -> String {
     format!("{}: {}", scheme.name, scheme.describe())
 }
 
-/// A text described so that two can be told apart, without showing either.
-fn shape(text: &[u8]) -> String {
-    let has = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
-    let lines = text.strip_suffix(b"\n").unwrap_or(text).split(|&byte| byte == b'\n').count();
-    let shape = [
-        (lines > 1, &format!(", {lines} lines")[..]),
-        (has(b"\r\n"), ", CR LF"),
-        (text.ends_with(b"\n"), ", ends with a line feed"),
-        (!text.is_ascii(), ", characters outside ASCII"),
-        (has(b"\\/"), r", \/ escapes"),
-    ];
-    let shape = shape.into_iter().filter(|(is_so, _)| *is_so).map(|(_, words)| words);
-    format!("{} bytes{}", text.len(), shape.collect::<String>())
-}
-
-/// The first digits of a MAC: enough to compare with one's own, too few to use.
-fn start(mac: &[u8]) -> String {
-    mac.first_chunk().map_or_else(String::new, |start| format!("{:08x}…", u32::from_be_bytes(*start)))
-}
-
-/// What is proved. `words` fill the places `{0}`, `{1}` and so on.
-fn certain((code, finding, remedy): texts::Reason, words: &[&str]) -> Diagnosis {
+/// A reason, certain or not. `words` fill the places `{0}`, `{1}` and so on.
+fn diagnosis(certain: bool, (code, finding, remedy): texts::Reason, words: &[&str]) -> Diagnosis {
     let put = |text: String, (at, word): (usize, &&str)| text.replace(&format!("{{{at}}}"), word);
     let fill = |text: &str| words.iter().enumerate().fold(text.to_owned(), put);
-    Diagnosis { code, certain: true, finding: fill(finding), remedy: fill(remedy) }
+    Diagnosis { code, certain, finding: fill(finding), remedy: fill(remedy) }
 }
 
-/// What may be so.
-fn hint(reason: texts::Reason, words: &[&str]) -> Diagnosis {
-    Diagnosis { certain: false, ..certain(reason, words) }
+fn certain(reason: texts::Reason, words: &[&str]) -> Diagnosis {
+    diagnosis(true, reason, words)
 }

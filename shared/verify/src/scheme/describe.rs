@@ -11,7 +11,7 @@ use crate::Delivery;
 pub struct Inspection {
     /// The whole text in the signature's place.
     pub written: String,
-    /// Whether it has the scheme's form. Its signatures may still be malformed.
+    /// Whether it has the scheme's form, with at most eight signatures. They may still be malformed.
     pub well_formed: bool,
     /// The parts of it that should be signatures.
     pub signatures: Vec<String>,
@@ -62,7 +62,7 @@ impl Scheme {
             }
         };
         Some(Inspection {
-            well_formed: self.read(&written, |_| Some(())).is_some(),
+            well_formed: signatures.len() <= MAX_SIGNATURES && self.read(&written, |_| Some(())).is_some(),
             written,
             signatures,
             time,
