@@ -169,7 +169,7 @@ fn a_second_intake_says_that_one_is_running() {
     let (dynamodb, sqs) = (format!("localhost:{}", number + 1), format!(":{}", number + 2));
     let listed = hookgate(&["quarantine", "list", "--dynamodb", &dynamodb, "--sqs", &sqs]);
     assert_eq!(listed.status.code(), Some(1), "{}", String::from_utf8_lossy(&listed.stderr));
-    let shown = hookgate(&["claims", "show", first().name, "evt_unknown", "--dynamodb", &dynamodb]);
+    let shown = hookgate(&["claims", "show", "evt_unknown", "--dynamodb", &dynamodb]);
     assert_eq!(shown.status.code(), Some(1), "{}", String::from_utf8_lossy(&shown.stderr));
 
     // Ctrl-C ends it with a summary.
