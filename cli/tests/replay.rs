@@ -152,7 +152,7 @@ async fn filters_say_which_and_a_name_belongs_to_them() {
         let dry = run(&intake, &[&["replay", &file, "--name", "look", "--dry-run", "--json"], &filters[..]].concat());
         let json: Value = serde_json::from_str(&dry.out).unwrap();
         assert_eq!(
-            (&json["wanted"], &json["sent"], &json["lines"]),
+            (&json["wanted"], &json["sent"], &json["events"]),
             (&json!(expected), &json!(0), &json!(all)),
             "{filters:?}"
         );
