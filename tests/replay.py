@@ -25,9 +25,9 @@ from template import PROVIDERS, ROOT
 
 HOOKGATE = os.environ.get("HOOKGATE", ROOT / "target/debug/hookgate")
 SCRATCH = ROOT / "target/replay"
-EVENTS = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+EVENTS = int(sys.argv[1]) if len(sys.argv) > 1 else 200
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1_000_000)
-KILLS, WORKERS = 5, 4
+KILLS, WORKERS = 3, 4
 # More than Firehose takes in a record, less than a queue takes in a message.
 BETWEEN = 1_030_000
 
@@ -83,18 +83,20 @@ def archive(aws, events):
     outputs = deploy(aws, "archive", "archive.yaml", TopicArn=fan_out["TopicArn"])
     say("deployed")
 
-    def send(text, **more):
-        event = json.loads(text)
-        attributes = {name: event[name] for name in ("type", "provider", "account")} | more
-        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
-        sqs.send_message(QueueUrl=queue, MessageBody=text, MessageAttributes=attributes)
+    def send(texts, **more):
+        entries = []
+        for place, text in enumerate(texts):
+            attributes = {name: json.loads(text)[name] for name in ("type", "provider", "account")} | more
+            attributes = {name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()}
+            entries.append({"Id": str(place), "MessageBody": text, "MessageAttributes": attributes})
+        assert not sqs.send_message_batch(QueueUrl=queue, Entries=entries).get("Failed")
 
     # These are not archived: what was replayed, since it came from there; and what is larger than a record.
-    send(events[0], replay="fix-0")
+    send(events[:1], replay="fix-0")
     large = events[0].replace('"payload":', '"payload":"%s","x":' % ("x" * BETWEEN))
-    send(large)
-    for text in events:
-        send(text)
+    send([large])
+    for start in range(0, len(events), 10):
+        send(events[start : start + 10])
 
     def keys():
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=outputs["BucketName"])

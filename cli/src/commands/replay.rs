@@ -369,10 +369,9 @@ async fn send(
     }
     bar.finish_and_clear();
     match stopped {
-        Some(why) => bail!(
-            "{why}: {sent} of {count} events were sent: give the same command again, {} is known",
-            arguments.name
-        ),
+        Some(why) => {
+            bail!("{why}: {sent} of {count} events were sent: give the same command again, {} is known", arguments.name)
+        }
         None => Ok(sent),
     }
 }
