@@ -96,7 +96,11 @@ curl() { command curl "${@/#https:\/\/+([^\/])/$PLATFORM}"; }
 # An archive that is to be looked into has an event.
 aws() {
   command aws "$@" || return
-  case "$*" in "cloudformation deploy --stack-name hookgate-archive "*) command aws sns publish --topic-arn "$topic" --message "$EVENT" > /dev/null ;; esac
+  case "$*" in
+    "cloudformation deploy --stack-name hookgate-archive "*)
+      command aws sns publish --topic-arn "$topic" --message "$EVENT" \
+        --message-attributes '{"type": {"DataType": "String", "StringValue": "any"}}' > /dev/null ;;
+  esac
 }
 # In the project itself, for SAM cannot follow links; says yes to whatever it asks.
 sam() { (cd "$PROJECT" && command sam "$@" <<< $'y\ny'); }
