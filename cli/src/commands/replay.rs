@@ -54,7 +54,7 @@ const REMEMBERED: i64 = 60 * 86_400;
   hookgate tail --once --json > events.ndjson
   hookgate replay events.ndjson --name fix-1 --dry-run
   hookgate replay events.ndjson --name fix-1 --type 'order.*' --provider PLATFORM
-  aws s3 cp s3://archive/2026/03/14/events.gz - | hookgate replay - --name fix-1 --aws --from 2026-03-14T15:00:00Z
+  aws s3 cp s3://archive/events/2026-03-14/PLATFORM/15.gz - | hookgate replay - --name fix-1 --aws --from 2026-03-14T15:00:00Z
 
 A name belongs to its filters for 60 days: with others it is refused.
 Exit code: 0 all were sent, 1 there were none, 2 not done, or not all."))]
@@ -99,9 +99,9 @@ pub struct Arguments {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    let known =
-        (1..=64).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    known.then(|| text.to_owned()).ok_or_else(|| "a name is 1 to 64 of a-z, 0-9 and -".to_owned())
+    // As an account's name.
+    let name = Account::parse(text).map(|name| name.to_string());
+    name.ok_or_else(|| "a name is 1 to 64 of a-z, 0-9 and -".to_owned())
 }
 
 /// Whether every event was sent that is asked for.
