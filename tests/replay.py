@@ -106,7 +106,8 @@ def archive(aws, events):
     folder = SCRATCH / "files"
     for key in keys():
         event = s3.get_object(Bucket=outputs["BucketName"], Key=key)["Body"].read()
-        _, day, provider, _ = key.split("/", 3)
+        folder_of_all, day, provider, _ = key.split("/")
+        assert folder_of_all == "events", key
         (folder / day).mkdir(parents=True, exist_ok=True)
         with (folder / day / f"{provider}.gz").open("ab") as file:
             file.write(event)
@@ -118,7 +119,7 @@ def archive(aws, events):
 class Consumer:
     """The example in Python, as several invocations at the same time. `handle` can be exchanged while it runs."""
 
-    def __init__(self, dynamodb_url, sqs_url):
+    def __init__(self, dynamodb_url, sqs_url, handle):
         os.environ |= {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url, "CONSUMED_TABLE_NAME": "consumed", "AWS_DEFAULT_REGION": "us-east-1"}
         os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         sys.path.insert(0, str(ROOT / "docs/consumers/python"))
@@ -132,6 +133,7 @@ class Consumer:
         )  # fmt: skip
         self.sqs = client(os.environ | {"AWS_ENDPOINT_URL": sqs_url}, "sqs")
         self.queue = self.sqs.get_queue_url(QueueName="hookgate-events")["QueueUrl"]
+        self.does(handle)
         for _ in range(WORKERS):
             threading.Thread(target=self.work, daemon=True).start()
 
@@ -203,9 +205,8 @@ def main():
             files = archive(aws, lines)
         say(f"archived, in {len(files)} files")
 
-        consumer = Consumer(dynamodb_url, sqs_url)
         sys.stdout = open(os.devnull, "w")  # Its log.
-        consumer.does(lambda event: None)  # The bug.
+        consumer = Consumer(dynamodb_url, sqs_url, handle=lambda event: None)  # The bug.
         consumer.until_empty()
         assert consumer.messages == EVENTS, consumer.messages
         say("consumed by a consumer that marks each as handled, and does nothing")
