@@ -1,5 +1,6 @@
-"""MiniStack, started by its own Python. It refuses alarms on several metrics: here such an alarm watches the first it names.
-Its SNS gives nothing to Firehose, takes less than AWS's, and its Firehose neither compresses nor ends a record: here they do.
+"""MiniStack, started by its own Python, with these corrections: it refuses alarms on several metrics, so here such an alarm watches
+the first it names; it ignores `ExcludePunctuation` of a secret that it generates; its SNS gives nothing to Firehose and takes less than
+AWS's; its Firehose neither compresses a record nor ends it with a line feed.
 
 What else it does not have, tests/template.py asserts on the template: metrics from log lines, expiry, `dynamodb:LeadingKeys`.
 """
@@ -8,6 +9,7 @@ import base64
 import gzip
 import json
 import re
+import string
 
 from ministack.app import main
 from ministack.services import firehose, sns
@@ -29,14 +31,26 @@ def alarm(name, properties):
     return refuses_metric_math(name, plain)
 
 
+generates_with_punctuation = provisioners._sm_secret_string
+
+
+def secret(properties):
+    generate = properties.get("GenerateSecretString")
+    if generate and generate.get("ExcludePunctuation"):
+        excluded = generate.get("ExcludeCharacters", "") + string.punctuation
+        properties = {**properties, "GenerateSecretString": {**generate, "ExcludeCharacters": excluded}}
+    return generates_with_punctuation(properties)
+
+
 provisioners._cw_metric_alarm_record = alarm
+provisioners._sm_secret_string = secret
 
 to_others, store = sns._fanout, firehose._put_s3_object
 
 
 def fan_out(topic, message_id, message, subject, structure="", attributes=None, **more):
     to_others(topic, message_id, message, subject, structure, attributes, **more)
-    for subscription in sns._topic_by_arn_any_scope(topic)["subscriptions"]:
+    for subscription in (sns._topic_by_arn_any_scope(topic) or {"subscriptions": []})["subscriptions"]:
         if subscription["protocol"] == "firehose" and sns._matches_filter_policy(subscription, attributes or {}, message):
             data = base64.b64encode(message.encode()).decode()
             record = {"DeliveryStreamName": subscription["endpoint"].rsplit("/", 1)[1], "Record": {"Data": data}}

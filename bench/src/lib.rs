@@ -1,5 +1,9 @@
 //! What the benchmarks send: deliveries of any size, signed as the platforms sign them.
 
+// The same events as in the end-to-end tests.
+#[path = "../../tests/support/event.rs"]
+mod event;
+
 use hookgate_event::{EventType, Unit};
 use hookgate_verify::{
     Account, Delivery, Provider, Scheme,
@@ -7,7 +11,6 @@ use hookgate_verify::{
     scheme::Signed,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::json;
 use time::OffsetDateTime;
 
 /// The secret of all functions here.
@@ -136,55 +139,9 @@ pub fn delivery(signed: Signed) -> Delivery {
     }
 }
 
-/// The event that an HTTP API makes of it (payload format 2.0).
-///
-/// # Panics
-/// If the body is not UTF-8, which [`body`] always is.
+/// The event that an HTTP API makes of it.
 #[must_use]
 pub fn invocation(provider: &Provider, signed: &Signed) -> String {
-    let path = format!("/webhooks/{}", provider.name);
-    let domain = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com";
-    let mut headers = json!({
-        "accept": "*/*",
-        "content-length": signed.body.len().to_string(),
-        "content-type": "application/json",
-        "host": domain,
-        "user-agent": "webhooks/1.0",
-        "x-amzn-trace-id": "Root=1-5e9f0c65-1de4d666d4dd26aced652b6c",
-        "x-forwarded-for": "203.0.113.7",
-        "x-forwarded-port": "443",
-        "x-forwarded-proto": "https",
-    });
-    for (name, value) in &signed.headers {
-        headers[*name] = json!(value);
-    }
-    let route = format!("POST {path}");
-    json!({
-        "version": "2.0",
-        "routeKey": route,
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": headers,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "a1b2c3d4e5",
-            "domainName": domain,
-            "domainPrefix": "a1b2c3d4e5",
-            "http": {
-                "method": "POST",
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": "203.0.113.7",
-                "userAgent": "webhooks/1.0",
-            },
-            "requestId": "JKJaXmPLvHcESHA=",
-            "routeKey": route,
-            "stage": "$default",
-            "time": "21/Nov/2026:16:00:00 +0000",
-            "timeEpoch": 1_795_276_800_000_u64,
-        },
-        "body": std::str::from_utf8(&signed.body).expect("UTF-8"),
-        "isBase64Encoded": false,
-    })
-    .to_string()
+    let headers: Vec<_> = signed.headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    event::event(provider.name, None, &headers, &signed.body)
 }

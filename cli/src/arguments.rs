@@ -70,10 +70,11 @@ pub(crate) fn address(option: &str, url: &str) -> anyhow::Result<Uri> {
     uri.with_context(|| format!("{option} {url:?} is not a URL: write it like {LOCAL} or https://host/stage"))
 }
 
-/// Reads a time: an age (`10m`, `2h`, `1d`), or RFC 3339.
+/// Reads a time: an age (`10m`, `2h`, `1d`), RFC 3339, or Unix seconds.
 pub(crate) fn time(text: &str) -> Result<OffsetDateTime, String> {
     let wrong = || "write it like 30s, 10m, 2h, 1d or 2026-03-14T16:00:00Z".to_owned();
-    if let Ok(time) = OffsetDateTime::parse(text, &Rfc3339) {
+    let seconds = || OffsetDateTime::from_unix_timestamp(text.parse().ok()?).ok();
+    if let Some(time) = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(seconds) {
         return Ok(time);
     }
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;

@@ -946,7 +946,11 @@ fn what_cannot_be_used_is_one_line_with_a_remedy() {
         (vec![another, &two, "--secret", "x"], "", "none of the capture's 2 requests is known".to_owned()),
         (vec![platform, &two, "--secret", "x", "--entry", "3"], "", "--entry goes from 1 to 2".to_owned()),
         (vec!["nobody", &http], "", format!("possible values: {}", first().name)),
-        (vec![platform, &http, "--at", "yesterday"], "", "2026-03-14T16:00:01Z".to_owned()),
+        (
+            vec![platform, &http, "--at", "yesterday"],
+            "",
+            "write it like 30s, 10m, 2h, 1d or 2026-03-14T16:00:00Z".to_owned(),
+        ),
         (
             vec![platform, &http, "--secret", "x", "--account", "EU"],
             "",

@@ -445,6 +445,7 @@ fn what_cannot_be_done_is_one_line_with_a_remedy() {
         (vec![name, event, "--url", "example.com"], "--url \"example.com\" is not a URL".to_owned()),
         (vec![name, event, "--data", "/no/such"], "cannot read /no/such".to_owned()),
         (vec![name, event, "--scenario", "crash", "--repeat", "5"], "leave out --repeat and --concurrency".to_owned()),
+        (vec![name, event, "--scenario", "out-of-order", "--concurrency", "5"], "leave out --repeat".to_owned()),
         (vec![name, event, "--concurrency", "0"], "0 is not in 1..=256".to_owned()),
         (vec!["nobody", event], format!("possible values: {}", first().name)),
     ];

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use crate::support::{
     CURRENT, EU_SHOP, PREVIOUS, World, binary,
     body::Body,
+    event::{event, event_base64},
     http,
-    lambda::{Answer, Function, Invocation, event, event_base64},
+    lambda::{Answer, Function, Invocation},
     log_lines, order_paid, outcome, plain, scheme, secrets, signed, signed_at, signed_by, unix_now,
 };
 

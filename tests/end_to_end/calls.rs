@@ -15,7 +15,7 @@ use axum::{
 use hookgate_verify::{Provider, providers};
 use serde_json::json;
 
-use crate::support::{World, body::Body, lambda::event, outcome, project, secrets, signed};
+use crate::support::{World, body::Body, event::event, outcome, project, secrets, signed};
 
 /// Passes every call on to the engines, and writes it down. Plays Secrets Manager itself.
 #[derive(Clone)]

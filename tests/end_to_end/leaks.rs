@@ -6,12 +6,7 @@ use hookgate_verify::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{
-    World, binary,
-    body::Body,
-    lambda::{Function, event},
-    log_lines, order_paid, plain, signed,
-};
+use crate::support::{World, binary, body::Body, event::event, lambda::Function, log_lines, order_paid, plain, signed};
 
 /// Stands wherever something secret or personal can.
 const MARK: &str = "s3cr3t-mark";

@@ -13,8 +13,9 @@ use time::{Duration, OffsetDateTime};
 use crate::support::{
     World,
     body::{Body, TIME, note, payload},
+    event::event,
     http,
-    lambda::{Invocation, event},
+    lambda::Invocation,
     order_paid, outcome, plain, scheme, signed,
 };
 

@@ -20,7 +20,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::support::{World, lambda::event, log_lines, order_paid, outcome, plain, project, secrets};
+use crate::support::{World, event::event, log_lines, order_paid, outcome, plain, project, secrets};
 
 /// What becomes of the connections that are open at that moment.
 #[derive(Clone, Copy, Debug, PartialEq)]

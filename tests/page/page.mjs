@@ -383,20 +383,24 @@ const tests = {
     await $('#theme').click();
   },
 
-  'on a phone: list, detail, and back': async () => {
+  'on a phone, dark and light: list, detail, and back': async () => {
     await page.setViewportSize({ width: 390, height: 844 });
-    await page.goto(`${running.url}#`);
-    await $('#list li').first().waitFor();
-    await noScrollbar();
-    await screenshot('phone-list');
-    await $('#list li').filter({ hasText: 'Queued' }).first().locator('a').click();
-    await becomes($('#claim'), 'Settled');
-    assert(!await $('#list').isVisible());
-    await noScrollbar();
-    await screenshot('phone-detail');
-    await accessible('phone');
-    await $('.back').click();
-    assert(await $('#list').isVisible());
+    for (const colorScheme of ['dark', 'light']) {
+      await page.emulateMedia({ colorScheme });
+      await page.goto(`${running.url}#`);
+      await $('#list li').first().waitFor();
+      await noScrollbar();
+      await accessible(`phone, list, ${colorScheme}`);
+      await screenshot(`phone-list-${colorScheme}`);
+      await $('#list li').filter({ hasText: 'Queued' }).first().locator('a').click();
+      await becomes($('#claim'), 'Settled');
+      assert(!await $('#list').isVisible());
+      await noScrollbar();
+      await accessible(`phone, detail, ${colorScheme}`);
+      await screenshot(`phone-detail-${colorScheme}`);
+      await $('.back').click();
+      assert(await $('#list').isVisible());
+    }
     await page.setViewportSize({ width: 1280, height: 800 });
   },
 

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "every test target uses its own part of this module")]
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     path::Path,
     process::Stdio,
     sync::{
@@ -22,7 +22,6 @@ use axum::{
     routing::{get, post},
     serve::ListenerExt,
 };
-use base64::prelude::{BASE64_STANDARD, Engine};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, BufReader},
@@ -502,121 +501,4 @@ fn read_json(body: &[u8]) -> Value {
 
 fn unix_millis(at: SystemTime) -> u128 {
     at.duration_since(UNIX_EPOCH).expect("a time after 1970").as_millis()
-}
-
-/// The event API Gateway makes of `POST /webhooks/{provider}[/{account}]` (HTTP API, payload format 2.0).
-///
-/// A body that is no UTF-8 travels as base64. Headers given here replace the usual ones of the same name; one given
-/// twice is joined with a comma.
-pub fn event(provider: &str, account: Option<&str>, headers: &[(&str, &str)], body: &[u8]) -> String {
-    let (text, is_base64) = match str::from_utf8(body) {
-        Ok(text) => (text.to_owned(), false),
-        Err(_) => (BASE64_STANDARD.encode(body), true),
-    };
-    http_api_event(provider, account, headers, body.len(), &text, is_base64)
-}
-
-/// As [`event`], but the body is base64 even if it is text: API Gateway decides by the content type.
-pub fn event_base64(provider: &str, account: Option<&str>, headers: &[(&str, &str)], body: &[u8]) -> String {
-    http_api_event(provider, account, headers, body.len(), &BASE64_STANDARD.encode(body), true)
-}
-
-fn http_api_event(
-    provider: &str,
-    account: Option<&str>,
-    given: &[(&str, &str)],
-    content_length: usize,
-    body: &str,
-    is_base64: bool,
-) -> String {
-    const DOMAIN: &str = "a1b2c3d4e5.execute-api.us-east-1.amazonaws.com";
-    let mut headers = BTreeMap::<String, String>::new();
-    let mut cookies = Vec::new();
-    for (name, value) in given {
-        let name = name.to_ascii_lowercase();
-        if name == "cookie" {
-            cookies.extend(value.split("; "));
-        } else {
-            headers.entry(name).and_modify(|values| *values = format!("{values},{value}")).or_insert((*value).into());
-        }
-    }
-    for (name, value) in [
-        ("accept", "*/*"),
-        ("content-length", &content_length.to_string()),
-        ("content-type", "application/json"),
-        ("host", DOMAIN),
-        ("user-agent", "webhooks/1.0"),
-        ("x-amzn-trace-id", "Root=1-5e9f0c65-1de4d666d4dd26aced652b6c"),
-        ("x-forwarded-for", "203.0.113.7"),
-        ("x-forwarded-port", "443"),
-        ("x-forwarded-proto", "https"),
-    ] {
-        headers.entry(name.to_owned()).or_insert_with(|| value.to_owned());
-    }
-
-    let (path, route) = match account {
-        Some(account) => (format!("/webhooks/{provider}/{account}"), format!("POST /webhooks/{provider}/{{account}}")),
-        None => (format!("/webhooks/{provider}"), format!("POST /webhooks/{provider}")),
-    };
-    let now = SystemTime::now();
-    let mut event = json!({
-        "version": "2.0",
-        "routeKey": route,
-        "rawPath": path,
-        "rawQueryString": "",
-        "headers": headers,
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "a1b2c3d4e5",
-            "domainName": DOMAIN,
-            "domainPrefix": "a1b2c3d4e5",
-            "http": {
-                "method": "POST",
-                "path": path,
-                "protocol": "HTTP/1.1",
-                "sourceIp": "203.0.113.7",
-                "userAgent": headers["user-agent"],
-            },
-            "requestId": format!("{:015}=", serial()),
-            "routeKey": route,
-            "stage": "$default",
-            "time": common_log_time(now),
-            "timeEpoch": u64::try_from(unix_millis(now)).expect("milliseconds fit for ages"),
-        },
-        "isBase64Encoded": is_base64,
-    });
-    // What a request lacks, API Gateway leaves out.
-    if !cookies.is_empty() {
-        event["cookies"] = json!(cookies);
-    }
-    if let Some(account) = account {
-        event["pathParameters"] = json!({"account": account});
-    }
-    if !body.is_empty() {
-        event["body"] = json!(body);
-    }
-    event.to_string()
-}
-
-/// `21/Apr/2020:15:08:21 +0000`
-fn common_log_time(at: SystemTime) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let seconds = at.duration_since(UNIX_EPOCH).expect("a time after 1970").as_secs();
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let (mut year, mut month, mut day) = (1970, 0, seconds / 86_400);
-    loop {
-        let days = match month {
-            1 if is_leap(year) => 29,
-            1 => 28,
-            3 | 5 | 8 | 10 => 30,
-            _ => 31,
-        };
-        if day < days {
-            return format!("{:02}/{}/{year}:{hour:02}:{minute:02}:{second:02} +0000", day + 1, MONTHS[month]);
-        }
-        day -= days;
-        month = (month + 1) % 12;
-        year += u64::from(month == 0);
-    }
 }

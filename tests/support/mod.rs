@@ -1,6 +1,7 @@
 //! The world of the end-to-end tests: embedded DynamoDB and SQS, and the real function binaries beside them.
 
 pub mod body;
+pub mod event;
 pub mod lambda;
 pub mod proxy;
 
@@ -11,6 +12,7 @@ use std::{
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
+use event::event;
 use hookgate::{
     local::engines::{Engines, Resources, create_table, provision, sdk_config},
     send::samples::Sample,
@@ -21,7 +23,7 @@ use hookgate_verify::{
     Provider, Scheme,
     providers::{self, Identity},
 };
-use lambda::{Answer, Function, event};
+use lambda::{Answer, Function};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

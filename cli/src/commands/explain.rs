@@ -9,7 +9,7 @@ use std::{
 use anyhow::{anyhow, bail};
 use hookgate_verify::{Account, Provider, Secrets, Verifier, providers};
 use serde_json::{Value, json};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use crate::{
     arguments,
@@ -47,8 +47,8 @@ pub struct Arguments {
     /// The account [default: the one in the request's address, else "default"].
     #[arg(long, value_parser = arguments::account)]
     account: Option<Account>,
-    /// When the request was received, as RFC 3339 or Unix seconds [default: now].
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    /// When the request was received, as RFC 3339, Unix seconds or an age (10m) [default: now].
+    #[arg(long, value_name = "TIME", value_parser = arguments::time)]
     at: Option<OffsetDateTime>,
     /// The value of the platform's setting, where it has one [default: the environment's].
     #[arg(long, value_name = "VALUE")]
@@ -199,13 +199,6 @@ fn standard_input() -> anyhow::Result<Vec<u8>> {
     let mut capture = Vec::new();
     stdin.read_to_end(&mut capture).map_err(|error| anyhow!("cannot read standard input: {error}"))?;
     Ok(capture)
-}
-
-fn moment(text: &str) -> Result<OffsetDateTime, String> {
-    let seconds = text.parse().ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    seconds
-        .or_else(|| OffsetDateTime::parse(text, &Rfc3339).ok())
-        .ok_or_else(|| "write it like 2026-03-14T16:00:01Z, or as Unix seconds".to_owned())
 }
 
 fn as_text(explanation: &Explanation) -> String {

@@ -42,11 +42,13 @@ pub(crate) async fn play(
     let now = OffsetDateTime::now_utc();
     let say = |text: &str| if as_json { Ok(()) } else { print(text) };
     let started = Instant::now();
+    if matches!(scenario, Scenario::Crash | Scenario::OutOfOrder) && (repeat.is_some() || concurrency.is_some()) {
+        bail!(
+            "this scenario always sends the same number of events, in the same order: leave out --repeat and --concurrency"
+        );
+    }
     let (expected, templates, concurrency, queued) = match scenario {
         Scenario::Crash => {
-            if repeat.is_some() || concurrency.is_some() {
-                bail!("--scenario crash always sends two events: leave out --repeat and --concurrency");
-            }
             return crash::play(plan, poster, sqs, say).await?.show(plan, started.elapsed(), as_json);
         }
         Scenario::Duplicates => {
@@ -63,7 +65,7 @@ pub(crate) async fn play(
             let names: Vec<_> = templates.iter().map(|template| template.event.as_str()).collect();
             let expected = format!(
                 "The events of one {}, the last first ({}): all are queued as they arrive. Hookgate does not sort; \
-                 consumers use each event's time.",
+                 consumers sort by each event's time and type.",
                 plan.provider.kind(&plan.event),
                 names.join(", ")
             );
@@ -145,6 +147,11 @@ fn story(plan: &Plan, now: OffsetDateTime) -> anyhow::Result<Vec<Template>> {
     Ok(told.collect())
 }
 
+/// The address of the local intake's queue. None if it does not answer.
+async fn events_queue(sqs: &aws_sdk_sqs::Client) -> Option<String> {
+    sqs.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url
+}
+
 /// How many messages the queue holds, visible or not. Reads its attributes only: a receive would count.
 async fn waiting(sqs: Option<&aws_sdk_sqs::Client>) -> Option<u64> {
     const NUMBERS: [QueueAttributeName; 3] = [
@@ -153,7 +160,7 @@ async fn waiting(sqs: Option<&aws_sdk_sqs::Client>) -> Option<u64> {
         QueueAttributeName::ApproximateNumberOfMessagesDelayed,
     ];
     let sqs = sqs?;
-    let url = sqs.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url?;
+    let url = events_queue(sqs).await?;
     let ask = sqs.get_queue_attributes().queue_url(url).set_attribute_names(Some(NUMBERS.to_vec()));
     let numbers = ask.send().await.ok()?.attributes?;
     Some(numbers.values().filter_map(|number| number.parse::<u64>().ok()).sum())

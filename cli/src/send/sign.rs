@@ -52,10 +52,7 @@ pub fn sign(
         headers.push((name.to_owned(), value));
     }
     match tamper {
-        Some(Tamper::Body) => {
-            let end = body.iter().rposition(|&byte| byte == b'}').unwrap_or(body.len());
-            body.insert(end, b' ');
-        }
+        Some(Tamper::Body) => spoil(&mut body),
         Some(Tamper::Signature) => {
             let there = scheme.inspect(&delivery(&headers, &body, now)?)?;
             let written = another_digit(&there.written, there.signatures.first()?)?;
@@ -89,6 +86,12 @@ fn others(secret: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         other
     });
     changed.chain([[secret, b"A"].concat()])
+}
+
+/// Puts one byte into a JSON body that its signature does not cover.
+pub(crate) fn spoil(body: &mut Vec<u8>) {
+    let end = body.iter().rposition(|&byte| byte == b'}').unwrap_or(body.len());
+    body.insert(end, b' ');
 }
 
 /// `written`, with another first digit in this signature. Both digits are valid in hex and in base64.

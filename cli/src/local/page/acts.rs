@@ -22,7 +22,7 @@ use crate::{
     local::crash::Crash,
     send::{
         plan::{self, Plan},
-        sign::Tamper,
+        sign::{self, Tamper},
         template::Template,
     },
 };
@@ -103,8 +103,7 @@ pub(super) async fn replay(
     }
     let mut body = taken.body.clone();
     if again.tamper {
-        let end = body.iter().rposition(|&byte| byte == b'}').unwrap_or(body.len());
-        body.insert(end, b' ');
+        sign::spoil(&mut body);
     }
     let length = body.len();
     let mut request = Request::new(Body::from(body));

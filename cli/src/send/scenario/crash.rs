@@ -153,7 +153,7 @@ fn retry_after(delivered: &Delivered) -> Option<u64> {
 /// be read.
 async fn journal(sqs: &str) -> Option<Journal> {
     let client = aws_sdk_sqs::Client::new(&engines::sdk_config(sqs));
-    let queue = client.get_queue_url().queue_name("hookgate-events").send().await.ok()?.queue_url?;
+    let queue = super::events_queue(&client).await?;
     let mut journal = Journal::new(sqs, &queue).ok()?;
     journal.skip().await.ok()?;
     Some(journal)
