@@ -116,24 +116,30 @@ def archive(aws, events):
     return sorted(map(str, folder.glob("*/*")))
 
 
+def function(handle):
+    """The consumer in Python, a Lambda function."""
+    sys.path.insert(0, str(ROOT / "docs/consumers/python"))
+    import consumer
+
+    consumer.handle = handle
+    return consumer.handler
+
+
 class Consumer:
-    """The example in Python, as several invocations at the same time. `handle` can be exchanged while it runs."""
+    """Several invocations at the same time. `handle` can be exchanged while they run."""
 
     def __init__(self, dynamodb_url, sqs_url, handle):
         os.environ |= {"AWS_ENDPOINT_URL_DYNAMODB": dynamodb_url, "CONSUMED_TABLE_NAME": "consumed", "AWS_DEFAULT_REGION": "us-east-1"}
         os.environ |= {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
-        sys.path.insert(0, str(ROOT / "docs/consumers/python"))
-        import consumer
-
-        self.code, self.messages, self.handled, self.lock = consumer, 0, collections.Counter(), threading.Lock()
+        self.handle, self.messages, self.handled, self.lock = handle, 0, collections.Counter(), threading.Lock()
+        self.function = function(lambda event: self.handle(event))
         key = {"AttributeName": "pk"}
-        consumer.dynamodb.create_table(
+        client(os.environ | {"AWS_ENDPOINT_URL": dynamodb_url}, "dynamodb").create_table(
             TableName="consumed", BillingMode="PAY_PER_REQUEST",
             KeySchema=[key | {"KeyType": "HASH"}], AttributeDefinitions=[key | {"AttributeType": "S"}],
         )  # fmt: skip
         self.sqs = client(os.environ | {"AWS_ENDPOINT_URL": sqs_url}, "sqs")
         self.queue = self.sqs.get_queue_url(QueueName="hookgate-events")["QueueUrl"]
-        self.does(handle)
         for _ in range(WORKERS):
             threading.Thread(target=self.work, daemon=True).start()
 
@@ -153,7 +159,7 @@ class Consumer:
             ]}  # fmt: skip
             request = f"{threading.get_ident()}-{number}"
             context = types.SimpleNamespace(aws_request_id=request, get_remaining_time_in_millis=lambda: 30_000)
-            failed = {each["itemIdentifier"] for each in self.code.handler(lambda_form, context)["batchItemFailures"]}
+            failed = {each["itemIdentifier"] for each in self.function(lambda_form, context)["batchItemFailures"]}
             done = [
                 {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"]}
                 for place, message in enumerate(messages)
@@ -172,9 +178,6 @@ class Consumer:
     def until_empty(self):
         until(lambda: self.waiting() == 0, 3600)
 
-    def does(self, handle):
-        self.code.handle = handle
-
     def count(self, event):
         with self.lock:
             self.handled[event["source"], event["id"]] += 1
@@ -191,7 +194,7 @@ def main():
             assert done.returncode == code, (arguments[:3], done.returncode, done.stderr, done.stdout[-500:])
             return done.stdout + done.stderr
 
-        platforms = sorted(PROVIDERS)
+        platforms = sorted(PROVIDERS)[:3]
         for place, platform in enumerate(platforms):
             count = len(range(place, EVENTS, len(platforms)))
             name = hookgate("send", platform, code=2).split("'s: ", 1)[1].split(", ")[0]  # What it may be, says the error.
@@ -211,7 +214,7 @@ def main():
         assert consumer.messages == EVENTS, consumer.messages
         say("consumed by a consumer that marks each as handled, and does nothing")
 
-        consumer.does(consumer.count)
+        consumer.handle = consumer.count
         replay = ["replay", *files, "--name", "fix-1", *where]
         rate = max(100, EVENTS // 10)
         for number in range(KILLS):
