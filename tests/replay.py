@@ -10,6 +10,7 @@ and what .ci/run installs.
 
 import collections
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -140,12 +141,14 @@ class Consumer:
         )  # fmt: skip
         self.sqs = client(os.environ | {"AWS_ENDPOINT_URL": sqs_url}, "sqs")
         self.queue = self.sqs.get_queue_url(QueueName="hookgate-events")["QueueUrl"]
-        for _ in range(WORKERS):
-            threading.Thread(target=self.work, daemon=True).start()
+        self.running = True
+        self.workers = [threading.Thread(target=self.work) for _ in range(WORKERS)]
+        for worker in self.workers:
+            worker.start()
 
     def work(self):
         ask = {"QueueUrl": self.queue, "MaxNumberOfMessages": 10, "WaitTimeSeconds": 1, "MessageAttributeNames": ["All"]}
-        for number in range(sys.maxsize):
+        for number in itertools.takewhile(lambda _: self.running, itertools.count()):
             messages = self.sqs.receive_message(**ask).get("Messages", [])
             if not messages:
                 continue
@@ -169,6 +172,11 @@ class Consumer:
                 self.messages += len(done)
             if done:
                 self.sqs.delete_message_batch(QueueUrl=self.queue, Entries=done)
+
+    def close(self):
+        self.running = False
+        for worker in self.workers:
+            worker.join()
 
     def waiting(self):
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -210,38 +218,39 @@ def main():
 
         sys.stdout = open(os.devnull, "w")  # Its log.
         consumer = Consumer(dynamodb_url, sqs_url, handle=lambda event: None)  # The bug.
-        consumer.until_empty()
-        assert consumer.messages == EVENTS, consumer.messages
-        say("consumed by a consumer that marks each as handled, and does nothing")
-
-        consumer.handle = consumer.count
-        replay = ["replay", *files, "--name", "fix-1", *where]
-        rate = max(100, EVENTS // 10)
-        for number in range(KILLS):
-            before, place = consumer.messages, random.randrange(EVENTS // 20, EVENTS * 8 // 10)
-            process = subprocess.Popen([HOOKGATE, *replay, "--rate", str(rate)], stderr=subprocess.DEVNULL)
-            until(lambda: consumer.messages - before + consumer.waiting() >= place)
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL, "the replay ended before it was killed"
+        with contextlib.closing(consumer):
             consumer.until_empty()
-            assert consumer.messages - before < EVENTS
-            say(f"replay killed after {consumer.messages - before}: {len(consumer.handled)} handled")
-        said = hookgate(*replay)
-        assert said.startswith(f"Sent {EVENTS} of {EVENTS} events as fix-1"), said
-        consumer.until_empty()
-        say(f"replayed to its end: {consumer.messages - EVENTS} messages")
-        assert set(consumer.handled) == ids, "missing, or never sent"
-        assert set(consumer.handled.values()) == {1}, "handled twice"
-        say(f"{len(ids)} handled, each exactly once more")
+            assert consumer.messages == EVENTS, consumer.messages
+            say("consumed by a consumer that marks each as handled, and does nothing")
 
-        before = consumer.messages
-        hookgate(*replay)
-        consumer.until_empty()
-        assert consumer.messages - before == EVENTS and set(consumer.handled.values()) == {1}
-        say(f"replayed again under its name: {EVENTS} messages, none handled")
-        said = hookgate(*replay, "--account", "default", code=2)
-        assert "fix-1 was a replay with other filters: nothing was sent" in said and consumer.waiting() == 0, said
-        say("with other filters: refused")
+            consumer.handle = consumer.count
+            replay = ["replay", *files, "--name", "fix-1", *where]
+            rate = max(100, EVENTS // 10)
+            for number in range(KILLS):
+                before, place = consumer.messages, random.randrange(EVENTS // 20, EVENTS * 8 // 10)
+                process = subprocess.Popen([HOOKGATE, *replay, "--rate", str(rate)], stderr=subprocess.DEVNULL)
+                until(lambda: consumer.messages - before + consumer.waiting() >= place)
+                process.send_signal(signal.SIGKILL)
+                assert process.wait() == -signal.SIGKILL, "the replay ended before it was killed"
+                consumer.until_empty()
+                assert consumer.messages - before < EVENTS
+                say(f"replay killed after {consumer.messages - before}: {len(consumer.handled)} handled")
+            said = hookgate(*replay)
+            assert said.startswith(f"Sent {EVENTS} of {EVENTS} events as fix-1"), said
+            consumer.until_empty()
+            say(f"replayed to its end: {consumer.messages - EVENTS} messages")
+            assert set(consumer.handled) == ids, "missing, or never sent"
+            assert set(consumer.handled.values()) == {1}, "handled twice"
+            say(f"{len(ids)} handled, each exactly once more")
+
+            before = consumer.messages
+            hookgate(*replay)
+            consumer.until_empty()
+            assert consumer.messages - before == EVENTS and set(consumer.handled.values()) == {1}
+            say(f"replayed again under its name: {EVENTS} messages, none handled")
+            said = hookgate(*replay, "--account", "default", code=2)
+            assert "fix-1 was a replay with other filters: nothing was sent" in said and consumer.waiting() == 0, said
+            say("with other filters: refused")
 
 
 main()
