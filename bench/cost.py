@@ -19,6 +19,7 @@ from template import FUNCTIONS, PARAMETERS, deployed, watched  # noqa: E402
 LAMBDA, DYNAMODB, SQS_PAGE = "aws.amazon.com/lambda/pricing", "aws.amazon.com/dynamodb/pricing/on-demand", "aws.amazon.com/sqs/pricing"
 CLOUDWATCH, XRAY, SECRETS = "aws.amazon.com/cloudwatch/pricing", "aws.amazon.com/xray/pricing", "aws.amazon.com/secrets-manager/pricing"
 APIGATEWAY, EVENTBRIDGE = "aws.amazon.com/api-gateway/pricing", "aws.amazon.com/eventbridge/pricing"
+FIREHOSE, SNS, S3 = "aws.amazon.com/firehose/pricing", "aws.amazon.com/sns/pricing", "aws.amazon.com/s3/pricing"
 KNOWN, TO_CHECK = "2026-11-21", "to check"
 RULES = {
     "gb_second": (0.0000133334, "Lambda, arm64, the first 7.5e9 GB-seconds", LAMBDA, KNOWN),
@@ -38,6 +39,13 @@ RULES = {
     "trace": (5.00e-6, "X-Ray, a trace recorded; Lambda samples 1 request a second and 5 % of the rest", XRAY, KNOWN),
     "secret": (0.40, "Secrets Manager, a secret for a month; its KMS key is AWS's own and free", SECRETS, KNOWN),
     "read": (0.05e-4, "Secrets Manager, a read", SECRETS, TO_CHECK),
+    "notified": (0.19e-6, "SNS, a message given to Firehose", SNS, TO_CHECK),
+    "gathered": (0.029, "Firehose, a GB taken in, each record rounded up to 5 KB", FIREHOSE, TO_CHECK),
+    "partitioned": (0.020, "Firehose, a GB delivered by partitions", FIREHOSE, TO_CHECK),
+    "partition": (5.00e-6, "Firehose, an object of a partition", FIREHOSE, TO_CHECK),
+    "jq": (0.07, "Firehose, an hour of jq", FIREHOSE, TO_CHECK),
+    "object": (5.00e-6, "S3, an object written", S3, TO_CHECK),
+    "object_stored": (0.023, "S3, a GB for a month", S3, TO_CHECK),
     "custom_event": (1.00e-6, "EventBridge, an event of 64 KB put on a bus", EVENTBRIDGE, TO_CHECK),
 }
 PRICE = {name: rule[0] for name, rule in RULES.items()}
@@ -134,6 +142,19 @@ def fixed(platforms, **parameters):
     return parts, sum(cost for _, cost in parts.values())
 
 
+# Assumed of an archive: events of 2 KB, of which gzip leaves a quarter; a millisecond of jq for each; an object of each platform
+# every 15 minutes; kept for three months.
+EVENT_GB, PACKED, JQ_MS, OBJECTS, KEPT_MONTHS = 2e-6, 0.25, 1, MONTH * 4, 3
+
+
+def archive(platforms):
+    """A month of docs/consumers/archive.yaml, and a million events in it. The first 5 KB are rounded up to."""
+    objects = platforms * OBJECTS * (PRICE["partition"] + PRICE["object"])
+    each = PRICE["notified"] + 5.12e-6 * PRICE["gathered"] + EVENT_GB * PRICE["partitioned"] + JQ_MS / 3.6e6 * PRICE["jq"]
+    each += EVENT_GB * PACKED * KEPT_MONTHS * PRICE["object_stored"]
+    return objects + 2 * PRICE["alarm"], 1e6 * each
+
+
 def tiered(requests):
     return min(requests, 300e6) * PRICE["http_api"] + max(0, requests - 300e6) * PRICE["http_api_more"]
 
@@ -148,7 +169,7 @@ def month(deliveries, front, platforms=5, memory=256, who="Hookgate"):
 def main():
     print("| US$ | | source | as of |\n|---|---|---|---|")
     for price, what, source, since in RULES.values():
-        shown = f"{price * 1e6:.2f} a million" if price < 1e-4 and what.find("GB-second") < 0 else f"{price:.10f}".rstrip("0") if price < 0.01 else f"{price:.2f}"
+        shown = f"{price * 1e6:.2f} a million" if price < 1e-4 and what.find("GB-second") < 0 else f"{price:.10f}".rstrip("0") if price < 0.01 else f"{price:.{2 if price * 100 % 1 < 1e-9 else 3}f}"
         print(f"| {shown} | {what} | {source} | {since} |")
 
     print("\n| US$ per million invocations (request and time) | 128 MB | 256 MB | 512 MB |\n|---|---|---|---|")
@@ -180,6 +201,8 @@ def main():
     print(f"| `Metrics=all`: a metric for each outcome and step | {fixed(5, Metrics='all')[1] - five[1]:.2f} a month, and {longer:.2f} a million for the longer line |")
     lines = per_million("fresh", "Function URL", lambda_logs="INFO") - per_million("fresh", "Function URL")
     print(f"| `LambdaLogs=INFO`: time billed and memory of each invocation | {lines:.2f} a million |")
+    whatever_arrives, million = archive(5)
+    print(f"| `docs/consumers/archive.yaml`: every event in S3 for 90 days | {whatever_arrives:.2f} a month, and {million:.2f} a million; the fan-out not counted |")
     for deliveries in (1e6, 10e6, 100e6):
         share = traced(deliveries) / deliveries
         print(f"| `Tracing=Active`, at {deliveries / 1e6:.0f} million a month: {share:.0%} are traced | {share * 1e6 * PRICE['trace']:.2f} a million |")

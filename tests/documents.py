@@ -96,6 +96,15 @@ hookgate() {
 # Platforms' own APIs.
 shopt -s extglob
 curl() { command curl "${@/#https:\/\/+([^\/])/$PLATFORM}"; }
+# An archive that is to be looked into has an event.
+aws() {
+  command aws "$@" || return
+  case "$*" in
+    "cloudformation deploy --stack-name hookgate-archive "*)
+      command aws sns publish --topic-arn "$topic" --message "$EVENT" \
+        --message-attributes '{"type": {"DataType": "String", "StringValue": "any"}}' > /dev/null ;;
+  esac
+}
 # In the project itself, for SAM cannot follow links; says yes to whatever it asks.
 sam() { (cd "$PROJECT" && command sam "$@" <<< $'y\ny'); }
 # Stays up in the reader's other terminal. One for all documents: whoever has it running does not start it again. One on other
@@ -277,6 +286,7 @@ def play(document, aws, platform):
         "CARGO_PROFILE_RELEASE_OPT_LEVEL": "0",
         "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
         "EVENTS_QUEUE_ARN": "arn:aws:sqs:us-east-1:123456789012:hookgate-events",
+        "EVENT": json.loads((ROOT / "docs/consumers/messages.json").read_text())["Records"][0]["body"],
     }
     # What the steps of registering ask for.
     asked = re.findall(r'key: "(\w+)"|\$([A-Z]\w+)', "".join(PROVIDERS.values()))
@@ -382,6 +392,10 @@ def prepare(aws):
         client(aws, "secretsmanager").create_secret(Name=f"{provider.upper()}_SECRET", SecretString="generated")
     for name in ("hookgate-events", "watch-events"):
         client(aws, "sqs").create_queue(QueueName=name)
+    # For the document of the archive, when it is played alone.
+    fan_out = ["--stack-name", "hookgate-fan-out", "--template-file", "docs/consumers/fan-out.yaml", "--capabilities", "CAPABILITY_IAM"]
+    queue = "EventsQueueArn=arn:aws:sqs:us-east-1:000000000000:hookgate-events"
+    subprocess.run(["aws", "cloudformation", "deploy", *fan_out, "--parameter-overrides", queue], cwd=ROOT, env=aws, check=True, capture_output=True)
 
 
 class Platform(http.server.BaseHTTPRequestHandler):

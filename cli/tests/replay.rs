@@ -152,7 +152,7 @@ async fn filters_say_which_and_a_name_belongs_to_them() {
         let dry = run(&intake, &[&["replay", &file, "--name", "look", "--dry-run", "--json"], &filters[..]].concat());
         let json: Value = serde_json::from_str(&dry.out).unwrap();
         assert_eq!(
-            (&json["wanted"], &json["sent"], &json["lines"]),
+            (&json["wanted"], &json["sent"], &json["events"]),
             (&json!(expected), &json!(0), &json!(all)),
             "{filters:?}"
         );
@@ -172,7 +172,7 @@ async fn filters_say_which_and_a_name_belongs_to_them() {
     assert!(drain(&intake).await.is_empty());
 }
 
-/// One line that says so, nothing sent, exit code 2.
+/// One line that says so, nothing sent, exit code 2: even where what comes before could be sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_sends_nothing() {
     let intake = Intake::start();
@@ -182,41 +182,170 @@ async fn bad_input_sends_nothing() {
     drain(&intake).await;
     let packed = gzip(archive.as_bytes());
     let line = archive.lines().next().unwrap();
+    let second = |line: String| format!("{}\n{line}\n", archive.lines().nth(1).unwrap()).into_bytes();
+    let with = |name: &str, value: Value| {
+        let mut event: Value = serde_json::from_str(line).unwrap();
+        event[name] = value;
+        second(event.to_string())
+    };
+    let utf16 = "\u{feff}".encode_utf16().chain(archive.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    // What does not compress.
+    let noise = std::iter::successors(Some(1_u64), |n| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)));
+    let noise = noise.take(1_500_000).map(|n| char::from(b'0' + u8::try_from(n >> 58).unwrap())).collect();
+    let large = line.replace(r#""payload":"#, &format!(r#""payload":{},"x":"#, Value::String(noise)));
+    let not_an_event = "line 2, is not an event that this version reads";
     let cases = [
         ("cut.gz", packed[..packed.len() - 12].to_vec(), "is cut short or damaged at line"),
-        (
-            "cut.ndjson",
-            archive.as_bytes()[..archive.len() - 20].to_vec(),
-            "line 2, is not an event that this version reads",
-        ),
-        ("text", b"hello\n".to_vec(), "line 1, is not an event that this version reads"),
+        ("header.gz", packed[..7].to_vec(), "is cut short or damaged at line 1"),
+        ("damaged.gz", [&packed[..packed.len() - 6], &[0; 6]].concat(), "is cut short or damaged at line"),
+        ("tail.gz", [&packed[..], b"more"].concat(), "is cut short or damaged at line"),
+        ("twice.gz", gzip(&packed), "line 1, is not UTF-8"),
+        ("cut.ndjson", archive.as_bytes()[..archive.len() - 20].to_vec(), not_an_event),
+        ("text", second("hello".to_owned()), not_an_event),
+        ("number", second("7".to_owned()), not_an_event),
+        ("array", second(format!("[{line}]")), not_an_event),
+        ("rest", second(format!("{line} rest")), not_an_event),
         ("latin", b"\xff\n".to_vec(), "line 1, is not UTF-8"),
-        (
-            "future",
-            line.replace("\"specversion\":\"1.0\"", "\"specversion\":\"2.0\"").into_bytes(),
-            "line 1, is not an event",
-        ),
+        ("utf-16", utf16, "line 1, is not UTF-8"),
+        ("future", with("specversion", json!("2.0")), not_an_event),
+        ("next", with("specversion", json!("1.1")), not_an_event),
+        ("no-provider", with("provider", json!("")), "its provider or account is not a name"),
+        ("no-account", with("account", json!("A B")), "its provider or account is not a name"),
+        ("no-time", with("receivedtime", json!("yesterday")), "its receivedtime is not a time"),
+        ("large", second(large), "it is larger than a message can be"),
     ];
+    let check = |path: &str, expected: &str| {
+        let ran = run(&intake, &["replay", path, "--name", "fix-1"]);
+        assert_eq!((ran.code, ran.err.lines().count(), &*ran.out), (Some(2), 1, ""), "{path}: {}", ran.err);
+        assert!(ran.err.contains(expected) && ran.err.contains(path), "{path}: {}", ran.err);
+    };
     for (name, bytes, expected) in cases {
-        let path = file(name, &bytes);
-        let ran = run(&intake, &["replay", &path, "--name", "fix-1"]);
-        assert_eq!((ran.code, ran.err.lines().count(), &*ran.out), (Some(2), 1, ""), "{name}: {}", ran.err);
-        assert!(ran.err.contains(expected) && ran.err.contains(&path), "{name}: {}", ran.err);
+        check(&file(name, &bytes), expected);
         assert!(drain(&intake).await.is_empty(), "{name}");
     }
+    // Not in memory: two gigabytes without a line feed.
+    let sparse = file("sparse", b"");
+    std::fs::File::options().write(true).open(&sparse).unwrap().set_len(2 << 30).unwrap();
+    check(&sparse, "line 1, is longer than 128 MiB");
+    check(env!("CARGO_TARGET_TMPDIR"), "cannot read ");
+    check("/no/such", "cannot read /no/such");
     for (arguments, expected) in [
-        (&["replay", "/no/such", "--name", "x"][..], "cannot read /no/such"),
-        (&["replay", "/dev/null", "--name", "X"], "a name is 1 to 64 of a-z"),
+        (&["replay", "/dev/null", "--name", "X"][..], "a name is 1 to 64 of a-z"),
         (&["replay", "/dev/null", "--name", "x", "--from", "soon"], "--from: write it like"),
+        (&["replay", "/dev/null", "--name", "x", "--from", "1h", "--to", "2h"], "--from is not before --to"),
     ] {
         let ran = run(&intake, arguments);
         assert!(ran.code == Some(2) && ran.err.contains(expected), "{}", ran.err);
     }
+    // A queue that is not the installation's: nothing there has its name.
+    let mut elsewhere = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    elsewhere.args(["replay", &file("one", line.as_bytes()), "--name", "fix-1", "--sqs", intake.dynamodb()]);
+    let elsewhere = ran(elsewhere, b"");
+    assert_eq!((elsewhere.code, elsewhere.err.lines().count()), (Some(2), 1), "{}", elsewhere.err);
+    assert!(elsewhere.err.contains("cannot find the queue hookgate-events"), "{}", elsewhere.err);
     // Told to, it leaves them out, each by its number.
     let mixed = file("mixed", format!("{line}\nhello\n\n{line}\n").as_bytes());
     let ran = run(&intake, &["replay", &mixed, "--name", "fix-2", "--skip-invalid"]);
-    assert!(ran.code == Some(0) && ran.err.contains("line 2, is left out"), "{}", ran.err);
+    assert!(ran.code == Some(0) && ran.err.contains("line 2, is left out: not JSON at line 2 column 1"), "{}", ran.err);
     assert_eq!(drain(&intake).await.len(), 2);
+}
+
+/// However an archive's events are put together, the same are read. What there is twice, consumers recognise.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_between_events_does_not_matter() {
+    let intake = Intake::start();
+    intake.send(first(), event(first()), &["--repeat", "2"]);
+    let archive = run(&intake, &["tail", "--once", "--json"]).out;
+    drain(&intake).await;
+    let (one, two) = archive.trim_end().split_once('\n').unwrap();
+    let members = |parts: &[&str]| parts.iter().flat_map(|part| gzip(part.as_bytes())).collect::<Vec<_>>();
+    for (number, (bytes, expected)) in [
+        (format!("{one}\r\n{two}\r\n").into_bytes(), vec![one, two]),
+        (format!("\u{feff}{one}\n{two}").into_bytes(), vec![one, two]),
+        (format!("\n\n{one}\n\n \t\n  {two}  \n\n").into_bytes(), vec![one, two]),
+        // Without a line feed between them, as Firehose does it unless told otherwise, in one object or in several.
+        (format!("{one}{two}").into_bytes(), vec![one, two]),
+        (members(&[&format!("{one}{two}"), "\n", two, one]), vec![one, one, two, two]),
+        (members(&["", one, "", "\n\n", two, ""]), vec![one, two]),
+        (format!("{one}\n{one}\n").into_bytes(), vec![one, one]),
+        (Vec::new(), vec![]),
+        ("\u{feff}\r\n".into(), vec![]),
+        (members(&[""]), vec![]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let path = file("between", &bytes);
+        let mut sources = vec![(&*path, &b""[..]), ("-", &bytes)];
+        // A pipe with a name, as the shell's <(…).
+        if cfg!(unix) {
+            sources.push(("/dev/stdin", &bytes));
+        }
+        for (source, input) in sources {
+            let sent = ran(hookgate(&intake, &["replay", source, "--name", "fix-1"]), input);
+            assert_eq!(sent.code, Some(i32::from(expected.is_empty())), "{number} {source}: {}", sent.err);
+            let mut bodies: Vec<_> = drain(&intake).await.into_iter().filter_map(|message| message.body).collect();
+            bodies.sort();
+            let mut expected = expected.clone();
+            expected.sort_unstable();
+            assert_eq!(bodies, expected, "{number} {source}");
+        }
+    }
+    // Two files that overlap.
+    let (both, again) = (file("both", archive.as_bytes()), file("again.gz", &gzip(two.as_bytes())));
+    assert_eq!(run(&intake, &["replay", &both, &again, "--name", "fix-1"]).code, Some(0));
+    assert_eq!(drain(&intake).await.len(), 3);
+}
+
+/// What a later version may add, and what another installation may have, is sent as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_version_does_not_know_is_not_its_business() {
+    let intake = Intake::start();
+    intake.send(first(), event(first()), &[]);
+    let archive = run(&intake, &["tail", "--once", "--json"]).out;
+    drain(&intake).await;
+    for (name, value) in [
+        ("type", "commerce.order.teleported"),
+        ("account", "no-such-account"),
+        ("provider", "no-such-platform"),
+        ("newattribute", "new"),
+    ] {
+        let mut event: Value = serde_json::from_str(&archive).unwrap();
+        event[name] = json!(value);
+        let text = event.to_string();
+        let sent = ran(hookgate(&intake, &["replay", "-", "--name", "fix-1"]), text.as_bytes());
+        assert_eq!(sent.code, Some(0), "{name}: {}", sent.err);
+        let messages = drain(&intake).await;
+        assert_eq!(messages[0].body(), Some(&*text));
+        for name in ["type", "provider", "account"] {
+            assert_eq!(attribute(&messages[0], name), event[name].as_str());
+        }
+    }
+}
+
+/// `tail --json` opens a compressed payload. On the queue it is compressed again, and means the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_too_large_for_the_queue_comes_again_compressed() {
+    let intake = Intake::start();
+    let member = first().fields.in_object("note");
+    let note = format!("{member}={}", "x".repeat(100_000));
+    let mut sent = vec!["--set".to_owned(), note];
+    for number in 0..12 {
+        sent.extend([
+            "--set".to_owned(),
+            format!("{}={}", first().fields.in_object(&format!("note{number}")), "y".repeat(100_000)),
+        ]);
+    }
+    intake.send(first(), event(first()), &sent.iter().map(String::as_str).collect::<Vec<_>>());
+    let archive = run(&intake, &["tail", "--once", "--json"]).out;
+    let queued = drain(&intake).await.remove(0).body.unwrap();
+    assert!(queued.contains("payload_gzip") && archive.len() > 1 << 20 && !archive.contains("payload_gzip"));
+    for (name, kept) in [("fix-1", &archive), ("fix-2", &queued)] {
+        assert_eq!(ran(hookgate(&intake, &["replay", "-", "--name", name]), kept.as_bytes()).code, Some(0));
+        let again = drain(&intake).await.remove(0).body.unwrap();
+        assert!(again.contains("payload_gzip"));
+        assert_eq!(Event::from_json(&again).unwrap().to_json(), archive.trim_end());
+    }
 }
 
 /// Killed half-way and given again: nothing is missing, and what comes twice is known by source, id and name.

@@ -3,19 +3,27 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{BufRead, BufReader, IsTerminal, Read, Seek},
+    io::{BufRead, BufReader, Cursor, IsTerminal, Read, Seek, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use aws_sdk_dynamodb::{operation::put_item::PutItemError, types::AttributeValue};
-use flate2::bufread::MultiGzDecoder;
-use hookgate_event::Event;
-use hookgate_intake::release;
-use serde_json::json;
+use flate2::{
+    Compression,
+    bufread::{GzDecoder, MultiGzDecoder},
+    write::GzEncoder,
+};
+use hookgate_event::{Event, ReadError};
+use hookgate_intake::release::Replay;
+use hookgate_verify::Account;
+use serde_json::{json, value::RawValue};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
 
 use super::{Filter, claims::now, interrupted};
 use crate::{
@@ -27,6 +35,9 @@ use crate::{
 
 /// How many messages are on their way to SQS at the same time.
 const AT_ONCE: usize = 16;
+
+/// The longest line, in bytes: Firehose gathers at most 128 MiB. A compressed file must not open to more than memory holds.
+const LONGEST_LINE: u64 = 128 * 1024 * 1024;
 
 /// How long the name of a replay is remembered, in seconds: as long as consumers remember events.
 const REMEMBERED: i64 = 60 * 86_400;
@@ -43,7 +54,7 @@ const REMEMBERED: i64 = 60 * 86_400;
   hookgate tail --once --json > events.ndjson
   hookgate replay events.ndjson --name fix-1 --dry-run
   hookgate replay events.ndjson --name fix-1 --type 'order.*' --provider PLATFORM
-  aws s3 cp s3://archive/2026/03/14/events.gz - | hookgate replay - --name fix-1 --aws --from 2026-03-14T15:00:00Z
+  aws s3 cp s3://archive/events/2026-03-14/PLATFORM/15.gz - | hookgate replay - --name fix-1 --aws --from 2026-03-14T15:00:00Z
 
 A name belongs to its filters for 60 days: with others it is refused.
 Exit code: 0 all were sent, 1 there were none, 2 not done, or not all."))]
@@ -88,95 +99,176 @@ pub struct Arguments {
 }
 
 fn name(text: &str) -> Result<String, String> {
-    let known =
-        (1..=64).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    known.then(|| text.to_owned()).ok_or_else(|| "a name is 1 to 64 of a-z, 0-9 and -".to_owned())
+    // As an account's name.
+    let name = Account::parse(text).map(|name| name.to_string());
+    name.ok_or_else(|| "a name is 1 to 64 of a-z, 0-9 and -".to_owned())
 }
 
-/// Which events, with the times as they were given.
-struct Wanted<'a> {
-    arguments: &'a Arguments,
-    from: Option<OffsetDateTime>,
-    to: Option<OffsetDateTime>,
-}
-
-/// What the files hold.
-#[derive(Default)]
-struct Found {
-    lines: u64,
-    wanted: u64,
-    types: BTreeMap<String, u64>,
-    first: Option<String>,
-    last: Option<String>,
-}
-
-/// Whether every event was sent that is wanted.
+/// Whether every event was sent that is asked for.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let time = |option: &str, given: &Option<String>| {
-        let read = given.as_deref().map(arguments::time).transpose();
-        read.map_err(anyhow::Error::msg).with_context(|| option.to_owned())
-    };
-    let wanted = Wanted { arguments, from: time("--from", &arguments.from)?, to: time("--to", &arguments.to)? };
-    let sources = arguments.files.iter().map(|path| Source::open(path)).collect::<anyhow::Result<Vec<_>>>()?;
-    let found = wanted.check(&sources)?;
+    let mut found = Found::new(arguments)?;
+    for path in &arguments.files {
+        found.read(path)?;
+    }
     let clients = arguments.deployment.clients().await?;
     let queue_url = clients.queue(Queue::Events, None).await?;
     if found.wanted == 0 || arguments.dry_run {
-        report(arguments, &found, 0)?;
+        found.report(0)?;
         return Ok((found.wanted > 0).into());
     }
     if !clients.is_local() && !arguments.yes {
-        anstream::eprintln!("{}", found.in_words(&arguments.name));
+        anstream::eprintln!("{}", found.in_words());
         if !confirm("Send them?") {
             bail!("nothing was sent: with --aws it must be confirmed, or say --yes");
         }
     }
     let table = clients.table(arguments.table.as_deref()).await?;
     remember(&clients, &table, arguments).await?;
-    let sent = send(&wanted, &sources, &clients, &queue_url, found.wanted).await?;
-    report(arguments, &found, sent)?;
+    let sent = send(found.checked()?, found.wanted, &clients, &queue_url, arguments).await?;
+    found.report(sent)?;
     Ok(ExitCode::Yes)
 }
 
-/// One file, or what standard input held.
-struct Source {
-    shown: String,
-    file: File,
+/// What the files hold.
+struct Found<'a> {
+    arguments: &'a Arguments,
+    from: Option<OffsetDateTime>,
+    to: Option<OffsetDateTime>,
+    events: u64,
+    wanted: u64,
+    types: BTreeMap<String, u64>,
+    first: Option<String>,
+    last: Option<String>,
+    /// Those that are asked for, one on a line. What is sent is what was checked, whatever becomes of the files.
+    checked: GzEncoder<File>,
 }
 
-impl Source {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        let shown = path.display().to_string();
-        if path != Path::new("-") {
-            let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
-            return Ok(Source { shown, file });
+impl<'a> Found<'a> {
+    fn new(arguments: &'a Arguments) -> anyhow::Result<Self> {
+        let time = |option: &str, given: &Option<String>| {
+            let read = given.as_deref().map(arguments::time).transpose();
+            read.map_err(anyhow::Error::msg).with_context(|| option.to_owned())
+        };
+        let (from, to) = (time("--from", &arguments.from)?, time("--to", &arguments.to)?);
+        ensure!(from.is_none() || to.is_none() || from < to, "--from is not before --to: nothing is between them");
+        let file = tempfile().context("cannot make a temporary file")?;
+        Ok(Found {
+            arguments,
+            from,
+            to,
+            events: 0,
+            wanted: 0,
+            types: BTreeMap::new(),
+            first: None,
+            last: None,
+            checked: GzEncoder::new(file, Compression::fast()),
+        })
+    }
+
+    fn read(&mut self, path: &Path) -> anyhow::Result<()> {
+        let (shown, mut reader) = open(path)?;
+        let mut line = Vec::new();
+        for number in 1.. {
+            line.clear();
+            let read = reader.by_ref().take(LONGEST_LINE + 1).read_until(b'\n', &mut line);
+            if read.with_context(|| format!("{shown} is cut short or damaged at line {number}: fetch it again"))? == 0 {
+                break;
+            }
+            ensure!(line.len() as u64 <= LONGEST_LINE, "{shown}, line {number}, is longer than 128 MiB");
+            let text = std::str::from_utf8(&line).ok();
+            let text = text.with_context(|| format!("{shown}, line {number}, is not UTF-8"))?;
+            // Windows' tools begin a file with a byte order mark.
+            let text = text.strip_prefix('\u{feff}').filter(|_| number == 1).unwrap_or(text);
+            // One event, or none, or several: Firehose puts line feeds between them only if it is told to.
+            for event in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
+                self.events += 1;
+                let named = |why: ReadError| ReadError { line: number, ..why }.to_string();
+                let event = event.map_err(|error| named(error.into())).and_then(|text| {
+                    let event = Event::from_json(text.get()).map_err(named)?;
+                    let received = sendable(&event, text.get(), &self.arguments.name)?;
+                    Ok((text.get(), event, received))
+                });
+                match event {
+                    Ok((text, event, received)) if self.admits(&event, received) => self.add(text, event)?,
+                    Ok(_) => {}
+                    Err(why) if self.arguments.skip_invalid => {
+                        anstream::eprintln!("{shown}, line {number}, is left out: {why}");
+                    }
+                    Err(why) => bail!(
+                        "{shown}, line {number}, is not an event that this version reads ({why}): nothing was sent. Leave such \
+                         lines out with --skip-invalid"
+                    ),
+                }
+            }
         }
+        Ok(())
+    }
+
+    fn admits(&self, event: &Event<'_>, received: OffsetDateTime) -> bool {
+        self.arguments.only.admits(Some(event))
+            && (self.arguments.id.is_empty() || self.arguments.id.contains(&event.id))
+            && self.from.is_none_or(|from| received >= from)
+            && self.to.is_none_or(|to| received < to)
+    }
+
+    fn add(&mut self, text: &str, event: Event<'_>) -> anyhow::Result<()> {
+        self.wanted += 1;
+        *self.types.entry(event.event_type.as_str().to_owned()).or_default() += 1;
+        let time = event.received_time;
+        self.first = self.first.take().filter(|first| *first < time).or_else(|| Some(time.clone()));
+        self.last = self.last.take().filter(|last| *last > time).or(Some(time));
+        writeln!(self.checked, "{text}").context("cannot write to the temporary file")
+    }
+
+    /// The events to send.
+    fn checked(&mut self) -> anyhow::Result<impl Iterator<Item = std::io::Result<String>> + use<>> {
+        self.checked.try_finish()?;
+        let mut file = self.checked.get_ref().try_clone()?;
+        file.rewind()?;
+        Ok(BufReader::new(GzDecoder::new(BufReader::new(file))).lines())
+    }
+
+    fn in_words(&self) -> String {
+        let Found { events, wanted, types, first, last, .. } = self;
+        let types = types.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ");
+        let (first, last) = (first.as_deref().unwrap_or_default(), last.as_deref().unwrap_or_default());
+        let name = &self.arguments.name;
+        format!("{wanted} of {events} events as {name}, received {} to {}: {types}", plain(first), plain(last))
+    }
+
+    fn report(&self, sent: u64) -> anyhow::Result<()> {
+        let Found { arguments, events, wanted, types, first, last, .. } = self;
+        if arguments.json {
+            return print_json(&json!({
+                "replay": arguments.name, "events": events, "wanted": wanted, "sent": sent, "types": types,
+                "first": first, "last": last, "dry_run": arguments.dry_run,
+            }));
+        }
+        print(match (wanted, sent) {
+            (0, _) => format!("Nothing to send: none of {events} events is asked for."),
+            (_, 0) => format!("Nothing was sent. It would be {}.", self.in_words()),
+            _ => format!("Sent {}.", self.in_words()),
+        })
+    }
+}
+
+/// A file's name for messages, and what it holds, uncompressed.
+fn open(path: &Path) -> anyhow::Result<(String, Box<dyn BufRead>)> {
+    let (shown, file): (_, Box<dyn Read>) = if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
             anstream::eprintln!("Reading events from the terminal: one on a line, then Ctrl-D.");
         }
-        // Read twice, so kept meanwhile: in a file that has no name and that nobody else can open.
-        let mut file = tempfile().context("cannot keep standard input in a temporary file")?;
-        std::io::copy(&mut std::io::stdin().lock(), &mut file).context("cannot read standard input")?;
-        Ok(Source { shown: "standard input".to_owned(), file })
-    }
-
-    /// Its lines, uncompressed, each with its number.
-    fn lines(&self) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(u64, String)>>> {
-        let mut file = &self.file;
-        file.rewind()
-            .with_context(|| format!("cannot read {} from its beginning: give it by a pipe, as -", self.shown))?;
-        let mut reader = BufReader::new(file.try_clone()?);
-        let compressed = reader.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-        let reader: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
-        let shown = self.shown.clone();
-        let lines = BufReader::new(reader).split(b'\n').zip(1_u64..).map(move |(line, number)| {
-            let line =
-                line.with_context(|| format!("{shown} is cut short or damaged at line {number}: fetch it again"))?;
-            let text = String::from_utf8(line).ok();
-            Ok((number, text.with_context(|| format!("{shown}, line {number}, is not UTF-8"))?))
-        });
-        Ok(lines.filter(|line| !line.as_ref().is_ok_and(|(_, text)| text.trim().is_empty())))
-    }
+        ("standard input".to_owned(), Box::new(std::io::stdin()))
+    } else {
+        let shown = path.display().to_string();
+        let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
+        (shown, Box::new(file))
+    };
+    let (mut file, mut beginning) = (BufReader::new(file), Vec::new());
+    file.by_ref().take(2).read_to_end(&mut beginning).with_context(|| format!("cannot read {shown}"))?;
+    let compressed = beginning == [0x1f, 0x8b];
+    let file = Cursor::new(beginning).chain(file);
+    Ok((shown, if compressed { Box::new(BufReader::new(MultiGzDecoder::new(file))) } else { Box::new(file) }))
 }
 
 /// A file without a name, for its owner alone.
@@ -191,66 +283,16 @@ fn tempfile() -> anyhow::Result<File> {
     Ok(file)
 }
 
-impl Wanted<'_> {
-    /// Reads everything, and sends nothing.
-    fn check(&self, sources: &[Source]) -> anyhow::Result<Found> {
-        let mut found = Found::default();
-        for source in sources {
-            for line in source.lines()? {
-                let (number, text) = line?;
-                found.lines += 1;
-                let event = match Event::from_json(&text) {
-                    Ok(event) => event,
-                    Err(why) if self.arguments.skip_invalid => {
-                        anstream::eprintln!("{}, line {number}, is left out: {why}", source.shown);
-                        continue;
-                    }
-                    Err(why) => bail!(
-                        "{}, line {number}, is not an event that this version reads ({why}): nothing was sent. Leave such \
-                         lines out with --skip-invalid",
-                        source.shown
-                    ),
-                };
-                if self.admits(&event) {
-                    found.add(&event);
-                }
-            }
-        }
-        Ok(found)
+/// When the event was received, if SQS will take its message: nothing is sent unless everything can be.
+fn sendable(event: &Event<'_>, text: &str, name: &str) -> Result<OffsetDateTime, String> {
+    // Both become attributes, which SQS refuses if they are empty. An account is named like a platform.
+    if [&event.provider, &event.account].into_iter().any(|name| Account::parse(name).is_none()) {
+        return Err("its provider or account is not a name".to_owned());
     }
-
-    fn admits(&self, event: &Event<'_>) -> bool {
-        let received = OffsetDateTime::parse(&event.received_time, &Rfc3339).ok();
-        let after = |bound: Option<OffsetDateTime>, admits: fn(OffsetDateTime, OffsetDateTime) -> bool| {
-            bound.is_none_or(|bound| received.is_some_and(|received| admits(received, bound)))
-        };
-        self.arguments.only.admits(Some(event))
-            && (self.arguments.id.is_empty() || self.arguments.id.contains(&event.id))
-            && after(self.from, |received, from| received >= from)
-            && after(self.to, |received, to| received < to)
+    if Replay::new(event, text, name).is_none() {
+        return Err("it is larger than a message can be".to_owned());
     }
-}
-
-impl Found {
-    fn add(&mut self, event: &Event<'_>) {
-        self.wanted += 1;
-        *self.types.entry(event.event_type.as_str().to_owned()).or_default() += 1;
-        let time = &event.received_time;
-        self.first = self.first.take().filter(|first| first < time).or_else(|| Some(time.clone()));
-        self.last = self.last.take().filter(|last| last > time).or_else(|| Some(time.clone()));
-    }
-
-    fn in_words(&self, name: &str) -> String {
-        let Found { lines, wanted, types, first, last } = self;
-        let types = types.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ");
-        let (first, last) = (first.as_deref().unwrap_or_default(), last.as_deref().unwrap_or_default());
-        let span = if *wanted == 0 {
-            String::new()
-        } else {
-            format!(", received {} to {}: {types}", plain(first), plain(last))
-        };
-        format!("{wanted} of {lines} events as {name}{span}")
-    }
+    OffsetDateTime::parse(&event.received_time, &Rfc3339).map_err(|_| "its receivedtime is not a time".to_owned())
 }
 
 /// Keeps the replay's name together with its filters, so that a second replay under the same name is the same one.
@@ -289,86 +331,47 @@ impl Arguments {
     }
 }
 
-/// Sends every event that is wanted, in the order of the files. Gives how many.
+/// Sends the events in their order, several at the same time. Gives how many: all, or it is an error.
 async fn send(
-    wanted: &Wanted<'_>,
-    sources: &[Source],
+    mut events: impl Iterator<Item = std::io::Result<String>>,
+    count: u64,
     clients: &Clients,
     queue_url: &str,
-    count: u64,
+    arguments: &Arguments,
 ) -> anyhow::Result<u64> {
-    let name = &wanted.arguments.name;
     let bar = progress(count);
     let begun = Instant::now();
     let mut interrupted = std::pin::pin!(interrupted());
-    let (mut sending, mut started, mut sent) = (JoinSet::new(), 0_u64, 0_u64);
-    let stopped =
-        |sent: u64| format!("{sent} of {count} events were sent: give the same command again, {name} is known");
-    for source in sources {
-        for line in source.lines()? {
-            let (number, text) = line?;
-            let admitted = Event::from_json(&text).is_ok_and(|event| wanted.admits(&event));
-            if !admitted {
-                continue;
-            }
-            if let Some(rate) = wanted.arguments.rate {
-                tokio::time::sleep_until(begun + Duration::from_secs(started) / rate).await;
-            }
-            while sending.len() >= AT_ONCE {
-                one(&mut sending, &mut sent).await.with_context(|| stopped(sent))?;
-                bar.set_position(sent);
-            }
-            tokio::select! {
-                biased;
-                () = &mut interrupted => {
-                    while !sending.is_empty() {
-                        one(&mut sending, &mut sent).await.with_context(|| stopped(sent))?;
-                    }
-                    bail!("stopped: {}", stopped(sent));
+    let (mut sending, mut started, mut sent, mut stopped) = (JoinSet::new(), 0, 0, None);
+    while !sending.is_empty() || started < count && stopped.is_none() {
+        let due = arguments.rate.map_or(begun, |rate| begun + Duration::from_secs(started) / rate);
+        tokio::select! {
+            biased;
+            () = &mut interrupted, if stopped.is_none() => stopped = Some("stopped".to_owned()),
+            Some(ended) = sending.join_next() => match ended? {
+                Ok(_) => {
+                    sent += 1;
+                    bar.set_position(sent);
                 }
-                () = std::future::ready(()) => {}
+                Err(why) => _ = stopped.get_or_insert(why),
+            },
+            () = sleep_until(due), if started < count && stopped.is_none() && sending.len() < AT_ONCE => {
+                let text = events.next().context("the temporary file is cut short")??;
+                let (sqs, url, name) = (clients.sqs.clone(), queue_url.to_owned(), arguments.name.clone());
+                sending.spawn(async move {
+                    let event = Event::from_json(&text).map_err(|why| why.to_string())?;
+                    let message = Replay::new(&event, &text, &name).ok_or("an event is too large")?;
+                    message.send(&sqs, &url).await.map_err(|why| format!("SQS did not take {} ({why})", plain(&event.id)))
+                });
+                started += 1;
             }
-            let (sqs, url, name) = (clients.sqs.clone(), queue_url.to_owned(), name.clone());
-            let place = format!("{}, line {number}", source.shown);
-            sending.spawn(async move {
-                let Ok(event) = Event::from_json(&text) else { bail!("{place}: the file changed meanwhile") };
-                match release::replay(&sqs, &url, &event, &text, &name).await {
-                    Ok(Some(_)) => Ok(()),
-                    Ok(None) => bail!("{place} is larger than a message can be"),
-                    Err(why) => bail!("{place}: SQS did not take it ({why})"),
-                }
-            });
-            started += 1;
         }
     }
-    while !sending.is_empty() {
-        one(&mut sending, &mut sent).await.with_context(|| stopped(sent))?;
-        bar.set_position(sent);
-    }
     bar.finish_and_clear();
-    Ok(sent)
-}
-
-async fn one(sending: &mut JoinSet<anyhow::Result<()>>, sent: &mut u64) -> anyhow::Result<()> {
-    if let Some(ended) = sending.join_next().await {
-        ended??;
-        *sent += 1;
+    match stopped {
+        Some(why) => {
+            bail!("{why}: {sent} of {count} events were sent: give the same command again, {} is known", arguments.name)
+        }
+        None => Ok(sent),
     }
-    Ok(())
-}
-
-fn report(arguments: &Arguments, found: &Found, sent: u64) -> anyhow::Result<()> {
-    let Found { lines, wanted, types, first, last } = found;
-    if arguments.json {
-        return print_json(&json!({
-            "replay": arguments.name, "lines": lines, "wanted": wanted, "sent": sent, "types": types,
-            "first": first, "last": last, "dry_run": arguments.dry_run,
-        }));
-    }
-    let words = found.in_words(&arguments.name);
-    print(match (wanted, sent) {
-        (0, _) => format!("Nothing to send: none of {lines} events is asked for."),
-        (_, 0) => format!("Nothing was sent. It would be {words}."),
-        _ => format!("Sent {words}."),
-    })
 }

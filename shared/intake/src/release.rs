@@ -165,23 +165,27 @@ impl Release {
     }
 }
 
-/// Puts an event on a queue that was there before, in the form in which a function would send it, with the attribute
-/// `replay`: consumers remember an event by `source`, `id` and this name. `text` is the event as it was queued. Returns SQS's
-/// message id; None where the event is larger than a message can be, even compressed.
-///
-/// # Errors
-/// The name of the error where SQS refused the message, or did not answer.
-pub async fn replay(
-    sqs: &aws_sdk_sqs::Client,
-    queue_url: &str,
-    event: &Event<'_>,
-    text: &str,
-    name: &str,
-) -> Result<Option<String>, String> {
-    let Some(message) = Message::replay(event, text, name) else { return Ok(None) };
-    match queue::send(sqs, queue_url, message, None).await {
-        Ok(id) => Ok(Some(id)),
-        Err(SendError::Refused(error) | SendError::Unknown(error)) => Err(error),
+/// The message that puts an event on a queue that was there before: as a function would send it, with the attribute `replay`.
+/// Consumers remember an event by `source`, `id` and this name.
+#[derive(Debug)]
+pub struct Replay(Message);
+
+impl Replay {
+    /// `text` is the event as it was queued, and stays as it is. None where it is larger than a message can be, even compressed.
+    #[must_use]
+    pub fn new(event: &Event<'_>, text: &str, name: &str) -> Option<Self> {
+        Message::replay(event, text, name).map(Replay)
+    }
+
+    /// Sends it. Returns SQS's message id.
+    ///
+    /// # Errors
+    /// The name of the error where SQS refused the message, or did not answer.
+    pub async fn send(self, sqs: &aws_sdk_sqs::Client, queue_url: &str) -> Result<String, String> {
+        match queue::send(sqs, queue_url, self.0, None).await {
+            Ok(id) => Ok(id),
+            Err(SendError::Refused(error) | SendError::Unknown(error)) => Err(error),
+        }
     }
 }
 
