@@ -24,6 +24,7 @@ const NAMED: &[&str] = &[
     "events",
     "docs/contract",
     "docs/consumers/messages.json",
+    "consumers/rust/messages.json",
     "fuzz/src",
     "shared/verify/tests/vectors",
     "clippy.toml",
