@@ -43,8 +43,9 @@ const LEASE_MARGIN: Duration = Duration::from_secs(2);
 /// The most time for one attempt of a call to `DynamoDB`: a dead connection must not cost the whole batch.
 const ATTEMPT: Duration = Duration::from_secs(2);
 
-/// The function's timeout in the template, for `cargo lambda watch`, whose deadline is in 1970.
+/// The function's timeout in the template, for `cargo lambda watch`, whose deadlines are in 1970.
 const FUNCTION_TIMEOUT: Duration = Duration::from_secs(30);
+const A_YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// Runs the function: takes batches from Lambda and handles each event once, with the table that `CONSUMED_TABLE_NAME` names.
 ///
@@ -144,7 +145,7 @@ impl Consumer {
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
         let now = self.now();
-        let deadline = Some(Duration::from_millis(batch.context.deadline)).filter(|deadline| *deadline > now);
+        let deadline = Some(Duration::from_millis(batch.context.deadline)).filter(|deadline| *deadline > A_YEAR);
         let deadline = deadline.unwrap_or(now + FUNCTION_TIMEOUT);
         let lease = Lease { owner: batch.context.request_id, until: deadline + LEASE_MARGIN };
         let give_up = Instant::now() + deadline.saturating_sub(now).saturating_sub(ANSWER_MARGIN);
