@@ -105,11 +105,12 @@ class State:
     def __init__(self, consumer: "Consumer") -> None:
         self._consumer = consumer
 
-    def keep_latest(self, event: Event) -> bool:
+    def keep_latest(self, event: Event, attributes: dict[str, Any] | None = None) -> bool:
         """Latest wins: keeps what the event says as its resource's state, unless a later event has been kept. Says whether it did.
 
-        One write decides and stores: between a question and a write a later event could be written. So if your state is in another
-        database, keep `sort_key(event)` beside it, and write there under the same condition.
+        One write decides and stores: between a question and a write a later event could be written. So put what else belongs to the
+        state into the same item, as `attributes` in DynamoDB's JSON; or, if it is in another database, keep `sort_key(event)` beside
+        it, and write there under the same condition.
         """
         if event.get("subject") is None:
             return False
@@ -121,7 +122,7 @@ class State:
             "status": event["data"].get("status"),
         }
         try:
-            self._consumer._put("latest", values)
+            self._consumer._put("latest", values, attributes)
         except ClientError as error:
             if _code(error) != "ConditionalCheckFailedException":
                 raise
@@ -203,10 +204,11 @@ class Consumer:
                 raise _Failure("leased by another invocation") from None
         return True
 
-    def _put(self, request: str, values: dict[str, Any]) -> None:
+    def _put(self, request: str, values: dict[str, Any], attributes: dict[str, Any] | None = None) -> None:
         """One of the description's requests, with these values."""
         expires_at = self._now() // 1000 + self._remember
         filled = _fill(_DESCRIPTION["requests"][request], {**values, "expires_at": expires_at, "table": self._table_name})
+        filled["Item"] = {**(attributes or {}), **filled["Item"]}
         self._dynamodb.put_item(**filled)
 
     def _now(self) -> int:

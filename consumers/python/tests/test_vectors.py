@@ -239,6 +239,13 @@ def test_every_real_message_is_handled_once(hookgate_messages, hookgate_consume)
     assert "payload_gzip" not in large["data"]
 
 
+def test_a_state_can_have_attributes_of_its_own(hookgate_batch, hookgate_consume, hookgate_table):
+    attributes = {"total": {"S": "5500"}, "sort_key": {"S": "5500"}}
+    assert hookgate_consume(lambda event, state: state.keep_latest(event, attributes))(hookgate_batch("commerce.order.paid")) == []
+    (state,) = (item for pk, item in hookgate_table.items.items() if pk.startswith("latest "))
+    assert state["total"] == {"S": "5500"} != state["sort_key"]
+
+
 def with_payload(text):
     return json.dumps({**ENVELOPE, "data": {"payload": "PAYLOAD"}}, separators=(",", ":")).replace('"PAYLOAD"', text)
 

@@ -22,6 +22,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
+pub use aws_sdk_dynamodb::types::AttributeValue;
 pub use hookgate_event::{Event, EventType};
 pub use lambda_runtime::Error;
 pub use table::{State, TableError};

@@ -2,7 +2,7 @@
 //! them an item for each resource, with the state that its latest event left. `docs/contract/consumer.json` has the requests, by
 //! which consumers of other languages can share the table.
 
-use std::{fmt, time::Duration};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
@@ -70,17 +70,30 @@ impl State {
     /// did. An event without a `subject` keeps nothing.
     ///
     /// One write decides and stores. If a question came first and the write after it, an older event could be asked about
-    /// before, and written after, a later one. So if your state is in another database, keep the sort key beside it and write
-    /// under the same condition.
+    /// before, and written after, a later one. So put what else belongs to the state into the same item
+    /// ([`State::keep_latest_with`]); or, if it is in another database, keep the sort key beside it and write under the same
+    /// condition.
     ///
     /// # Errors
     /// The write failed.
     pub async fn keep_latest(&self, event: &Event<'_>) -> Result<bool, TableError> {
+        self.keep_latest_with(event, HashMap::new()).await
+    }
+
+    /// [`State::keep_latest`], with attributes of your own in the item. Those of this crate's names are not written.
+    ///
+    /// # Errors
+    /// The write failed.
+    pub async fn keep_latest_with(
+        &self,
+        event: &Event<'_>,
+        attributes: HashMap<String, AttributeValue>,
+    ) -> Result<bool, TableError> {
         let Some(subject) = &event.subject else { return Ok(false) };
         let sort_key = text(&event.sort_key());
         // A source starts with a slash, so no event has this key.
-        let put = self.0.put(&format!("latest {} {subject}", event.source)).item("sort_key", sort_key.clone());
-        let put = put.item("type", text(event.event_type.as_str()));
+        let put = self.0.put(&format!("latest {} {subject}", event.source), attributes);
+        let put = put.item("sort_key", sort_key.clone()).item("type", text(event.event_type.as_str()));
         let put = match &event.data.status {
             Some(status) => put.item("status", text(status)),
             None => put,
@@ -99,7 +112,7 @@ impl Consumer {
     pub(crate) async fn lease(&self, key: &str, lease: &Lease) -> Result<Leased, TableError> {
         let now = self.now();
         let put = self
-            .put(key)
+            .put(key, HashMap::new())
             .item("owner", text(&lease.owner))
             .item("lease_until", number(lease.until.as_millis()))
             // DynamoDB deletes expired items only days later.
@@ -121,15 +134,16 @@ impl Consumer {
     }
 
     pub(crate) async fn mark(&self, key: &str, lease: &Lease) -> Result<(), TableError> {
-        let put = self.put(key).item("owner", text(&lease.owner)).condition_expression("#owner = :owner");
+        let put =
+            self.put(key, HashMap::new()).item("owner", text(&lease.owner)).condition_expression("#owner = :owner");
         let put = put.expression_attribute_names("#owner", "owner");
         put.expression_attribute_values(":owner", text(&lease.owner)).send().await?;
         Ok(())
     }
 
-    fn put(&self, key: &str) -> PutItemFluentBuilder {
+    fn put(&self, key: &str, attributes: HashMap<String, AttributeValue>) -> PutItemFluentBuilder {
         let expires_at = self.now().as_secs() + self.remember.as_secs();
-        let put = self.client.put_item().table_name(&self.table).item("pk", text(key));
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(attributes)).item("pk", text(key));
         put.item("expires_at", number(expires_at))
     }
 }

@@ -16,7 +16,7 @@ use std::{
 
 use aws_lambda_events::sqs::SqsEvent;
 use hookgate_consumer::{
-    Consumer, Error, Event, REMEMBER, State,
+    AttributeValue, Consumer, Error, Event, EventType, REMEMBER, State,
     testing::{self, Fault, Table},
 };
 use serde_json::{Value, json};
@@ -427,4 +427,21 @@ async fn every_permutation_and_every_duplicate_ends_in_the_same_state() {
     let all = |life: &Value| (1..=list(life, "events").len()).product::<usize>();
     let expected: usize = list(&order, "lives").iter().map(all).filter(|all| *all <= 24).sum();
     assert_eq!(permutations, expected);
+}
+
+#[tokio::test]
+async fn a_state_can_have_attributes_of_its_own() {
+    let table = Table::new();
+    let consumer = Consumer::new(table.client(), "consumed").log(|_| ());
+    let handle = |event: Event<'static>, state: State| async move {
+        let attributes = ["total", "sort_key"].map(|name| (name.to_owned(), AttributeValue::S("5500".to_owned())));
+        assert!(state.keep_latest_with(&event, attributes.into()).await?);
+        Ok(())
+    };
+    let invocation = testing::invocation("1", testing::batch(&[EventType::OrderPaid]));
+    assert!(consumer.consume(invocation, &handle).await.batch_item_failures.is_empty());
+    let items = table.items();
+    let (_, state) = items.iter().find(|(key, _)| key.starts_with("latest ")).unwrap();
+    assert_eq!(state["total"]["S"], "5500");
+    assert_ne!(state["sort_key"]["S"], "5500");
 }

@@ -5,7 +5,7 @@
  * docs/contract/consumer.json, by which consumers in other languages can share it.
  */
 
-import { DynamoDBClient, PutItemCommand, type PutItemCommandInput } from "@aws-sdk/client-dynamodb";
+import { DynamoDBClient, PutItemCommand, type AttributeValue, type PutItemCommandInput } from "@aws-sdk/client-dynamodb";
 import { gunzipSync } from "node:zlib";
 import { description } from "./generated/description.js";
 
@@ -75,15 +75,16 @@ class Failure extends Error {}
 
 /** The state of each resource, in the consumer's table. Passed to `handle`. */
 export class State {
-  constructor(private readonly put: (request: Request, values: Values) => Promise<void>) {}
+  constructor(private readonly put: (request: Request, values: Values, attributes?: Attributes) => Promise<void>) {}
 
   /**
    * Latest wins: keeps what the event says as its resource's state, unless a later event has been kept. Says whether it did.
    *
-   * One write decides and stores: between a question and a write a later event could be written. So if your state is in
-   * another database, keep `sortKey(event)` beside it, and write there under the same condition.
+   * One write decides and stores: between a question and a write a later event could be written. So put what else belongs to
+   * the state into the same item, as `attributes`; or, if it is in another database, keep `sortKey(event)` beside it, and write
+   * there under the same condition.
    */
-  async keepLatest(event: Event): Promise<boolean> {
+  async keepLatest(event: Event, attributes: Attributes = {}): Promise<boolean> {
     const { source, subject } = event;
     if (subject == null) return false;
     const values = {
@@ -94,7 +95,7 @@ export class State {
       status: event.data.status,
     };
     try {
-      await this.put("latest", values);
+      await this.put("latest", values, attributes);
     } catch (error) {
       if (name(error) !== "ConditionalCheckFailedException") throw error;
       return false;
@@ -111,11 +112,12 @@ export function consumer(handle: Handle, options: Options = {}): (batch: Batch, 
   const dynamodb = options.dynamodb ?? new DynamoDBClient({ requestHandler: attempt });
 
   /** One of the description's requests, with these values. */
-  async function put(request: Request, values: Values): Promise<void> {
+  async function put(request: Request, values: Values, attributes: Attributes = {}): Promise<void> {
     const expires_at = Math.floor(clock() / 1000) + remember;
-    const input = fill(description.requests[request], { ...values, expires_at, table: table() });
+    const filled = fill(description.requests[request], { ...values, expires_at, table: table() }) as unknown as PutItemCommandInput;
+    const input = { ...filled, Item: { ...attributes, ...filled.Item } };
     // The client reports an error of the table by its name, which quotes nothing.
-    await dynamodb.send(new PutItemCommand(input as unknown as PutItemCommandInput)).catch((error: unknown) => {
+    await dynamodb.send(new PutItemCommand(input)).catch((error: unknown) => {
       throw Object.assign(new Failure(`DynamoDB: ${name(error)}`), { name: name(error), item: (error as { Item?: Item })?.Item });
     });
   }
@@ -251,6 +253,7 @@ function decimal(digits: string): string | undefined {
   return short === "" ? "0" : `${sign}${short}e${Number(exponent) - fraction.length + significant.length - short.length}`;
 }
 
+type Attributes = Record<string, AttributeValue>;
 type Item = Record<string, { S?: string } | undefined>;
 type Request = keyof typeof description.requests;
 type Values = Record<string, string | number | undefined>;

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { consumer, read, sortKey, stage, type Event, type State } from "hookgate-consumer";
-import { context, messages, run, Table } from "hookgate-consumer/testing";
+import { batch, context, messages, run, Table } from "hookgate-consumer/testing";
 
 interface Message {
   event: string;
@@ -217,6 +217,15 @@ test("every real message is handled once", async () => {
   assert.equal(new Set(seen.map(({ source, id }) => `${source} ${id}`)).size, seen.length);
   const { id, data } = seen.at(-1)!;
   assert.deepEqual([id, data.payload.note.length, "payload_gzip" in data], ["evt_large", 1_100_000, false]);
+});
+
+test("a state can have attributes of its own", async () => {
+  const table = new Table();
+  const attributes = { total: { S: "5500" }, sort_key: { S: "5500" } };
+  const consume = run(async (event, state) => void (await state.keepLatest(event, attributes)), table);
+  assert.deepEqual(await consume(batch("commerce.order.paid")), []);
+  const state = [...table.items].find(([key]) => key.startsWith("latest "))![1];
+  assert.deepEqual([state.total!.S, state.sort_key!.S === "5500"], ["5500", false]);
 });
 
 test("a number that JavaScript does not hold is its digits", () => {
