@@ -246,6 +246,13 @@ def test_a_state_can_have_attributes_of_its_own(hookgate_batch, hookgate_consume
     assert state["total"] == {"S": "5500"} != state["sort_key"]
 
 
+def test_options(hookgate_batch):
+    table = testing.Table()
+    handler = consumer(lambda event, state: None, table="other", remember=7, dynamodb=table, clock=lambda: 1_000.5)
+    handler(hookgate_batch("commerce.order.paid"), testing.context())
+    assert {(request["TableName"], request["Item"]["expires_at"]["N"]) for request in table.requests} == {("other", "1007")}
+
+
 def with_payload(text):
     return json.dumps({**ENVELOPE, "data": {"payload": "PAYLOAD"}}, separators=(",", ":")).replace('"PAYLOAD"', text)
 

@@ -445,3 +445,16 @@ async fn a_state_can_have_attributes_of_its_own() {
     assert_eq!(state["total"]["S"], "5500");
     assert_ne!(state["sort_key"]["S"], "5500");
 }
+
+#[tokio::test]
+async fn options() {
+    let table = Table::new();
+    let consumer = Consumer::new(table.client(), "other").remember(Duration::from_secs(7)).log(|_| ());
+    let consumer = consumer.clock(|| UNIX_EPOCH + Duration::from_millis(1_000_500));
+    let invocation = testing::invocation("1", testing::batch(&[EventType::OrderPaid]));
+    consumer.consume(invocation, &|_, _| async { Ok(()) }).await;
+    for request in table.requests() {
+        assert_eq!((&request["TableName"], &request["Item"]["expires_at"]["N"]), (&json!("other"), &json!("1007")));
+    }
+    assert_eq!(table.requests().len(), 2);
+}

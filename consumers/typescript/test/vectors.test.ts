@@ -228,6 +228,13 @@ test("a state can have attributes of its own", async () => {
   assert.deepEqual([state.total!.S, state.sort_key!.S === "5500"], ["5500", false]);
 });
 
+test("options", async () => {
+  const table = new Table();
+  const handler = consumer(() => {}, { table: "other", remember: 7, dynamodb: table, clock: () => 1_000_500 });
+  await handler(batch("commerce.order.paid"), context());
+  assert.deepEqual(table.requests.map(({ TableName, Item }) => [TableName, Item.expires_at!.N]), [["other", "1007"], ["other", "1007"]]);
+});
+
 test("a number that JavaScript does not hold is its digits", () => {
   const payload = (text: string) => read(JSON.stringify({ ...ENVELOPE, data: { payload: "P" } }).replace('"P"', () => text)).data.payload;
   for (const digits of ["29.990000000000001", "9007199254740993", "12345678901234567890", "1e400", "0.1e-400", "-1.00000000000000000001", "9".repeat(5_000)]) {

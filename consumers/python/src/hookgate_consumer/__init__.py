@@ -13,7 +13,6 @@ consumers in other languages can share it.
 import base64
 import json
 import os
-import re
 import time
 import zlib
 from collections.abc import Callable
@@ -297,7 +296,7 @@ def _refuse(constant: str) -> None:
 def _fill(template: Any, values: Any) -> Any:
     """The description's text with these values in it. An attribute without a value is left out."""
     if isinstance(template, str):
-        return re.sub(r"{(\w+)}", lambda name: str(values[name[1]]), template)
+        return template.format_map(values)
     return {name: _fill(part, values) for name, part in template.items() if values.get(name, "") is not None}
 
 
