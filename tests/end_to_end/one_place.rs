@@ -36,7 +36,8 @@ const NAMED: &[&str] = &[
     "tests/sixth_provider",
 ];
 /// Folders of tools.
-const TOOLS: &[&str] = &["target", "node_modules", "dist", "generated", "venv", "corpus", "found", "artifacts", "__pycache__"];
+const TOOLS: &[&str] =
+    &["target", "node_modules", "dist", "generated", "venv", "corpus", "found", "artifacts", "__pycache__"];
 /// Text for people, and what tools write.
 const NO_CODE: &[&str] = &["md", "lock", "png", "proptest-regressions"];
 
