@@ -25,6 +25,7 @@ const NAMED: &[&str] = &[
     "docs/contract",
     "docs/consumers/messages.json",
     "consumers/rust/messages.json",
+    "consumers/python/src/hookgate_consumer/messages.json",
     "fuzz/src",
     "shared/verify/tests/vectors",
     "clippy.toml",
