@@ -56,6 +56,10 @@ ELSEWHERE = {
     "UPDATE_SAMPLES=1 cargo test -p hookgate --test command signed": "tests/sixth_provider/follow_contributing",
     "UPDATE_CONTRACT=1 cargo test -p hookgate --test contract": "tests/sixth_provider/follow_contributing",
     "UPDATE_SAMPLES=1 cargo test -p hookgate-functions --test end_to_end consumers": "tests/sixth_provider/follow_contributing",
+    "pip install ./consumers/python pytest": ".ci/run",
+    "npm install --prefix examples/consumer-typescript": ".ci/run",
+    "pytest examples/consumer-python": ".ci/run",
+    "npm test --prefix examples/consumer-typescript": ".ci/run",
     "fuzz/run 1000": "tests/sixth_provider/follow_contributing",
 }
 

@@ -119,11 +119,10 @@ def archive(aws, events):
 
 def function(handle):
     """The consumer in Python, a Lambda function."""
-    sys.path.insert(0, str(ROOT / "docs/consumers/python"))
-    import consumer
+    sys.path.insert(0, str(ROOT / "consumers/python/src"))
+    from hookgate_consumer import consumer
 
-    consumer.handle = handle
-    return consumer.handler
+    return consumer(lambda event, _: handle(event))
 
 
 class Consumer:

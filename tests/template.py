@@ -202,7 +202,7 @@ def test_functions_are_told_what_they_read_and_nothing_else():
         told = environment(provider)
         assert told <= read | settings, (provider, told - read - settings)
         assert required <= told, (provider, required - told)
-    consumer = quoted_names((CONSUMER / "src/main.rs").read_text())
+    consumer = quoted_names((ROOT / "consumers/rust/src/lib.rs").read_text())
     assert environment("consumer") == consumer
 
 

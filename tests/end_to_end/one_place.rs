@@ -24,6 +24,8 @@ const NAMED: &[&str] = &[
     "events",
     "docs/contract",
     "docs/consumers/messages.json",
+    "consumers/rust/messages.json",
+    "consumers/python/src/hookgate_consumer/messages.json",
     "fuzz/src",
     "shared/verify/tests/vectors",
     "clippy.toml",
@@ -35,7 +37,8 @@ const NAMED: &[&str] = &[
     "tests/sixth_provider",
 ];
 /// Folders of tools.
-const TOOLS: &[&str] = &["target", "node_modules", "venv", "corpus", "found", "artifacts", "__pycache__"];
+const TOOLS: &[&str] =
+    &["target", "node_modules", "dist", "generated", "venv", "corpus", "found", "artifacts", "__pycache__"];
 /// Text for people, and what tools write.
 const NO_CODE: &[&str] = &["md", "lock", "png", "proptest-regressions"];
 

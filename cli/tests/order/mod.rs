@@ -1,5 +1,5 @@
-//! The order of events: `docs/contract/order.json`, by which the consumers in other languages are tested too, and what
-//! becomes of every permutation of a resource's events.
+//! The order of events: the stages in `docs/contract/consumer.json`; the resources' lives in `order.json`, by which the consumers
+//! in other languages are tested too; and what becomes of every permutation of a resource's events.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -8,7 +8,7 @@ use hookgate_event::{Event, EventType};
 use hookgate_verify::providers::{self, TimeFormat};
 use serde_json::{Value, json};
 
-use crate::{delivered, support, written};
+use crate::{delivered, read, support, written};
 
 /// What one resource went through, by events that are told apart by what decides their order.
 struct Life {
@@ -88,10 +88,12 @@ fn lives() -> Vec<Life> {
 
 #[test]
 fn the_stages_and_sort_keys_for_other_languages_are_the_codes() {
-    let mut text = "{\n  \"stages\": {\n".to_owned();
+    let description = read("consumer.json");
+    let (rest, _) = description.split_once("  \"stages\": {").expect("it ends with the stages");
     let stages: Vec<_> =
         EventType::ALL.iter().map(|known| format!("    \"{}\": {}", known.as_str(), known.stage())).collect();
-    write!(text, "{}\n  }},\n  \"lives\": [\n", stages.join(",\n")).unwrap();
+    written("consumer.json", &format!("{rest}  \"stages\": {{\n{}\n  }}\n}}\n", stages.join(",\n")));
+    let mut text = "{\n  \"lives\": [\n".to_owned();
     let lives: Vec<_> = lives()
         .iter()
         .map(|life| {

@@ -1,0 +1,327 @@
+"""Handles each of Hookgate's events once, in a Lambda function behind its queue.
+
+    from hookgate_consumer import Event, State, consumer
+
+    def handle(event: Event, state: State) -> None: ...
+
+    handler = consumer(handle)
+
+The DynamoDB table `CONSUMED_TABLE_NAME` remembers which events were handled. Its requests are those of `consumer.json`, by which
+consumers in other languages can share it.
+"""
+
+import base64
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable
+from decimal import Decimal
+from functools import cached_property
+from importlib.resources import files
+from typing import Any, Literal, NotRequired, Protocol, TypedDict, cast
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+__all__ = ["Amount", "Consumer", "Customer", "Data", "Event", "NoTable", "Resource", "State", "consumer", "read", "sort_key", "stage"]
+
+_DESCRIPTION: dict[str, Any] = json.loads(files(__name__).joinpath("consumer.json").read_text("utf-8"))
+_STAGES: dict[str, int] = _DESCRIPTION["stages"]
+
+
+class Resource(TypedDict):
+    """What an event is about."""
+
+    kind: str
+    id: str
+
+
+class Amount(TypedDict):
+    """An amount of money: the digits as the platform wrote them, and whether they count cents (minor) or whole units (major)."""
+
+    value: str
+    unit: Literal["minor", "major"]
+    currency: NotRequired[str]
+
+
+class Customer(TypedDict):
+    """The platform's customer."""
+
+    id: str
+
+
+class Data(TypedDict):
+    """The content of an event. Numbers in the payload are `int` or `Decimal`; one beyond these, or a payload nested too deeply
+    for Python, is its text."""
+
+    resource: NotRequired[Resource]
+    amount: NotRequired[Amount]
+    customer: NotRequired[Customer]
+    status: NotRequired[str]
+    payload: Any
+
+
+class Event(TypedDict):
+    """CloudEvents 1.0, and what Hookgate adds. `type` is like `commerce.order.paid`, and new ones come."""
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: NotRequired[str]
+    time: NotRequired[str]
+    datacontenttype: Literal["application/json"]
+    provider: str
+    account: str
+    providertype: str
+    receivedtime: str
+    deliveryid: NotRequired[str]
+    traceparent: NotRequired[str]
+    data: Data
+
+
+class Context(Protocol):
+    """What a consumer asks of Lambda's context."""
+
+    aws_request_id: str
+
+    def get_remaining_time_in_millis(self) -> int: ...
+
+
+class NoTable(Exception):
+    """`CONSUMED_TABLE_NAME` is not set."""
+
+
+class _Failure(Exception):
+    """Why a message failed, in words that quote nothing of it."""
+
+
+class State:
+    """The state of each resource, in the consumer's table. Passed to `handle`."""
+
+    def __init__(self, consumer: "Consumer") -> None:
+        self._consumer = consumer
+
+    def keep_latest(self, event: Event, attributes: dict[str, Any] | None = None) -> bool:
+        """Latest wins: keeps what the event says as its resource's state, unless a later event has been kept. Says whether it did.
+
+        One write decides and stores: between a question and a write a later event could be written. So put what else belongs to the
+        state into the same item, as `attributes` in DynamoDB's JSON; or, if it is in another database, keep `sort_key(event)` beside
+        it, and write there under the same condition.
+        """
+        if event.get("subject") is None:
+            return False
+        values = {
+            # A source starts with a slash, so no event has this key.
+            "key": _fill(_DESCRIPTION["keys"]["latest"], event),
+            "sort_key": sort_key(event),
+            "type": event["type"] if event["type"] in _STAGES else "commerce.unrecognized",
+            "status": event["data"].get("status"),
+        }
+        try:
+            self._consumer._put("latest", values, attributes)
+        except ClientError as error:
+            if _code(error) != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
+
+
+class Consumer:
+    """The function for Lambda: `handler = consumer(handle)`.
+
+    `handle` is what your shop does about an event. It may be called again for an event whose handling was cut short, so make it
+    idempotent: write with the event's id as the key, or pass `source` and `id` as the idempotency key of what you call.
+
+    `table` is the DynamoDB table, by default the one that `CONSUMED_TABLE_NAME` names; `remember` how many seconds an event is
+    remembered, by default 60 days (with a larger `ClaimTtlDays` set it to that many days plus 30); `dynamodb` a client of boto3's;
+    `clock` says what time it is, in seconds.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Event, State], None],
+        *,
+        table: str | None = None,
+        remember: int = _DESCRIPTION["remember_seconds"],
+        dynamodb: Any = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._handle, self._remember, self._clock = handle, remember, clock
+        self._table, self._client = table, dynamodb
+
+    def __call__(self, batch: dict[str, Any], context: Context) -> dict[str, Any]:
+        """Consumes one message after the other. Lambda deletes those that the answer does not name as failed."""
+        _ = self._table_name  # Without it, not one of them could be handled.
+        failures = []
+        for message in batch["Records"]:
+            line = {"level": "INFO", "message_id": message["messageId"]}
+            try:
+                line["message"] = self._consume(message, context)
+            except Exception as error:  # One bad message must not fail the batch.
+                line |= {"level": "ERROR", "message": "failed", "error": _reason(error)}
+                failures.append({"itemIdentifier": message["messageId"]})
+            print(json.dumps(line))
+        return {"batchItemFailures": failures}
+
+    def _consume(self, message: dict[str, Any], context: Context) -> str:
+        """Leases, handles and marks, in this order: marking first would lose an event if this process died before handling it;
+        without the lease, two copies that arrive at the same time would both be handled."""
+        if context.get_remaining_time_in_millis() < _DESCRIPTION["begin_margin_ms"]:
+            raise _Failure("no time left: smaller batches, or a longer timeout")
+        event = read(message.get("body", ""))
+        replay = message.get("messageAttributes", {}).get("replay", {}).get("stringValue")
+        # An event that an operator replays is handled once more for each replay.
+        key = _fill(_DESCRIPTION["keys"]["replay" if replay else "event"], {**event, "replay": replay})
+        values = {"key": key, "owner": context.aws_request_id}
+        if not self._lease(values, context):
+            return "duplicate"
+        try:
+            self._handle(event, State(self))
+        except Exception as error:
+            # Its name only: what it says may quote the payload.
+            raise _Failure(f"handle failed: {_name(error)}") from None
+        self._put("mark", values)
+        return "handled"
+
+    def _lease(self, values: dict[str, Any], context: Context) -> bool:
+        """True: the event is ours to handle. False: it was handled."""
+        now = self._now()
+        until = now + context.get_remaining_time_in_millis() + _DESCRIPTION["lease_margin_ms"]
+        try:
+            self._put("lease", {**values, "now": now // 1000, "now_ms": now, "lease_until": until})
+        except ClientError as error:
+            if _code(error) != "ConditionalCheckFailedException":
+                raise
+            old = error.response["Item"]
+            if "lease_until" not in old:
+                return False
+            # Our own: written by this very call, whose answer was lost and which boto3 repeated.
+            if old["owner"]["S"] != values["owner"]:
+                raise _Failure("leased by another invocation") from None
+        return True
+
+    def _put(self, request: str, values: dict[str, Any], attributes: dict[str, Any] | None = None) -> None:
+        """One of the description's requests, with these values."""
+        expires_at = self._now() // 1000 + self._remember
+        filled = _fill(_DESCRIPTION["requests"][request], {**values, "expires_at": expires_at, "table": self._table_name})
+        filled["Item"] = {**(attributes or {}), **filled["Item"]}
+        self._dynamodb.put_item(**filled)
+
+    def _now(self) -> int:
+        return round(self._clock() * 1000)
+
+    # Asked for when the first batch comes, so that tests can import your module without either.
+    @cached_property
+    def _table_name(self) -> str:
+        if name := self._table or os.environ.get("CONSUMED_TABLE_NAME"):
+            return name
+        raise NoTable("CONSUMED_TABLE_NAME is not set: give it the name of the DynamoDB table of handled events")
+
+    @cached_property
+    def _dynamodb(self) -> Any:
+        if self._client is not None:
+            return self._client
+        # A dead connection must not cost the whole batch.
+        attempt = _DESCRIPTION["attempt_ms"] / 1000
+        config = Config(connect_timeout=attempt, read_timeout=attempt, retries={"mode": "standard"})
+        return boto3.client("dynamodb", config=config)
+
+
+consumer = Consumer
+
+
+def read(body: str) -> Event:
+    """The event of a message, its payload open at `data.payload`."""
+    try:
+        try:
+            event = _parse(body)
+        except RecursionError:
+            # Too deep for Python, so it stays text. Hookgate writes the payload last of all.
+            head, name, payload = body.partition('"payload":')
+            event = _parse(head + name + "null}}")
+            event["data"]["payload"] = payload.removesuffix("}}")
+        if not _fits(event, _DESCRIPTION["event"]):
+            raise ValueError
+        data = event["data"]
+        if ("payload" in data) == (data.get("payload_gzip") is not None):
+            raise ValueError
+        if (compressed := data.pop("payload_gzip", None)) is not None:
+            gzip = zlib.decompressobj(wbits=31)
+            # One byte more than allowed, to tell "exactly full" from "more to come".
+            inflated = gzip.decompress(base64.b64decode(compressed, validate=True), _DESCRIPTION["max_inflated_bytes"] + 1)
+            if not gzip.eof or len(inflated) > _DESCRIPTION["max_inflated_bytes"]:
+                raise ValueError  # Cut short, or larger than any real payload.
+            text = inflated.decode()
+            try:
+                data["payload"] = _parse(text)
+            except RecursionError:
+                data["payload"] = text
+    except (ValueError, TypeError, LookupError, AttributeError, zlib.error):
+        raise _Failure("not an event") from None
+    return cast(Event, event)
+
+
+def _fits(value: Any, form: Any) -> bool:
+    """A list: one of these strings, or any string. An object: these members, of which `name?` may be missing or null."""
+    if isinstance(form, list):
+        return isinstance(value, str) and (not form or value in form)
+    return isinstance(value, dict) and all(
+        (name.endswith("?") and value.get(name[:-1]) is None) or _fits(value.get(name.removesuffix("?")), part)
+        for name, part in form.items()
+    )
+
+
+def _parse(text: str) -> Any:
+    """JSON with exact numbers: a float would change money. One beyond what `int` and `Decimal` take stays text."""
+    return json.loads(text, parse_int=_exact(int), parse_float=_exact(Decimal), parse_constant=_refuse)
+
+
+def _exact(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def number(digits: str) -> Any:
+        try:
+            return kind(digits)
+        except (ValueError, ArithmeticError):
+            return digits
+
+    return number
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError  # NaN and Infinity are not JSON.
+
+
+def _fill(template: Any, values: Any) -> Any:
+    """The description's text with these values in it. An attribute without a value is left out."""
+    if isinstance(template, str):
+        return template.format_map(values)
+    return {name: _fill(part, values) for name, part in template.items() if values.get(name, "") is not None}
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _Failure):
+        return str(error)
+    return f"DynamoDB: {_name(error)}" if isinstance(error, (ClientError, BotoCoreError)) else _name(error)
+
+
+def _name(error: Exception) -> str:
+    return _code(error) if isinstance(error, ClientError) else type(error).__name__
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response["Error"]["Code"])
+
+
+def stage(event_type: str) -> int:
+    """Where a type stands in its resource's life, which breaks ties of time. 0 for one that this version does not know."""
+    return _STAGES.get(event_type, 0)
+
+
+def sort_key(event: Event) -> str:
+    """Compares like the order in which a resource's events happened: time to the nanosecond, stage, id."""
+    # Times are in UTC, but as text 16:00:00.5Z would come before 16:00:00Z. Without one, that of the arrival is a guess.
+    seconds, _, decimals = (event.get("time") or event["receivedtime"]).removesuffix("Z").partition(".")
+    values = {"seconds": seconds, "nanoseconds": f"{decimals:0<9}", "stage": f"{stage(event['type']):02}", "id": event["id"]}
+    return cast(str, _fill(_DESCRIPTION["sort_key"], values))
