@@ -119,10 +119,11 @@ def archive(aws, events):
 
 def function(handle):
     """The consumer in Python, a Lambda function."""
-    sys.path.insert(0, str(ROOT / "consumers/python/src"))
-    from hookgate_consumer import consumer
+    sys.path.insert(0, str(ROOT / "docs/consumers/python"))
+    import consumer
 
-    return consumer(lambda event, _: handle(event))
+    consumer.handle = lambda event, _: handle(event)
+    return consumer.handler
 
 
 class Consumer:
