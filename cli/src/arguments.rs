@@ -79,7 +79,8 @@ pub(crate) fn engine(text: &str) -> Result<String, String> {
 /// Reads a time: an age (`10m`, `2h`, `1d`), RFC 3339, or Unix seconds.
 pub(crate) fn time(text: &str) -> Result<OffsetDateTime, String> {
     let wrong = || "write it like 30s, 10m, 2h, 1d or 2026-03-14T16:00:00Z".to_owned();
-    let seconds = || OffsetDateTime::from_unix_timestamp(text.parse().ok()?).ok();
+    // A small number is an age without its unit, rather than a time in 1970.
+    let seconds = || OffsetDateTime::from_unix_timestamp(text.parse().ok().filter(|_| text.len() >= 9)?).ok();
     if let Some(time) = OffsetDateTime::parse(text, &Rfc3339).ok().or_else(seconds) {
         return Ok(time);
     }
@@ -151,7 +152,9 @@ mod tests {
         for (text, seconds) in [("0s", 0), ("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86_400)] {
             assert!((ago(text) - seconds).abs() <= 1, "{text}");
         }
-        assert_eq!(time("2026-03-14T16:00:00Z").unwrap().unix_timestamp(), 1_773_504_000);
+        for text in ["2026-03-14T16:00:00Z", "1773504000"] {
+            assert_eq!(time(text).unwrap().unix_timestamp(), 1_773_504_000);
+        }
         for text in ["", "m", "10", "-1m", "1w", "1.5h", "yesterday", "é", "4294967295d"] {
             assert!(time(text).is_err(), "{text}");
         }
