@@ -71,13 +71,16 @@ fn code(answers: Vec<(u16, String)>) -> (String, Requests) {
             stream.read_exact(&mut body).unwrap();
             kept.lock().unwrap().push((head, String::from_utf8(body).unwrap()));
             let (status, body) = &answers[place.min(answers.len() - 1)];
-            let answer =
-                format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            let length = body.len() + usize::from(*status == CUT_OFF);
+            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
             stream.get_mut().write_all(answer.as_bytes()).unwrap();
         }
     });
     (url, requests)
 }
+
+/// This answer lacks its last byte.
+const CUT_OFF: u16 = 200 + 99;
 
 fn answers(statuses: &[u16]) -> Vec<(u16, String)> {
     statuses.iter().map(|status| (*status, String::new())).collect()
@@ -177,8 +180,18 @@ fn what_is_not_asked_for_is_not_forwarded() {
     intake.send(one, event(one), &[]);
     intake.send(other, event(other), &[]);
     let (code, out, _) = intake.listen_once(&url, &["--provider", other.name]);
-    assert_eq!((code, out.lines().count(), requests.lock().unwrap().len()), (Some(0), 1, 1), "{out}");
+    assert_eq!((code, out.lines().count(), requests.lock().unwrap().len()), (Some(0), 2, 1), "{out}");
+    assert_eq!(out.lines().filter(|line| line.contains("left out and deleted")).count(), 1, "{out}");
     assert_eq!(intake.held("events"), [0, 0]);
+
+    // What is not an event may be all that is left of a delivery: no filter deletes it.
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("listen-{}", std::process::id()));
+    std::fs::write(&file, "not JSON").unwrap();
+    intake.send(support::with_ids(), event(support::with_ids()), &["--data", file.to_str().unwrap()]);
+    let filtered = ["--queue", "hookgate-quarantine", "--type", "order.*", "--visibility-timeout", "1"];
+    let (code, out, _) = intake.listen_once(&url, &filtered);
+    assert!(code == Some(1) && out.contains("not an event, not sent"), "{out}");
+    assert_eq!(intake.held("quarantine").iter().sum::<u64>(), 1);
     assert_eq!(intake.listen_once(&url, &[]).0, Some(1), "there is nothing more");
 }
 
@@ -233,4 +246,33 @@ fn what_cannot_be_forwarded_names_the_remedy() {
     intake.send(first(), event(first()), &[]);
     let (code, out, _) = intake.listen_once("http://127.0.0.1:1/", &["--visibility-timeout", "1"]);
     assert!(code == Some(1) && out.contains("no answer from http://127.0.0.1:1/"), "{out}");
+
+    // An answer that is cut off may have named the message as failed.
+    for (path, status, expected) in [
+        ("/hooks", CUT_OFF, "the answer is cut off"),
+        ("/2015-03-31/functions/consumer/invocations", CUT_OFF, "the answer is cut off"),
+        ("/hooks", 302, "302, not followed"),
+    ] {
+        let (url, _) = self::code(vec![(status, "{}".to_owned())]);
+        std::thread::sleep(Duration::from_millis(1100));
+        let (code, out, _) = intake.listen_once(&(url + path), &["--visibility-timeout", "1"]);
+        assert!(code == Some(1) && out.contains(expected), "{path} {status}: {out}");
+    }
+}
+
+/// Ctrl-C does not wait for code that does not answer.
+#[test]
+fn an_open_request_does_not_keep_it_from_stopping() {
+    let intake = Intake::start();
+    intake.send(first(), event(first()), &[]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/hooks", silent.local_addr().unwrap());
+    let mut listening = intake.listen(&url, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let (_open, _) = silent.accept().unwrap();
+    let stopped = Command::new("kill").args(["-INT", &listening.id().to_string()]).status().unwrap();
+    assert!(stopped.success());
+    let started = Instant::now();
+    assert_eq!(listening.wait().unwrap().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert_eq!(intake.held("events"), [1, 0]);
 }

@@ -160,42 +160,46 @@ impl Forwarder<'_> {
             if received.is_empty() && self.arguments.once {
                 return Ok((count > 0 && failed == 0).into());
             }
-            let (wanted, others): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| {
-                self.arguments.only.admits(Event::from_json(message.body().unwrap_or_default()).ok().as_ref())
+            // A message that is not an event matches no filter, but is not deleted: it may be all that is left of a delivery.
+            let (batch, left_out): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| {
+                let event = Event::from_json(message.body().unwrap_or_default());
+                event.map_or(true, |event| self.arguments.only.admits(Some(&event)))
             });
-            for message in &others {
+            for message in &left_out {
                 self.delete(message).await?;
+                print(format_args!("{DIM}{}  left out and deleted  {}{DIM:#}", clock(), about(message)))?;
             }
-            let batches = wanted.chunks(if self.invokes { 10 } else { 1 });
-            let mut left = wanted.len();
-            for batch in batches {
-                let interrupted = tokio::select! {
-                    biased;
-                    () = &mut interrupted => true,
-                    () = std::future::ready(()) => false,
-                };
-                if interrupted {
-                    self.give_back(&wanted[wanted.len() - left..]).await?;
+            if batch.is_empty() {
+                continue;
+            }
+            let started = Instant::now();
+            let results = tokio::select! {
+                biased;
+                () = &mut interrupted => {
+                    self.give_back(&batch).await?;
                     return Ok(ExitCode::Yes);
                 }
-                left -= batch.len();
-                let started = Instant::now();
-                let results =
-                    if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0], url).await] };
-                for (message, result) in batch.iter().zip(results) {
-                    if result.is_ok() {
-                        self.delete(message).await?;
-                    }
-                    count += 1;
-                    failed += u64::from(result.is_err());
-                    print(self.line(message, &result, started.elapsed()))?;
+                results = self.forward(&batch, url) => results,
+            };
+            for (message, result) in batch.iter().zip(results) {
+                if result.is_ok() {
+                    self.delete(message).await?;
                 }
+                count += 1;
+                failed += u64::from(result.is_err());
+                print(self.line(message, &result, started.elapsed()))?;
             }
         }
     }
 
+    async fn forward(&self, batch: &[Message], url: &Uri) -> Vec<Forwarded> {
+        if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0], url).await] }
+    }
+
     async fn receive(&self) -> anyhow::Result<Vec<Message>> {
-        let receive = self.clients.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(10);
+        // Only as many as are handled at once: the others' visibility timeouts would run meanwhile.
+        let most = if self.invokes { 10 } else { 1 };
+        let receive = self.clients.sqs.receive_message().queue_url(&self.queue_url).max_number_of_messages(most);
         let receive = receive
             .visibility_timeout(self.arguments.visibility_timeout)
             .wait_time_seconds(i32::from(!self.arguments.once))
@@ -230,7 +234,11 @@ impl Forwarder<'_> {
         let answer = self.exchange(outgoing).await.map_err(|why| format!("no answer from {url}: {why}"));
         let (status, ..) = answer?;
         let code = status.as_u16().to_string();
-        if status.is_success() { Ok(code) } else { Err(code) }
+        match status {
+            _ if status.is_success() => Ok(code),
+            _ if status.is_redirection() => Err(format!("{code}, not followed")),
+            _ => Err(code),
+        }
     }
 
     /// Invokes a function with messages as Lambda does: see
@@ -261,7 +269,8 @@ impl Forwarder<'_> {
         let patience = Duration::from_secs(self.arguments.visibility_timeout.unsigned_abs().into());
         let answer = self.poster.exchange(outgoing, patience).await.map_err(|error| error.to_string())?;
         let (head, body) = answer.into_parts();
-        Ok((head.status, head.headers, body.unwrap_or_default().to_vec()))
+        let body = body.ok_or("the answer is cut off, or larger than 64 MiB")?;
+        Ok((head.status, head.headers, body.to_vec()))
     }
 
     fn record<'m>(&'m self, message: &'m Message) -> Record<'m> {
@@ -285,15 +294,6 @@ impl Forwarder<'_> {
 
     /// One line: time, answer, duration, event, and what happens to the message if it was not accepted.
     fn line(&self, message: &Message, forwarded: &Forwarded, took: Duration) -> String {
-        let now = OffsetDateTime::now_utc().time();
-        let event = Event::from_json(message.body().unwrap_or_default()).ok();
-        let about = event.map_or_else(
-            || message.message_id().unwrap_or_default().to_owned(),
-            |event| {
-                let subject = event.subject.as_deref().unwrap_or("-");
-                format!("{:<32}  {:<24}  {}", event.event_type.as_str(), plain(subject), plain(&event.id))
-            },
-        );
         let (colour, answer) = match forwarded {
             Ok(answer) => (GOOD, answer),
             Err(answer) => (BAD, answer),
@@ -306,15 +306,31 @@ impl Forwarder<'_> {
             Some(most) if received >= most => format!("  (attempt {received}: goes to the dead-letter queue)"),
             most => {
                 let of = most.map_or_else(String::new, |most| format!(" of {most}"));
-                format!("  (attempt {received}{of}: again in {} s)", self.arguments.visibility_timeout)
+                let hidden = u64::from(self.arguments.visibility_timeout.unsigned_abs());
+                format!("  (attempt {received}{of}: again in {} s)", hidden.saturating_sub(took.as_secs()))
             }
         };
-        let (hour, minute, second) = now.as_hms();
-        let milliseconds = took.as_millis();
-        format!(
-            "{DIM}{hour:02}:{minute:02}:{second:02}{DIM:#}  {colour}{answer}{colour:#}  {DIM}{milliseconds:>5} ms{DIM:#}  {about}{next}"
-        )
+        let (now, milliseconds, about) = (clock(), took.as_millis(), about(message));
+        format!("{DIM}{now}{DIM:#}  {colour}{answer}{colour:#}  {DIM}{milliseconds:>5} ms{DIM:#}  {about}{next}")
     }
+}
+
+/// The time of day, in UTC.
+fn clock() -> String {
+    let (hour, minute, second) = OffsetDateTime::now_utc().time().as_hms();
+    format!("{hour:02}:{minute:02}:{second:02}")
+}
+
+/// The event of a message in columns, or the id of a message without one.
+fn about(message: &Message) -> String {
+    let event = Event::from_json(message.body().unwrap_or_default()).ok();
+    event.map_or_else(
+        || message.message_id().unwrap_or_default().to_owned(),
+        |event| {
+            let subject = event.subject.as_deref().unwrap_or("-");
+            format!("{:<32}  {:<24}  {}", event.event_type.as_str(), plain(subject), plain(&event.id))
+        },
+    )
 }
 
 /// The ids in `batchItemFailures`. As in Lambda, an answer that names an unknown message or cannot be read fails the whole
