@@ -142,8 +142,8 @@ async fn filters_say_which_and_a_name_belongs_to_them() {
         (vec!["--provider", first().name], 1),
         (vec!["--id", &one.id], 1),
         (vec!["--id", &one.id, "--id", "other"], 1),
-        (vec!["--from", "1h"], all),
-        (vec!["--to", "1h"], 0),
+        (vec!["--from", "2026-01-01T00:00:00Z"], all),
+        (vec!["--to", "2026-01-01T00:00:00Z"], 0),
         (vec!["--from", &one.received_time, "--id", &one.id], 1),
         (vec!["--to", &one.received_time, "--id", &one.id], 0),
         (vec!["--type", "no.such"], 0),
@@ -169,6 +169,9 @@ async fn filters_say_which_and_a_name_belongs_to_them() {
     let other = replay(&["--provider", first().name]);
     assert_eq!((other.code, other.err.lines().count()), (Some(2), 1), "{}", other.err);
     assert!(other.err.contains("fix-1 was a replay with other filters: nothing was sent"), "{}", other.err);
+    // A dry run says so, too.
+    let dry = replay(&["--provider", first().name, "--dry-run"]);
+    assert!(dry.code == Some(2) && dry.err == other.err, "{}", dry.err);
     assert!(drain(&intake).await.is_empty());
 }
 
@@ -193,7 +196,7 @@ async fn bad_input_sends_nothing() {
     let noise = std::iter::successors(Some(1_u64), |n| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1)));
     let noise = noise.take(1_500_000).map(|n| char::from(b'0' + u8::try_from(n >> 58).unwrap())).collect();
     let large = line.replace(r#""payload":"#, &format!(r#""payload":{},"x":"#, Value::String(noise)));
-    let not_an_event = "line 2, is not an event that this version reads";
+    let not_an_event = "is not an event that this version reads";
     let cases = [
         ("cut.gz", packed[..packed.len() - 12].to_vec(), "is cut short or damaged at line"),
         ("header.gz", packed[..7].to_vec(), "is cut short or damaged at line 1"),
@@ -201,7 +204,15 @@ async fn bad_input_sends_nothing() {
         ("tail.gz", [&packed[..], b"more"].concat(), "is cut short or damaged at line"),
         ("twice.gz", gzip(&packed), "line 1, is not UTF-8"),
         ("cut.ndjson", archive.as_bytes()[..archive.len() - 20].to_vec(), not_an_event),
-        ("text", second("hello".to_owned()), not_an_event),
+        ("text", second("hello".to_owned()), "line 2, from column 1, is not an event"),
+        (
+            "parted",
+            second(line.replacen(',', ",\n", 1)),
+            "line 2, is not an event that this version reads (an event must be on one",
+        ),
+        ("other-source", with("source", json!("/webhooks/other/default")), "its source is not that of its provider"),
+        ("no-id", with("id", json!("")), "its id is empty, or longer than 256 bytes"),
+        ("long-id", with("id", json!("x".repeat(257))), "its id is empty, or longer than 256 bytes"),
         ("number", second("7".to_owned()), not_an_event),
         ("array", second(format!("[{line}]")), not_an_event),
         ("rest", second(format!("{line} rest")), not_an_event),
@@ -231,8 +242,16 @@ async fn bad_input_sends_nothing() {
     check("/no/such", "cannot read /no/such");
     for (arguments, expected) in [
         (&["replay", "/dev/null", "--name", "X"][..], "a name is 1 to 64 of a-z"),
-        (&["replay", "/dev/null", "--name", "x", "--from", "soon"], "--from: write it like"),
-        (&["replay", "/dev/null", "--name", "x", "--from", "1h", "--to", "2h"], "--from is not before --to"),
+        (&["replay", "/dev/null", "--name", "x", "--from", "soon"], "write it like"),
+        (
+            &["replay", "/dev/null", "--name", "x", "--from", "2026-01-02T00:00:00Z", "--to", "1735689600"],
+            "--from is not before --to",
+        ),
+        // It would be another time when a replay that broke off is given again.
+        (
+            &["replay", "/dev/null", "--name", "x", "--from", "2h"],
+            "an age is another time when the replay is given again",
+        ),
     ] {
         let ran = run(&intake, arguments);
         assert!(ran.code == Some(2) && ran.err.contains(expected), "{}", ran.err);
@@ -246,8 +265,16 @@ async fn bad_input_sends_nothing() {
     // Told to, it leaves them out, each by its number.
     let mixed = file("mixed", format!("{line}\nhello\n\n{line}\n").as_bytes());
     let ran = run(&intake, &["replay", &mixed, "--name", "fix-2", "--skip-invalid"]);
-    assert!(ran.code == Some(0) && ran.err.contains("line 2, is left out: not JSON at line 2 column 1"), "{}", ran.err);
+    assert!(ran.code == Some(0) && ran.err.contains("line 2, from column 1, is left out: not JSON"), "{}", ran.err);
+    assert!(ran.out.contains("; 1 left out as invalid"), "{}", ran.out);
     assert_eq!(drain(&intake).await.len(), 2);
+    // After a mistake in JSON, the rest of the line is left out.
+    let within = file("within", format!("{line}{{bad}}{line}\n").as_bytes());
+    let ran = run(&intake, &["replay", &within, "--name", "fix-3", "--skip-invalid", "--json"]);
+    assert!(ran.err.contains("line 1, from column ") && ran.err.contains("is left out: not JSON"), "{}", ran.err);
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((&json["events"], &json["invalid"], &json["sent"]), (&json!(1), &json!(1), &json!(1)));
+    drain(&intake).await;
 }
 
 /// However an archive's events are put together, the same are read. What there is twice, consumers recognise.
@@ -312,6 +339,8 @@ async fn what_this_version_does_not_know_is_not_its_business() {
     ] {
         let mut event: Value = serde_json::from_str(&archive).unwrap();
         event[name] = json!(value);
+        let word = |name: &str| event[name].as_str().unwrap().to_owned();
+        event["source"] = json!(format!("/webhooks/{}/{}", word("provider"), word("account")));
         let text = event.to_string();
         let sent = ran(hookgate(&intake, &["replay", "-", "--name", "fix-1"]), text.as_bytes());
         assert_eq!(sent.code, Some(0), "{name}: {}", sent.err);

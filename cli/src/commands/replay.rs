@@ -17,15 +17,19 @@ use flate2::{
 };
 use hookgate_event::{Event, ReadError};
 use hookgate_intake::release::Replay;
-use hookgate_verify::Account;
+use hookgate_verify::{Account, rfc3339_milliseconds};
 use serde_json::{json, value::RawValue};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::{OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep_until},
 };
 
-use super::{Filter, claims::now, interrupted};
+use super::{
+    Filter,
+    claims::{self, now},
+    interrupted,
+};
 use crate::{
     arguments,
     client::aws::{Clients, Deployment, Queue},
@@ -38,6 +42,9 @@ const AT_ONCE: usize = 16;
 
 /// The longest line, in bytes: Firehose gathers at most 128 MiB. A compressed file must not open to more than memory holds.
 const LONGEST_LINE: u64 = 128 * 1024 * 1024;
+
+/// Why an event ends with its line.
+const PARTED: &str = "an event must be on one line: jq -c . puts it there";
 
 /// How long the name of a replay is remembered, in seconds: as long as consumers remember events.
 const REMEMBERED: i64 = 60 * 86_400;
@@ -65,12 +72,12 @@ pub struct Arguments {
     /// The name of this replay: 1 to 64 of a-z, 0-9 and -
     #[arg(long, value_parser = name)]
     name: String,
-    /// Only events received at this time or later: an age (2h, 1d) or RFC 3339
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
+    /// Only events received at this time or later, as RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    from: Option<OffsetDateTime>,
     /// Only events received before this time
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    to: Option<OffsetDateTime>,
     #[command(flatten)]
     only: Filter,
     /// Only the event of this id. Repeatable
@@ -104,6 +111,16 @@ fn name(text: &str) -> Result<String, String> {
     name.ok_or_else(|| "a name is 1 to 64 of a-z, 0-9 and -".to_owned())
 }
 
+/// Reads a time that stays the same when the replay is given again.
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    let time = arguments::time(text)?;
+    if text.ends_with(['s', 'm', 'h', 'd']) {
+        let now = rfc3339_milliseconds(time);
+        return Err(format!("an age is another time when the replay is given again: write {now} instead"));
+    }
+    Ok(time)
+}
+
 /// Whether every event was sent that is asked for.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut found = Found::new(arguments)?;
@@ -112,6 +129,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let clients = arguments.deployment.clients().await?;
     let queue_url = clients.queue(Queue::Events, None).await?;
+    let table = clients.table(arguments.table.as_deref()).await?;
+    if found.wanted > 0 {
+        let known = claims::item(&clients, &table, &arguments.key()).await?;
+        ensure!(known.is_none_or(|known| arguments.is_of(&known)), arguments.other_filters());
+    }
     if found.wanted == 0 || arguments.dry_run {
         found.report(0)?;
         return Ok((found.wanted > 0).into());
@@ -122,7 +144,6 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             bail!("nothing was sent: with --aws it must be confirmed, or say --yes");
         }
     }
-    let table = clients.table(arguments.table.as_deref()).await?;
     remember(&clients, &table, arguments).await?;
     let sent = send(found.checked()?, found.wanted, &clients, &queue_url, arguments).await?;
     found.report(sent)?;
@@ -132,9 +153,8 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// What the files hold.
 struct Found<'a> {
     arguments: &'a Arguments,
-    from: Option<OffsetDateTime>,
-    to: Option<OffsetDateTime>,
     events: u64,
+    invalid: u64,
     wanted: u64,
     types: BTreeMap<String, u64>,
     first: Option<String>,
@@ -145,18 +165,13 @@ struct Found<'a> {
 
 impl<'a> Found<'a> {
     fn new(arguments: &'a Arguments) -> anyhow::Result<Self> {
-        let time = |option: &str, given: &Option<String>| {
-            let read = given.as_deref().map(arguments::time).transpose();
-            read.map_err(anyhow::Error::msg).with_context(|| option.to_owned())
-        };
-        let (from, to) = (time("--from", &arguments.from)?, time("--to", &arguments.to)?);
+        let Arguments { from, to, .. } = arguments;
         ensure!(from.is_none() || to.is_none() || from < to, "--from is not before --to: nothing is between them");
         let file = tempfile().context("cannot make a temporary file")?;
         Ok(Found {
             arguments,
-            from,
-            to,
             events: 0,
+            invalid: 0,
             wanted: 0,
             types: BTreeMap::new(),
             first: None,
@@ -176,26 +191,39 @@ impl<'a> Found<'a> {
             }
             ensure!(line.len() as u64 <= LONGEST_LINE, "{shown}, line {number}, is longer than 128 MiB");
             let text = std::str::from_utf8(&line).ok();
-            let text = text.with_context(|| format!("{shown}, line {number}, is not UTF-8"))?;
+            let text = text.with_context(|| {
+                format!("{shown}, line {number}, is not UTF-8: nothing was sent. Give events in JSON, one on a line, gzip or not")
+            })?;
             // Windows' tools begin a file with a byte order mark.
             let text = text.strip_prefix('\u{feff}').filter(|_| number == 1).unwrap_or(text);
             // One event, or none, or several: Firehose puts line feeds between them only if it is told to.
             for event in serde_json::Deserializer::from_str(text).into_iter::<&RawValue>() {
-                self.events += 1;
-                let named = |why: ReadError| ReadError { line: number, ..why }.to_string();
-                let event = event.map_err(|error| named(error.into())).and_then(|text| {
-                    let event = Event::from_json(text.get()).map_err(named)?;
+                // After a mistake in JSON itself, nobody knows where the next event begins.
+                let what = match &event {
+                    Err(error) if !error.is_eof() => format!("line {number}, from column {}", error.column()),
+                    _ => format!("line {number}"),
+                };
+                let event =
+                    event.map_err(|error| if error.is_eof() { PARTED.to_owned() } else { "not JSON".to_owned() });
+                let event = event.and_then(|text| {
+                    let event =
+                        Event::from_json(text.get()).map_err(|why| ReadError { line: number, ..why }.to_string())?;
                     let received = sendable(&event, text.get(), &self.arguments.name)?;
                     Ok((text.get(), event, received))
                 });
                 match event {
-                    Ok((text, event, received)) if self.admits(&event, received) => self.add(text, event)?,
-                    Ok(_) => {}
+                    Ok((text, event, received)) => {
+                        self.events += 1;
+                        if self.admits(&event, received) {
+                            self.add(text, event)?;
+                        }
+                    }
                     Err(why) if self.arguments.skip_invalid => {
-                        anstream::eprintln!("{shown}, line {number}, is left out: {why}");
+                        self.invalid += 1;
+                        anstream::eprintln!("{shown}, {what}, is left out: {why}");
                     }
                     Err(why) => bail!(
-                        "{shown}, line {number}, is not an event that this version reads ({why}): nothing was sent. Leave such \
+                        "{shown}, {what}, is not an event that this version reads ({why}): nothing was sent. Leave such \
                          lines out with --skip-invalid"
                     ),
                 }
@@ -207,8 +235,8 @@ impl<'a> Found<'a> {
     fn admits(&self, event: &Event<'_>, received: OffsetDateTime) -> bool {
         self.arguments.only.admits(Some(event))
             && (self.arguments.id.is_empty() || self.arguments.id.contains(&event.id))
-            && self.from.is_none_or(|from| received >= from)
-            && self.to.is_none_or(|to| received < to)
+            && self.arguments.from.is_none_or(|from| received >= from)
+            && self.arguments.to.is_none_or(|to| received < to)
     }
 
     fn add(&mut self, text: &str, event: Event<'_>) -> anyhow::Result<()> {
@@ -229,18 +257,19 @@ impl<'a> Found<'a> {
     }
 
     fn in_words(&self) -> String {
-        let Found { events, wanted, types, first, last, .. } = self;
+        let Found { events, invalid, wanted, types, first, last, .. } = self;
+        let invalid = if *invalid == 0 { String::new() } else { format!("; {invalid} left out as invalid") };
         let types = types.iter().map(|(name, count)| format!("{count} {name}")).collect::<Vec<_>>().join(", ");
         let (first, last) = (first.as_deref().unwrap_or_default(), last.as_deref().unwrap_or_default());
         let name = &self.arguments.name;
-        format!("{wanted} of {events} events as {name}, received {} to {}: {types}", plain(first), plain(last))
+        format!("{wanted} of {events} events as {name}, received {} to {}: {types}{invalid}", plain(first), plain(last))
     }
 
     fn report(&self, sent: u64) -> anyhow::Result<()> {
-        let Found { arguments, events, wanted, types, first, last, .. } = self;
+        let Found { arguments, events, invalid, wanted, types, first, last, .. } = self;
         if arguments.json {
             return print_json(&json!({
-                "replay": arguments.name, "events": events, "wanted": wanted, "sent": sent, "types": types,
+                "replay": arguments.name, "events": events, "invalid": invalid, "wanted": wanted, "sent": sent, "types": types,
                 "first": first, "last": last, "dry_run": arguments.dry_run,
             }));
         }
@@ -289,6 +318,13 @@ fn sendable(event: &Event<'_>, text: &str, name: &str) -> Result<OffsetDateTime,
     if [&event.provider, &event.account].into_iter().any(|name| Account::parse(name).is_none()) {
         return Err("its provider or account is not a name".to_owned());
     }
+    // Consumers' keys in DynamoDB are made of both.
+    if event.source != format!("/webhooks/{}/{}", event.provider, event.account) {
+        return Err("its source is not that of its provider and account".to_owned());
+    }
+    if !(1..=256).contains(&event.id.len()) {
+        return Err("its id is empty, or longer than 256 bytes".to_owned());
+    }
     if Replay::new(event, text, name).is_none() {
         return Err("it is larger than a message can be".to_owned());
     }
@@ -301,8 +337,7 @@ async fn remember(clients: &Clients, table: &str, arguments: &Arguments) -> anyh
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |number: i64| AttributeValue::N(number.to_string());
     let seconds = now() / 1000;
-    // No claim has such a key: a claim's has three parts.
-    let put = clients.dynamodb.put_item().table_name(table).item("pk", text(&format!("replay#{}", arguments.name)));
+    let put = clients.dynamodb.put_item().table_name(table).item("pk", text(&arguments.key()));
     let put = put.item("filters", text(&filters)).item("expires_at", number(seconds + REMEMBERED));
     let put = put.condition_expression("attribute_not_exists(pk) OR filters = :filters OR expires_at < :now");
     let put = put
@@ -311,21 +346,39 @@ async fn remember(clients: &Clients, table: &str, arguments: &Arguments) -> anyh
     match put.send().await {
         Ok(_) => Ok(()),
         Err(error) if error.as_service_error().is_some_and(PutItemError::is_conditional_check_failed_exception) => {
-            bail!(
-                "{} was a replay with other filters: nothing was sent. Give it the filters that it had, or another --name",
-                arguments.name
-            )
+            bail!(arguments.other_filters())
         }
         Err(error) => Err(clients.failed(&format!("cannot write to the table {table}"), &error)),
     }
 }
 
 impl Arguments {
-    /// What a name belongs to. Ages are kept as they were given: a replay that broke off is given again later.
+    /// Of the item that remembers the name. No claim has such a key: a claim's has three parts.
+    fn key(&self) -> String {
+        format!("replay#{}", self.name)
+    }
+
+    /// Whether this item allows the replay.
+    fn is_of(&self, known: &claims::Item) -> bool {
+        let expires_at = known.get("expires_at").and_then(|time| time.as_n().ok()?.parse::<i64>().ok());
+        expires_at.is_some_and(|time| time < now() / 1000)
+            || known.get("filters").is_some_and(|filters| filters.as_s() == Ok(&self.filters()))
+    }
+
+    fn other_filters(&self) -> String {
+        let name = &self.name;
+        format!(
+            "{name} was a replay with other filters: nothing was sent. Give it the filters that it had, or another --name"
+        )
+    }
+
+    /// What a name belongs to.
     fn filters(&self) -> String {
         let mut filters = self.only.as_json();
-        filters["from"] = json!(self.from);
-        filters["to"] = json!(self.to);
+        let text =
+            |time: Option<OffsetDateTime>| time.and_then(|time| time.to_offset(UtcOffset::UTC).format(&Rfc3339).ok());
+        filters["from"] = json!(text(self.from));
+        filters["to"] = json!(text(self.to));
         filters["id"] = json!(self.id.iter().collect::<BTreeSet<_>>());
         filters.to_string()
     }
