@@ -139,7 +139,7 @@ async fn the_story_of_a_crash_a_duplicate_a_dead_letter_and_a_redrive() {
         lines[2]
     );
     assert_eq!(lines[3], NO_CONSUMER);
-    assert!(lines[4].starts_with("evt_1: an invocation is working on it; "), "{}", lines[4]);
+    assert!(lines[4].starts_with("evt_1: its invocation crashed; when the lease is over, "), "{}", lines[4]);
 
     // The lease is over, without ten seconds of waiting.
     let dynamodb = aws_sdk_dynamodb::Client::new(&engines::sdk_config(intake.dynamodb()));
@@ -245,7 +245,7 @@ async fn a_replay_has_a_mark_of_its_own_and_a_resource_its_latest_event() {
         "now consumer leased replay fix-1, by request-1 until TIME evt_1",
         "now consumer latest commerce.order.paid evt_2",
         &format!(
-            "evt_1: {waits}; {waits}; the consumer's mark is abandoned: the lease of request-1 ended at \
+            "evt_1: message m1 {waits}; message m2 {waits}; the consumer's mark is abandoned: the lease of request-1 ended at \
              1970-01-01T00:00:00.001Z without a mark; the consumer's mark (replay fix-1) is leased: by request-1 until TIME."
         ),
     ];
@@ -257,7 +257,7 @@ async fn a_replay_has_a_mark_of_its_own_and_a_resource_its_latest_event() {
     let of = |id: &str| lines.iter().filter(|line| line.contains(&format!(" {id}"))).count();
     assert_eq!((lines.len(), of("evt_1"), of("evt_2")), (8 + 4, 6, 4), "{lines:?}");
     let [.., first, second] = &lines[..] else { unreachable!("there are twelve") };
-    assert!(first.starts_with("evt_1: waiting on ") && second.starts_with("evt_2: waiting on "), "{lines:?}");
+    assert!(first.starts_with("evt_1: message ") && second.starts_with("evt_2: waiting on "), "{lines:?}");
 
     let unread = trace(&intake, &["evt_1", "--consumer-table", "none"]);
     assert_eq!(unread.code, Some(2));

@@ -148,8 +148,11 @@ pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i6
     let places: BTreeMap<_, _> = places.collect();
     let arrived =
         |place: &Place| steps().find(|step| step.message_id == place.id && !matches!(step.what, What::Received { .. }));
-    let on_a_queue = |place: &&Place| on_a_queue(place, &arrived(place).map_or_else(String::new, time_of));
-    let mut words: Vec<_> = places.values().map(on_a_queue).collect();
+    let mut here: Vec<_> =
+        places.values().map(|place| (arrived(place).map_or_else(String::new, time_of), place)).collect();
+    here.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let several = here.len() > 1;
+    let mut words: Vec<_> = here.iter().map(|(since, place)| on_a_queue(place, since, several)).collect();
     if let (true, Some(last)) = (words.is_empty(), steps().next()) {
         let (name, what) = match last.what {
             What::Expired => ("expired", "its message expired on"),
@@ -161,6 +164,13 @@ pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i6
     } else if words.is_empty() {
         let none = || ("unknown", "it has no claim: it was not queued, or its claim has been deleted since".to_owned());
         let (name, meaning) = event.claim.as_ref().map_or_else(none, |claim| claim.meaning(now));
+        let last = known.deliveries.iter().rev().find(|log| EventKey::of(log).as_ref() == Some(&event.key));
+        let has_crashed = last.is_some_and(|log| log.get("outcome").is_some_and(|outcome| outcome == "crashed"));
+        let meaning = if has_crashed && name == "claimed" {
+            "its invocation crashed; when the lease is over, the platform's next attempt takes over".to_owned()
+        } else {
+            meaning
+        };
         let sent = matches!(name, "queued" | "quarantined") && !is_local;
         let still = if sent { "; SQS does not say whether it is still there" } else { "" };
         words.push((name, format!("{meaning}{still}")));
@@ -178,10 +188,11 @@ pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i6
     (name, words.into_iter().map(|(_, words)| words).collect::<Vec<_>>().join("; "))
 }
 
-fn on_a_queue(place: &Place, since: &str) -> (&'static str, String) {
+/// Where a message is; with its id, if it is one of several.
+fn on_a_queue(place: &Place, since: &str, is_one_of_several: bool) -> (&'static str, String) {
     let Place { id, queue, receives, most_receives, waiting, .. } = place;
     let of = most_receives.map_or_else(String::new, |most| format!(" of {most}"));
-    let state = if *waiting { "waiting on" } else { "received and hidden on" };
+    let message = if is_one_of_several { format!("message {id} ") } else { String::new() };
     match Queue::named(queue) {
         Some(Queue::DeadLetters) => {
             ("dead letters", format!("in the dead-letter queue since {since}: fix the consumer, then hookgate redrive"))
@@ -189,7 +200,10 @@ fn on_a_queue(place: &Place, since: &str) -> (&'static str, String) {
         Some(Queue::Quarantine) => {
             ("quarantine", format!("in quarantine since {since}: hookgate quarantine show {id}"))
         }
-        _ => ("queue", format!("{state} {} since {since}, received {receives}{of} times", plain(queue))),
+        _ if *waiting => {
+            ("queue", format!("{message}waiting on {} since {since}, received {receives}{of} times", plain(queue)))
+        }
+        _ => ("queue", format!("{message}hidden on {} by receive {receives}{of}, there since {since}", plain(queue))),
     }
 }
 
