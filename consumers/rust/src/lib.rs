@@ -53,6 +53,8 @@ const A_YEAR: Duration = Duration::from_hours(365 * 24);
 /// `handle` is what your shop does about an event. It can be called again for an event whose handling was cut short, so make it
 /// idempotent: write with the event's id as the key, or pass `source` and `id` as the idempotency key of what you call.
 ///
+/// Sets the process's panic hook to one that logs where a panic happened and not its message, which may quote an event.
+///
 /// # Errors
 /// `CONSUMED_TABLE_NAME` is not set, or Lambda's runtime cannot be reached. A message that fails is no error: Lambda is told
 /// [which ones failed](https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting),
@@ -62,7 +64,16 @@ where
     H: Fn(Event<'static>, State) -> F,
     F: Future<Output = Result<(), Error>> + Send + 'static,
 {
+    panic_without_message();
     Consumer::from_env().await?.run(handle).await
+}
+
+/// A panic's message may quote the event, and standard error is Lambda's log: it gets only the place.
+fn panic_without_message() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
+        eprintln!("{}", json!({"level": "ERROR", "message": "panicked", "at": place}));
+    }));
 }
 
 /// A consumer with settings of its own. [`run`] is enough for most.
@@ -217,5 +228,25 @@ impl Consumer {
     /// Since 1970.
     fn now(&self) -> Duration {
         (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{env, process::Command};
+
+    /// In a process of its own: the hook holds for all threads.
+    #[test]
+    fn a_panic_logs_its_place_and_not_its_message() {
+        if env::var_os("PANIC").is_some() {
+            super::panic_without_message();
+            panic!("{}", ["s3cr", "3t"].concat());
+        }
+        let mut this = Command::new(env::current_exe().unwrap());
+        this.args(["--exact", "tests::a_panic_logs_its_place_and_not_its_message", "--nocapture"]).env("PANIC", "1");
+        let ran = this.output().unwrap();
+        let (out, log) = (String::from_utf8(ran.stdout).unwrap(), String::from_utf8(ran.stderr).unwrap());
+        assert!(log.contains(r#""message":"panicked""#) && log.contains("lib.rs:"), "{log}");
+        assert!(!(log + &out).contains("s3cr3t"));
     }
 }
