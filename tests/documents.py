@@ -243,7 +243,7 @@ def script(document):
 
 def judge(block):
     """Blocks that are not run can at least be read."""
-    match block.tag:
+    match block.tag.split(",")[0]:
         case "json":
             read = json.loads(block.text)
             if "specversion" in read:
