@@ -21,8 +21,7 @@ const VALUED: &str = "aws-sigv4 cacert capath E:cert cert-type ciphers K:config 
     z:time-cond tls-max trace trace-ascii trace-config unix-socket T:upload-file url url-query u:user A:user-agent \
     w:write-out";
 
-const WINDOWS: &str = "the command is quoted for Windows: choose \"Copy as cURL (bash)\" instead, write it for bash as \
-                       curl … '…' with no escapes in it, or add --body FILE";
+const WINDOWS: &str = "the command is quoted for Windows: quote it for bash ('…', nothing escaped), or add --body FILE";
 
 /// One request for each curl command of the script. None where it does not begin with one.
 pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Refused<Requests>> {
@@ -31,10 +30,8 @@ pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Refused<Reques
     let script = script.strip_prefix(b"$ ").or_else(|| script.strip_prefix(b"+ ")).unwrap_or(script);
     is_curl(script.split(u8::is_ascii_whitespace).next()?).then(|| {
         let mut requests = Requests::new();
-        // Doubled quotes and backslashes in single ones: in a POSIX shell they mean something else.
-        let has = |text: &&str| script.windows(text.len()).any(|part| part == text.as_bytes());
-        let for_windows = ["curl.exe ", "\"\":", " '{\\\"", " '[{\\\""].iter().any(|text| has(text));
-        if given.is_none() && for_windows && !has(&" ^\"") {
+        // As cmd doubles quotes: a POSIX shell drops them.
+        if given.is_none() && script.windows(3).any(|part| part == b"\"\":") {
             return refuse(WINDOWS);
         }
         for words in shell::commands(script)? {
@@ -97,7 +94,13 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
     let Some(url) = url else { return refuse("the curl command has no URL: copy it whole") };
     request.path = Request::new("", "", &url).path;
     request.method = method.unwrap_or_else(|| if data.is_some() || is_given { "POST" } else { "GET" }.to_owned());
-    request.with(given, || Ok(data.filter(|_| !in_query).unwrap_or_default()))
+    let data = data.filter(|_| !in_query).unwrap_or_default();
+    // As PowerShell escapes quotes: no JSON begins like that.
+    let inside = data.iter().position(|byte| !b"{[ \t\r\n".contains(byte)).filter(|at| *at > 0);
+    if !is_given && inside.is_some_and(|at| data[at..].starts_with(br#"\""#)) {
+        return refuse(WINDOWS);
+    }
+    request.with(given, || Ok(data))
 }
 
 /// The options with their long names and values, taken apart as curl does it.

@@ -14,8 +14,8 @@ use super::{Refused, Request, Requests, http, refuse};
 use crate::json::Json;
 
 const PARSED: &str = "the body was parsed (it is not text), so its bytes are gone: capture it raw, or add --body FILE";
-const NO_BODY: &str = "the JSON has no body in a member that is read here (body, content, b, postData.text): rename it to body if it is \
-                       the raw text, or add --body FILE";
+const NO_BODY: &str = "no body in body, content, b or postData.text: rename its member to body, or add --body FILE";
+/// What AWS and browsers say of a request without a body; others may have it under a name of their own.
 const EMPTY: &[&str] = &["requestContext", "isBase64Encoded", "is_base64_encoded", "bodySize", "size"];
 
 /// Every request of a list, or the only one.
@@ -80,7 +80,6 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         (None, None) if number(&["bodySize", "size"]) > Some(0) || of(&["postData"]).is_some() => {
             refuse("the capture lacks the body: export it with content, or add --body FILE")
         }
-        // What AWS and browsers say of a request without a body; others may have it under a name of their own.
         (None, None) if is_post && of(EMPTY).is_none() => refuse(NO_BODY),
         (None, None) => Ok(Vec::new()),
     })
