@@ -446,6 +446,13 @@ fn about_the_place(right: &Case, schemes: &[Scheme], add: Add<'_>) {
             add("header_name", case().rename(name, &underscored));
             add("header_name", case().rename(name, &format!("http-{name}")));
             add("signature_missing header_name", case().rename(name, "x-a-signature").secret("x"));
+            // Under another platform's header, whose signature it may be too: many senders have an X-Signature.
+            for theirs in providers::ALL.iter().filter(|other| other.name != provider.name) {
+                for header in theirs.schemes().filter_map(Scheme::signature_header) {
+                    add("header_name", case().rename(name, header));
+                    add("signature_missing another_platform", case().unsigned().header(header, "abc"));
+                }
+            }
         }
     }
     let payload = provider.fields.payload_member().unwrap_or("outer");
@@ -586,6 +593,7 @@ fn about_the_body(right: &Case, mode: &'static str, add: Add<'_>) {
     add("body_newline_added", case().text(|body| format!("{body}\n")));
     add("body_newline_added", case().text(|body| format!("{body}\r\n")));
     add("body_newline_added", case().text(|body| format!("{body} \n\n")));
+    add("body_newline_added", case().text(|body| format!("{body}\t")));
     for end in ["\n", "\r\n"] {
         add("body_newline_removed", signed(&format!("{plain}{end}")).text(|body| body.trim_end().to_owned()));
     }
@@ -736,6 +744,108 @@ fn the_signed_text_is_described() {
         let text = [format!("{NOW}{unit}{separator}").as_bytes(), &case.body].concat();
         assert!(finding(&text).iter().any(|finding| finding == expected), "{:?}", finding(&text));
     }
+}
+
+/// What is explained by a header's other name is no platform's delivery, whichever platform is asked for.
+#[test]
+fn a_renamed_header_is_no_other_platform() {
+    let case = plain();
+    let (name, addressed) = (&case.headers[0].0, case.provider.name);
+    let mut tried = 0;
+    for theirs in providers::ALL.iter().filter(|other| other.name != addressed) {
+        for header in theirs.schemes().filter_map(Scheme::signature_header) {
+            let renamed = case.clone().rename(name, header);
+            for asked in providers::ALL.iter().filter(|asked| asked.name != theirs.name && asked.name != addressed) {
+                let explanation = renamed.clone().taken_for(asked).explain();
+                let said: Vec<_> =
+                    explanation.diagnoses.iter().filter(|said| said.code == "another_platform").collect();
+                let names = format!("looks like a delivery of {addressed}, not of {}", asked.name);
+                assert!(said.len() == 1 && said[0].certain && said[0].finding.contains(&names), "{header}: {said:?}");
+                tried += 1;
+            }
+            let findings = renamed.explain().diagnoses;
+            assert!(findings.len() == 1 && findings[0].certain, "{findings:?}");
+            let gateway = case.clone().without(name).header(header, "abc").explain().diagnoses;
+            assert!(gateway.iter().all(|said| said.certain == (said.code == "signature_missing")), "{gateway:?}");
+        }
+    }
+    assert!(tried > 10);
+}
+
+/// The finding says what differs, and nothing that the signature has.
+#[test]
+fn a_spelling_says_what_differs() {
+    let case = plain();
+    let mac = case.inspect().signatures[0].clone();
+    let base64 = (0..).map(|nr| case.clone().text(|body| format!("{body}{}", " ".repeat(nr))));
+    let base64 =
+        base64.map(|case| (mac_of(&case), case)).find(|(mac, _)| mac.contains('+') && mac.contains('/')).unwrap();
+    let url_safe = base64.0.replace('+', "-").replace('/', "_");
+    let unpadded = mac_of(&case).replace('=', "");
+    for (case, written, expected) in [
+        (&case, format!("sha256={mac}"), "written in hex, with sha256= in front of it; expected"),
+        (&case, format!("Bearer {mac}"), "written in hex, with Bearer in front of it; expected"),
+        (&case, format!("this is the signature: {mac}"), "written in hex, with other text in front of it; expected"),
+        (&case, format!("\"{mac}\""), "written in hex, in quotes; expected"),
+        (&case, format!("{mac};"), "written in hex, with other text behind it; expected"),
+        (&case, unpadded, "written in base64, without padding (=); expected"),
+        (&base64.1, url_safe, "written in base64, with - or _ in it; expected"),
+    ] {
+        let said = case.clone().without(&case.headers[0].0).header(&case.headers[0].0, &written).explain().diagnoses;
+        let found = said.iter().find(|said| said.code == "signature_spelling").map(|said| &said.finding);
+        assert!(found.is_some_and(|finding| finding.contains(expected)), "{written}: {said:?}");
+    }
+}
+
+/// The signature that the body needs, in base64.
+fn mac_of(case: &Case) -> String {
+    base64_of_hex(&mac(case.scheme.hash, SECRET.as_bytes(), &case.body))
+}
+
+#[test]
+fn white_space_at_the_end_is_no_line_feed() {
+    for (end, expected) in [("\n", "line feed"), ("\r\n", "line feed"), (" ", "white space"), ("\t\n", "white space")] {
+        let said = plain().text(|body| format!("{body}{end}")).explain().diagnoses;
+        assert_eq!(said[0].finding, format!("It verifies with the body without the {expected} at its end."));
+    }
+}
+
+/// What a capture says of its time is taken, unless --at says otherwise.
+#[test]
+fn the_captures_own_time_is_when_it_was_received() {
+    let (provider, mode, _, scheme) =
+        schemes().find(|(.., s)| s.time.is_some() && s.signature_header().is_some()).unwrap();
+    let (case, secret) = (Case::of(provider, mode, scheme, &body(provider)), secret(scheme));
+    let headers: serde_json::Map<_, _> =
+        case.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let list: Vec<_> = case.headers.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
+    let (text, path) = (std::str::from_utf8(&case.body).unwrap(), format!("/webhooks/{}", provider.name));
+    let event =
+        json!({"rawPath": path, "headers": headers, "body": text, "requestContext": {"timeEpoch": NOW * 1000 + 7}});
+    let har = json!({"startedDateTime": "2026-03-14T16:00:01.5Z", "request":
+        {"method": "post", "url": format!("https://host{path}"), "headers": list, "postData": {"text": text}}});
+    for capture in [event.to_string(), har.to_string()] {
+        let mut arguments = vec!["--secret", &secret];
+        arguments.extend(provider.setting.iter().flat_map(|_| ["--mode", mode]));
+        let (code, out, err) = ran(&arguments, capture.as_bytes());
+        assert_eq!((code, &err[..]), (Some(0), ""), "{out}");
+        assert!(out.contains("arrived   2026-03-14T16:00:0"), "{out}");
+        for (at, expected) in [("2026-03-14T19:00:00Z", "3 h 0 min old"), ("2026-03-14T13:00:00Z", "in the future")] {
+            let (code, out, _) = ran(&[&arguments[..], &["--at", at]].concat(), capture.as_bytes());
+            assert!(code == Some(1) && out.contains(expected) && !out.contains("arrived"), "{out}");
+            assert_eq!(out.contains("captured earlier"), expected.ends_with("old"), "{out}");
+        }
+    }
+}
+
+/// However long the body is: the search ends, and says what it left out.
+#[test]
+fn a_long_body_is_not_searched_for_ever() {
+    let row = r#"{"a":"é/<&","b":[1.10,2,"x"]},"#;
+    let start = std::time::Instant::now();
+    let said = plain().body(format!("[{}0]", row.repeat(5_000_000 / row.len()))).explain().diagnoses;
+    assert!(said.iter().any(|said| said.finding.contains("no pairs, and not all one by one")), "{said:?}");
+    assert!(start.elapsed().as_secs() < 40, "{:?}", start.elapsed());
 }
 
 /// Neither a secret nor more than 8 digits of a MAC, nor anything of the body.
@@ -967,7 +1077,7 @@ fn what_cannot_be_used_is_one_line_with_a_remedy() {
     let unknown = file("unknown.json", json!({another: "s3cr3t"}).to_string());
     let broken = file("broken.json", r#"{"default":["s3cr3t"#);
     let url = format!("https://host/webhooks/{platform}");
-    let entry = json!({"request": {"method": "POST", "url": url, "headers": []}});
+    let entry = json!({"request": {"method": "POST", "url": url, "headers": [], "bodySize": 0}});
     let two = file("two.har", json!({"log": {"entries": [entry, entry]}}).to_string());
     let no_secrets = format!("has no secrets of {platform}");
     let mut cases = vec![

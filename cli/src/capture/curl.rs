@@ -21,6 +21,8 @@ const VALUED: &str = "aws-sigv4 cacert capath E:cert cert-type ciphers K:config 
     z:time-cond tls-max trace trace-ascii trace-config unix-socket T:upload-file url url-query u:user A:user-agent \
     w:write-out";
 
+const WINDOWS: &str = "the command is quoted for Windows: quote it for bash ('…', nothing escaped), or add --body FILE";
+
 /// One request for each curl command of the script. None where it does not begin with one.
 pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Refused<Requests>> {
     let is_curl = |word: &[u8]| matches!(word.rsplit(|&byte| byte == b'/').next(), Some(b"curl" | b"curl.exe"));
@@ -28,6 +30,10 @@ pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Refused<Reques
     let script = script.strip_prefix(b"$ ").or_else(|| script.strip_prefix(b"+ ")).unwrap_or(script);
     is_curl(script.split(u8::is_ascii_whitespace).next()?).then(|| {
         let mut requests = Requests::new();
+        // As cmd doubles quotes: a POSIX shell drops them.
+        if given.is_none() && script.windows(3).any(|part| part == b"\"\":") {
+            return refuse(WINDOWS);
+        }
         for words in shell::commands(script)? {
             let prompt = words.first().is_some_and(|word| word == b"$" || word == b"+");
             match words[usize::from(prompt)..].split_first() {
@@ -48,6 +54,7 @@ pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Refused<Reques
 fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
     let mut request = Request::new("curl command", "", "");
     let (mut method, mut url, mut data, mut in_query) = (None, None, None::<Vec<u8>>, false);
+    let is_given = given.is_some();
     for (name, value) in options(words)? {
         let text = String::from_utf8_lossy(&value);
         match name {
@@ -76,16 +83,24 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
                     None => joined.extend(&value),
                 }
             }
-            "config" | "data-urlencode" | "form" | "form-string" | "upload-file" => {
-                return refuse(format!("--{name} does not show the body's bytes: add them as --data-raw instead"));
+            "config" => return refuse("options are in a file (-K): put each into the command"),
+            "data-urlencode" | "form" | "form-string" | "upload-file" if !is_given => {
+                return refuse(format!("--{name} does not show the body's bytes: add --body FILE, or use --data-raw"));
             }
+            "upload-file" => method = method.or(Some("PUT".to_owned())),
             _ => {}
         }
     }
     let Some(url) = url else { return refuse("the curl command has no URL: copy it whole") };
     request.path = Request::new("", "", &url).path;
-    request.method = method.unwrap_or_else(|| if data.is_some() { "POST" } else { "GET" }.to_owned());
-    request.with(given, || Ok(data.filter(|_| !in_query).unwrap_or_default()))
+    request.method = method.unwrap_or_else(|| if data.is_some() || is_given { "POST" } else { "GET" }.to_owned());
+    let data = data.filter(|_| !in_query).unwrap_or_default();
+    // As PowerShell escapes quotes: no JSON begins like that.
+    let inside = data.iter().position(|byte| !b"{[ \t\r\n".contains(byte)).filter(|at| *at > 0);
+    if !is_given && inside.is_some_and(|at| data[at..].starts_with(br#"\""#)) {
+        return refuse(WINDOWS);
+    }
+    request.with(given, || Ok(data))
 }
 
 /// The options with their long names and values, taken apart as curl does it.

@@ -14,6 +14,9 @@ use super::{Refused, Request, Requests, http, refuse};
 use crate::json::Json;
 
 const PARSED: &str = "the body was parsed (it is not text), so its bytes are gone: capture it raw, or add --body FILE";
+const NO_BODY: &str = "no body in body, content, b or postData.text: rename its member to body, or add --body FILE";
+/// What AWS and browsers say of a request without a body; others may have it under a name of their own.
+const EMPTY: &[&str] = &["requestContext", "isBase64Encoded", "is_base64_encoded", "bodySize", "size"];
 
 /// Every request of a list, or the only one.
 pub(super) fn read(json: &Json, given: Option<&[u8]>) -> Refused<Requests> {
@@ -50,7 +53,8 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         _ if of(&["requestContext", "httpMethod", "rawPath", "raw_path"]).is_some() => "invocation event",
         _ => "request in JSON",
     };
-    let method = text(&["requestContext.http.method", "httpMethod", "method"]);
+    let method = text(&["requestContext.http.method", "httpMethod", "method"]).to_uppercase();
+    let is_post = matches!(&method[..], "" | "POST");
     let mut found = Request::new(form, &method, &text(&["rawPath", "raw_path", "path", "url"]));
     found.received = time;
     if form.ends_with("export") && !found.path.contains("/webhooks/") {
@@ -58,8 +62,7 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         found.path.clear();
     }
     let Some(headers) = headers.and_then(pairs) else {
-        let bare = "the JSON has no headers, or none that are text: a bare body needs its headers too, as raw HTTP";
-        return refuse(if matches!(body, Some(Json::Object(_) | Json::Array(_))) { PARSED } else { bare });
+        return refuse("the JSON has no headers as an object of texts: a bare body needs its headers too, as raw HTTP");
     };
     // HTTP/2's own begin with a colon.
     for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(':')) {
@@ -77,13 +80,15 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         (None, None) if number(&["bodySize", "size"]) > Some(0) || of(&["postData"]).is_some() => {
             refuse("the capture lacks the body: export it with content, or add --body FILE")
         }
+        (None, None) if is_post && of(EMPTY).is_none() => refuse(NO_BODY),
         (None, None) => Ok(Vec::new()),
     })
 }
 
-/// Each value of each header. None where one is not text.
+/// Each value of each header, a number as it is written. None where one is an object or a list.
 fn pairs(headers: &Json) -> Option<Vec<(String, String)>> {
-    let pair = |name: &Json, value: &Json| Some((name.as_text()?, value.as_text()?));
+    let text = |value: &Json| value.as_text().or_else(|| Some(token(value).to_owned()).filter(|text| !text.is_empty()));
+    let pair = |name: &Json, value: &Json| Some((name.as_text()?, text(value)?));
     let Json::Object(members) = headers else {
         let Json::Array(list) = headers else { return None };
         return list.iter().map(|header| pair(header.at("name")?, header.at("value")?)).collect();

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{anyhow, bail};
 use hookgate_verify::{Account, Provider, Secrets, Verifier, providers};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use crate::{
     arguments,
@@ -47,7 +47,8 @@ pub struct Arguments {
     /// The account [default: the one in the request's address, else "default"].
     #[arg(long, value_parser = arguments::account)]
     account: Option<Account>,
-    /// When the request was received, as RFC 3339, Unix seconds or an age (10m) [default: now].
+    /// When the request was received, as RFC 3339, Unix seconds or an age (10m) [default: what the capture says, else
+    /// now].
     #[arg(long, value_name = "TIME", value_parser = arguments::time)]
     at: Option<OffsetDateTime>,
     /// The value of the platform's setting, where it has one [default: the environment's].
@@ -88,19 +89,25 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let setting = |name: &str| arguments.mode.clone().or_else(|| std::env::var(name).ok());
     let verifier = Verifier::new(provider, setting)?;
-    let now = arguments.at.unwrap_or_else(OffsetDateTime::now_utc);
+    // As the capture says, unless the user does.
+    let received = request.received.filter(|_| arguments.at.is_none());
+    let arrived = received.and_then(|received| received.format(&Rfc3339).ok());
+    let now = arguments.at.or(received).unwrap_or_else(OffsetDateTime::now_utc);
     let explanation = explain::explain(&request, verifier, &secrets, &account, now);
     let signed = explanation.signed.as_ref().filter(|_| arguments.show_signed);
     let text = signed.map(|signed| String::from_utf8_lossy(&signed.text));
     let mut json = json!(explanation);
+    json["arrived"] = json!(arrived);
     match (arguments.json, text) {
         (true, None) => print_json(&json)?,
         (true, Some(text)) => {
             json["signed"]["text"] = text.into();
             print_json(&json)?;
         }
-        (false, None) => print(as_text(&explanation))?,
-        (false, Some(text)) => print(format_args!("{}\n  the signed text:\n\n{text}", as_text(&explanation)))?,
+        (false, None) => print(as_text(&explanation, arrived.as_deref()))?,
+        (false, Some(text)) => {
+            print(format_args!("{}\n  the signed text:\n\n{text}", as_text(&explanation, arrived.as_deref())))?
+        }
     }
     Ok(explanation.verifies.into())
 }
@@ -201,7 +208,7 @@ fn standard_input() -> anyhow::Result<Vec<u8>> {
     Ok(capture)
 }
 
-fn as_text(explanation: &Explanation) -> String {
+fn as_text(explanation: &Explanation, arrived: Option<&str>) -> String {
     let Explanation { provider, account, capture, verifies, accepted, signed, diagnoses, .. } = explanation;
     let mut text = format!("{BOLD}{provider}, account {account}: {BOLD:#}");
     let _ = match explanation.verdict {
@@ -217,6 +224,7 @@ fn as_text(explanation: &Explanation) -> String {
     text.push_str("\n\n");
     for (name, fact) in [
         ("capture", Some(*capture)),
+        ("arrived", arrived),
         ("scheme", signed.map(|signed| &signed.scheme[..])),
         ("signed", signed.map(|signed| &signed.what[..])),
         ("expected", signed.and_then(|signed| signed.expected.as_deref())),

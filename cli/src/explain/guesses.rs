@@ -66,8 +66,9 @@ pub(super) const SECRETS: &[Guess] = &[
 /// What happens to a body between the wire and the place where it was captured, or the code that verifies it.
 #[rustfmt::skip]
 pub(super) const BODIES: &[Guess] = &[
-    Guess(("body_newline_added", "It verifies with the body without the line feed at its end.", RAW), |body, _| {
-        [body.strip_suffix(b"\r\n"), body.strip_suffix(b"\n"), Some(body.trim_ascii_end())].into_iter().flat_map(some).collect()
+    Guess(("body_newline_added", "It verifies with the body without the {0} at its end.", RAW), |body, _| {
+        let line_feeds = [body.strip_suffix(b"\r\n"), body.strip_suffix(b"\n")].into_iter().flatten().map(|body| ("line feed", body));
+        line_feeds.chain([("white space", body.trim_ascii_end())]).map(|(what, body)| (what.to_owned(), body.to_vec())).collect()
     }),
     Guess(("body_newline_removed", "It verifies with a line feed at the end of the body.", RAW), |body, _| with_line_end(body)),
     Guess(("body_line_ends", "It verifies with {0} as the body's line ends.", RAW), |body, _| {

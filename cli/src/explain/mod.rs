@@ -191,7 +191,7 @@ impl Case<'_> {
             what: format!("{}: {} bytes", scheme.describe_signed(), text.len()),
             bytes: text.len(),
             expected: expected.as_deref().map(start),
-            received: search::claims(&there).first().map(|(mac, _)| start(mac)),
+            received: search::claims(&there).first().map(|(mac, ..)| start(mac)),
             text,
         })
     }

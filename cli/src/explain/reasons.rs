@@ -44,9 +44,10 @@ impl Case<'_> {
     /// Where no signature of the provider is there, or none that can be read.
     pub(super) fn missing(&self) -> Vec<Diagnosis> {
         let schemes = self.verifier.schemes();
-        let mut said: Vec<_> = schemes.iter().flat_map(|scheme| self.near_misses(scheme)).collect();
+        let mut said = self.near_misses();
+        let others = self.another_platform(said.iter().any(|renamed| renamed.certain));
         said.extend(schemes.iter().find_map(|scheme| self.missing_member(scheme)));
-        said.extend(self.another_platform());
+        said.extend(others);
         if !said.iter().any(|diagnosis| diagnosis.certain) {
             let expected: Vec<_> = schemes.iter().map(describe).collect();
             said.push(certain(texts::SIGNATURE_MISSING, &[&expected.join("; or ")]));
@@ -61,15 +62,20 @@ impl Case<'_> {
         self.verifier.authenticate(&changed, self.secrets).ok().map(|proof| proof.scheme())
     }
 
-    /// Headers that may be meant for the one that is missing.
-    fn near_misses(&self, scheme: &Scheme) -> Vec<Diagnosis> {
-        let Some(missing) = scheme.signature_header() else { return Vec::new() };
-        let is_near = |name: &str| near(name, missing) && platform_of_header(name).is_none();
-        let all = self.delivery.headers.iter().filter(|(name, _)| is_near(name.as_str())).map(|(name, value)| {
-            let rename =
-                |headers: &mut HeaderMap| drop(headers.insert(HeaderName::from_static(missing), value.clone()));
-            diagnosis(self.verifies_with(rename).is_some(), texts::HEADER_NAME, &[name.as_str(), missing])
-        });
+    /// Headers that may be meant for the one that is missing; another platform's, if it then verifies at another address.
+    fn near_misses(&self) -> Vec<Diagnosis> {
+        let addressed = platform(&self.request.path).map(|named| named.name);
+        let missing = self.verifier.schemes().iter().filter_map(Scheme::signature_header);
+        let pairs = missing.flat_map(|missing| self.delivery.headers.iter().map(move |header| (missing, header)));
+        let all =
+            pairs.filter(|(missing, (name, _))| near(name.as_str(), missing)).filter_map(|(missing, (name, value))| {
+                let rename =
+                    |headers: &mut HeaderMap| drop(headers.insert(HeaderName::from_static(missing), value.clone()));
+                let verifies = self.verifies_with(rename).is_some();
+                let theirs = platform_of_header(name.as_str()).map(|theirs| theirs.name);
+                let is_meant = theirs.is_none() || verifies && theirs != addressed;
+                is_meant.then(|| diagnosis(verifies, texts::HEADER_NAME, &[name.as_str(), missing]))
+            });
         all.collect()
     }
 
@@ -87,22 +93,26 @@ impl Case<'_> {
         Some(diagnosis(certain, texts::SIGNATURE_MEMBER, &[name, &scheme.describe_form(), &why]))
     }
 
-    /// Platforms whose delivery it may be instead.
-    fn another_platform(&self) -> Vec<Diagnosis> {
-        let own = self.provider().name;
+    /// Platforms whose delivery it may be instead: only the address's where a header `renamed` explains it (`X-Signature`).
+    fn another_platform(&self, renamed: bool) -> Vec<Diagnosis> {
+        let (own, named) = (self.provider().name, platform(&self.request.path));
+        let verifier = |other| Verifier::new(other, |_| None).ok();
+        let renames = |verifier| Case { verifier, ..*self }.near_misses().iter().any(|renamed| renamed.certain);
+        let renamed_there = named.and_then(verifier).is_some_and(renames);
         let others = providers::ALL.iter().filter(|other| other.name != own).filter_map(|other| {
-            let verifier = Verifier::new(other, |_| None).ok()?;
-            let headers = other.schemes().filter_map(Scheme::signature_header);
-            let why = if verifier.authenticate(self.delivery, self.secrets).is_ok() {
-                "it verifies as one, with the same secret"
-            } else if headers.into_iter().any(|header| self.delivery.headers.contains_key(header)) {
-                "it has the header in which that platform signs"
-            } else if platform(&self.request.path).is_some_and(|named| named.name == other.name) {
-                return Some(diagnosis(false, texts::ANOTHER_PLATFORM, &[other.name, own, "its address says so"]));
+            let is_named = named.is_some_and(|named| named.name == other.name);
+            let mut headers = other.schemes().filter_map(Scheme::signature_header);
+            let (certain, why) = if verifier(other)?.authenticate(self.delivery, self.secrets).is_ok() {
+                (true, "it verifies as one, with the same secret")
+            } else if is_named && renamed_there {
+                (true, "its address says so, and it verifies as one with its signature's header renamed")
+            } else if headers.any(|header| self.delivery.headers.contains_key(header)) {
+                (is_named, "it has the header in which that platform signs")
             } else {
-                return None;
+                (false, is_named.then_some("its address says so")?)
             };
-            Some(certain(texts::ANOTHER_PLATFORM, &[other.name, own, why]))
+            let counts = is_named || !renamed && !renamed_there;
+            counts.then(|| diagnosis(certain, texts::ANOTHER_PLATFORM, &[other.name, own, why]))
         });
         others.collect()
     }
@@ -135,10 +145,9 @@ impl Case<'_> {
         if seconds >= 100_000_000_000 {
             return Some(diagnosis(known, texts::TIMESTAMP_UNIT, &[&seconds.to_string().len().to_string()]));
         }
-        let at = self.request.received.and_then(|time| time.replace_nanosecond(0).ok());
-        let at = at.or_else(|| OffsetDateTime::from_unix_timestamp(seconds).ok())?.format(&Rfc3339).ok()?;
-        let away = span(age.unsigned_abs()) + if age > 0 { " old" } else { " in the future" };
-        Some(diagnosis(known, texts::TIMESTAMP_EXPIRED, &[&away, &span(tolerance), &at]))
+        let at = OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()?;
+        let reason = if age > 0 { texts::TIMESTAMP_EXPIRED } else { texts::TIMESTAMP_AHEAD };
+        Some(diagnosis(known, reason, &[&span(age.unsigned_abs()), &span(tolerance), &at]))
     }
 }
 

@@ -14,8 +14,12 @@ use super::{
     is_broken, texts,
 };
 
-/// So many bytes of texts and bodies are gone through for one delivery. What is left of the pairs then is not tried.
+/// So many bytes of texts and bodies are gone through for one delivery. What is left then is not tried.
 const MOST_BYTES: usize = 128 * 1024 * 1024;
+/// JSON that is longer is not written again: that is slow.
+const MOST_JSON: usize = 512 * 1024;
+const LONG: &str = "no pairs, and not all one by one, because the body is long";
+const NOT_ALL_PAIRS: &str = "one by one, but not all pairs, because the body is long";
 
 /// What a part of the signature's text may stand for, and how it is written then.
 type Claim = (Vec<u8>, &'static str);
@@ -41,8 +45,9 @@ impl Candidate {
     fn guessed(self, most: usize, table: &'static [Guess], scheme: &'static Scheme) -> Box<dyn Iterator<Item = Self>> {
         let before = self.clone();
         let next = table.iter().filter(move |_| most > 0).flat_map(move |Guess(reason, make)| {
-            let same = reason.0 == REENCODED && before.guesses.iter().any(|made| AROUND.contains(&made.code));
-            let made = if same { Vec::new() } else { make(&before.bytes, scheme) };
+            let is_around = before.guesses.iter().any(|made| AROUND.contains(&made.code));
+            let skipped = reason.0 == REENCODED && (is_around || before.bytes.len() > MOST_JSON);
+            let made = if skipped { Vec::new() } else { make(&before.bytes, scheme) };
             let made = made.into_iter().filter(|(_, bytes)| *bytes != before.bytes).map(|(detail, bytes)| Candidate {
                 bytes,
                 guesses: [&before.guesses[..], &[certain(*reason, &[&detail])]].concat(),
@@ -68,7 +73,7 @@ impl Case<'_> {
     /// were tried.
     pub(super) fn search(&self, scheme: &'static Scheme, there: &Inspection) -> Result<Vec<Diagnosis>, Diagnosis> {
         let (claims, texts, secrets) = (claims(there), self.texts(scheme, there), self.candidates(scheme));
-        let (mut tried, mut bytes) = (0, 0);
+        let (mut tried, mut bytes, is_long) = (0, 0, self.delivery.body.len() > MOST_JSON);
         let nothing = |tried: i32, how| diagnosis(false, texts::NOTHING_MATCHES, &[&tried.to_string(), how]);
         for total in if claims.is_empty() { 0..0 } else { 0..3 } {
             let body = Candidate { bytes: self.delivery.body.clone(), guesses: Vec::new() };
@@ -80,11 +85,11 @@ impl Case<'_> {
                     for secret in secrets.iter().filter(|secret| secret.guesses.len() == of_secret) {
                         bytes += signed.len();
                         tried += 1;
-                        if total == 2 && bytes > MOST_BYTES {
-                            return Err(nothing(tried, "not all pairs, because the body is long"));
+                        if total > 0 && bytes > MOST_BYTES {
+                            return Err(nothing(tried, if is_long || total < 2 { LONG } else { NOT_ALL_PAIRS }));
                         }
-                        if let Some((spelling, hash)) = matching(&claims, scheme.key, &secret.bytes, &signed) {
-                            let written = how_it_is_written(scheme, there, spelling, hash);
+                        if let Some((how, hash)) = matching(&claims, scheme.key, &secret.bytes, &signed) {
+                            let written = how_it_is_written(scheme, there, how, hash);
                             return Ok([&secret.guesses[..], &body.guesses, &text.guesses, &written].concat());
                         }
                     }
@@ -185,7 +190,7 @@ fn matching(claims: &[Claim], key: KeyForm, secret: &[u8], text: &[u8]) -> Optio
         of_length.peek()?;
         // What a guess has decoded is no longer of the form that the scheme decodes.
         let mac = mac(hash, key, secret, text).or_else(|| mac(hash, KeyForm::Text, secret, text))?;
-        of_length.find(|(claim, _)| *claim == mac).map(|(_, written)| (*written, hash))
+        of_length.find(|(claim, _)| *claim == mac).map(|(_, how)| (*how, hash))
     })
 }
 
@@ -201,21 +206,40 @@ pub(super) fn claims(there: &Inspection) -> Vec<Claim> {
         let twice = decoded.as_ref().and_then(|digits| hex::decode(digits).ok());
         [(hex::decode(part.replace('-', "")).ok(), "hex"), (twice, "base64 of hex digits"), (decoded, "base64")]
     });
-    each.filter_map(|(mac, written)| Some((mac?, written))).filter(|(mac, _)| matches!(mac.len(), 32 | 64)).collect()
+    each.filter_map(|(mac, how)| Some((mac?, how))).filter(|(mac, _)| matches!(mac.len(), 32 | 64)).collect()
 }
 
 /// What is not as the scheme has it about a signature that matches.
-fn how_it_is_written(scheme: &Scheme, there: &Inspection, written: &str, hash: Hash) -> Vec<Diagnosis> {
+fn how_it_is_written(scheme: &Scheme, there: &Inspection, how: &str, hash: Hash) -> Vec<Diagnosis> {
     let repeated = is_repeated(scheme, there);
     // A broken form has a diagnosis of its own.
     let right = repeated || is_broken(scheme, there) || Scheme { hash, ..*scheme }.is_spelled(&there.written);
     let hashes = [hash.name(), scheme.name, scheme.hash.name()];
+    let words = [&spelling(scheme, there, how), &scheme.describe_form()[..]];
     let said = [
         (hash != scheme.hash).then(|| certain(texts::OTHER_HASH, &hashes)),
         repeated.then(|| certain(texts::REPEATED, &[])),
-        (!right).then(|| certain(texts::SIGNATURE_SPELLING, &[written, &scheme.describe_form()])),
+        (!right).then(|| certain(texts::SIGNATURE_SPELLING, &words)),
     ];
     said.into_iter().flatten().collect()
+}
+
+/// How the MAC is written, and what stands around it: a longer text may be anything, a secret too.
+fn spelling(scheme: &Scheme, there: &Inspection, how: &str) -> String {
+    let part = parts(&there.written).max_by_key(|part| part.len()).unwrap_or_default();
+    let (before, after) = there.written.split_once(part).unwrap_or_default();
+    let (is_hex, is_quoted) = (how == "hex", before.ends_with(['"', '\'', '`']));
+    let is_wrapped = !before.is_empty() && before != scheme.signature_prefix() && !scheme.has_fields();
+    let front = format!("with {} in front of it", if before.len() > 12 { "other text" } else { before.trim() });
+    let details = [
+        (part.contains(['-', '_']), "with - or _ in it"),
+        (!is_hex && !after.starts_with('=') && !part.len().is_multiple_of(4), "without padding (=)"),
+        (is_hex && part.bytes().any(|byte| byte.is_ascii_uppercase()), "in upper case"),
+        (is_quoted, "in quotes"),
+        (is_wrapped && !is_quoted, &front),
+        (!is_quoted && !after.trim_start_matches('=').is_empty(), "with other text behind it"),
+    ];
+    details.iter().filter(|(is_so, _)| *is_so).fold(how.to_owned(), |said, (_, detail)| format!("{said}, {detail}"))
 }
 
 /// Whether it is several signatures with commas between them.
