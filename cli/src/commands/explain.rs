@@ -106,7 +106,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         (false, None) => print(as_text(&explanation, arrived.as_deref()))?,
         (false, Some(text)) => {
-            print(format_args!("{}\n  the signed text:\n\n{text}", as_text(&explanation, arrived.as_deref())))?
+            print(format_args!("{}\n  the signed text:\n\n{text}", as_text(&explanation, arrived.as_deref())))?;
         }
     }
     Ok(explanation.verifies.into())

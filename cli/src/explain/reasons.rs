@@ -93,8 +93,8 @@ impl Case<'_> {
         Some(diagnosis(certain, texts::SIGNATURE_MEMBER, &[name, &scheme.describe_form(), &why]))
     }
 
-    /// Platforms whose delivery it may be instead: only the address's where a header `renamed` explains it (`X-Signature`).
-    fn another_platform(&self, renamed: bool) -> Vec<Diagnosis> {
+    /// Platforms whose delivery it may be instead: only the address's where a renamed header has `explained` it (`X-Signature`).
+    fn another_platform(&self, explained: bool) -> Vec<Diagnosis> {
         let (own, named) = (self.provider().name, platform(&self.request.path));
         let verifier = |other| Verifier::new(other, |_| None).ok();
         let renames = |verifier| Case { verifier, ..*self }.near_misses().iter().any(|renamed| renamed.certain);
@@ -111,7 +111,7 @@ impl Case<'_> {
             } else {
                 (false, is_named.then_some("its address says so")?)
             };
-            let counts = is_named || !renamed && !renamed_there;
+            let counts = is_named || !explained && !renamed_there;
             counts.then(|| diagnosis(certain, texts::ANOTHER_PLATFORM, &[other.name, own, why]))
         });
         others.collect()
