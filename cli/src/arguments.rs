@@ -57,6 +57,25 @@ pub(crate) fn endpoint(url: &str, provider: &Provider, account: &Account) -> any
     address("--url", &format!("{base}/webhooks/{}{account}", provider.name))
 }
 
+/// The platform that a path names: `/webhooks/{provider}`, behind whatever stage.
+pub(crate) fn platform(path: &str) -> Option<&'static Provider> {
+    providers::ALL.iter().copied().find(|provider| hookgate_intake::address(path, provider.name).is_some())
+}
+
+/// The account that the platform's function reads from a path. None where it rejects the address.
+pub(crate) fn account_of(path: &str, provider: &Provider) -> Option<Account> {
+    if path.trim_matches('/').is_empty() {
+        return Some(Account::default());
+    }
+    Account::parse(hookgate_intake::address(path, provider.name)?)
+}
+
+/// The platform that keeps its signature in a header of this name.
+pub(crate) fn platform_of_header(name: &str) -> Option<&'static Provider> {
+    let signs = |provider: &&Provider| provider.schemes().any(|scheme| scheme.signature_header() == Some(name));
+    providers::ALL.iter().copied().find(signs)
+}
+
 /// Parses the URL of an option. An address on this machine may leave out scheme and host.
 pub(crate) fn address(option: &str, url: &str) -> anyhow::Result<Uri> {
     let uri = url.parse().ok().filter(|uri: &Uri| {

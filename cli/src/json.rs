@@ -3,6 +3,7 @@
 
 use std::{collections::HashSet, fmt::Write};
 
+use anyhow::anyhow;
 use serde::de::IgnoredAny;
 
 /// A JSON text. Strings (member names too), numbers and words are the tokens as they were written.
@@ -90,6 +91,28 @@ impl Json {
     pub fn at(&self, path: &str) -> Option<&Json> {
         let found = path.split('.').try_fold(self, Json::get)?;
         (*found != Json::Token("null".to_owned())).then_some(found)
+    }
+
+    /// What stands there, where it is neither an object nor an array.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        if let Json::Token(token) = self { token } else { "" }
+    }
+
+    /// The bytes of a Node.js `Buffer`: <https://nodejs.org/api/buffer.html#buftojson>.
+    #[must_use]
+    pub fn as_buffer(&self) -> Option<Vec<u8>> {
+        let is_buffer = self.at("type").and_then(Json::as_text)? == "Buffer";
+        let Json::Array(bytes) = self.at("data").filter(|_| is_buffer)? else { return None };
+        bytes.iter().map(|byte| byte.token().parse().ok()).collect()
+    }
+
+    /// Where and why a text is not JSON.
+    pub(crate) fn fault(text: &[u8]) -> anyhow::Error {
+        let place = serde_json::from_slice::<IgnoredAny>(text).err().map(|error| (error.line(), error.column()));
+        let (line, column) = place.unwrap_or_default();
+        let remedy = "give one JSON value, whole and alone; of an object log json.dumps(it) or JSON.stringify(it)";
+        anyhow!("the JSON ends or is broken at line {line}, column {column}: {remedy}")
     }
 
     /// The string that this is.

@@ -783,11 +783,15 @@ fn a_spelling_says_what_differs() {
     let url_safe = base64.0.replace('+', "-").replace('/', "_");
     let unpadded = mac_of(&case).replace('=', "");
     for (case, written, expected) in [
-        (&case, format!("sha256={mac}"), "written in hex, with sha256= in front of it; expected"),
-        (&case, format!("Bearer {mac}"), "written in hex, with Bearer in front of it; expected"),
-        (&case, format!("this is the signature: {mac}"), "written in hex, with other text in front of it; expected"),
-        (&case, format!("\"{mac}\""), "written in hex, in quotes; expected"),
-        (&case, format!("{mac};"), "written in hex, with other text behind it; expected"),
+        (&case, format!("sha256={mac}"), "written in hex, with a prefix, quotes or other text around it; expected"),
+        (&case, format!("Bearer {mac}"), "written in hex, with a prefix, quotes or other text around it; expected"),
+        (
+            &case,
+            format!("this is the signature: {mac}"),
+            "written in hex, with a prefix, quotes or other text around it; expected",
+        ),
+        (&case, format!("\"{mac}\""), "written in hex, with a prefix, quotes or other text around it; expected"),
+        (&case, format!("{mac};"), "written in hex, with a prefix, quotes or other text around it; expected"),
         (&case, unpadded, "written in base64, without padding (=); expected"),
         (&base64.1, url_safe, "written in base64, with - or _ in it; expected"),
     ] {

@@ -34,7 +34,7 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         inner.or_else(|| names.iter().find_map(|name| entry.at(name)))
     };
     let text = |names: &[&str]| of(names).and_then(Json::as_text).unwrap_or_default();
-    let number = |names: &[&str]| of(names).and_then(|value| token(value).trim_matches('"').parse::<i64>().ok());
+    let number = |names: &[&str]| of(names).and_then(|value| value.token().trim_matches('"').parse::<i64>().ok());
     // Milliseconds; VPC Lattice has microseconds.
     let epoch = number(&["requestContext.timeEpoch", "requestContext.requestTimeEpoch"]).map(i128::from);
     let epoch = epoch.map(|epoch| epoch * if epoch < 100_000_000_000_000 { 1_000_000 } else { 1_000 });
@@ -69,14 +69,14 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
         found.header(name.as_bytes(), value.as_bytes())?;
     }
     let in_base64 = text(&["postData.encoding", "postData._encoding"]) == "base64"
-        || of(&["isBase64Encoded", "is_base64_encoded"]).is_some_and(|flag| token(flag).trim_matches('"') == "true");
+        || of(&["isBase64Encoded", "is_base64_encoded"]).is_some_and(|flag| flag.token().trim_matches('"') == "true");
     found.with(given, || match (body, body.and_then(Json::as_text)) {
         (_, Some(body)) if in_base64 => decoded(&body),
-        (Some(body), Some(text)) if text.is_empty() && token(body) != "\"\"" => {
+        (Some(body), Some(text)) if text.is_empty() && body.token() != "\"\"" => {
             refuse("the body has half a character (\\ud800 to \\udfff), so its bytes are gone: capture it raw")
         }
         (_, Some(text)) => Ok(text.into_bytes()),
-        (Some(body), None) => buffer(body).map_or_else(|| refuse(PARSED), Ok),
+        (Some(body), None) => body.as_buffer().map_or_else(|| refuse(PARSED), Ok),
         (None, None) if number(&["bodySize", "size"]) > Some(0) || of(&["postData"]).is_some() => {
             refuse("the capture lacks the body: export it with content, or add --body FILE")
         }
@@ -87,7 +87,8 @@ fn one(entry: &Json, given: Option<&[u8]>) -> Refused<Request> {
 
 /// Each value of each header, a number as it is written. None where one is an object or a list.
 fn pairs(headers: &Json) -> Option<Vec<(String, String)>> {
-    let text = |value: &Json| value.as_text().or_else(|| Some(token(value).to_owned()).filter(|text| !text.is_empty()));
+    let text =
+        |value: &Json| value.as_text().or_else(|| Some(value.token().to_owned()).filter(|text| !text.is_empty()));
     let pair = |name: &Json, value: &Json| Some((name.as_text()?, text(value)?));
     let Json::Object(members) = headers else {
         let Json::Array(list) = headers else { return None };
@@ -97,19 +98,7 @@ fn pairs(headers: &Json) -> Option<Vec<(String, String)>> {
         let values = if let Json::Array(values) = value { values } else { std::slice::from_ref(value) };
         values.iter().map(|value| (Json::Token(name.clone()), value))
     });
-    each.filter(|(_, value)| token(value) != "null").map(|(name, value)| pair(&name, value)).collect()
-}
-
-/// The bytes of a Node.js `Buffer`: <https://nodejs.org/api/buffer.html#buftojson>.
-fn buffer(body: &Json) -> Option<Vec<u8>> {
-    let is_buffer = body.at("type").and_then(Json::as_text)? == "Buffer";
-    let Json::Array(bytes) = body.at("data").filter(|_| is_buffer)? else { return None };
-    bytes.iter().map(|byte| token(byte).parse().ok()).collect()
-}
-
-/// What stands there, where it is neither object nor array.
-fn token(json: &Json) -> &str {
-    if let Json::Token(token) = json { token } else { "" }
+    each.filter(|(_, value)| value.token() != "null").map(|(name, value)| pair(&name, value)).collect()
 }
 
 fn decoded(text: &str) -> Refused<Vec<u8>> {

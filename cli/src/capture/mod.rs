@@ -7,8 +7,6 @@ mod http;
 mod json;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_LENGTH};
-use anyhow::anyhow;
-use serde::de::IgnoredAny;
 use time::OffsetDateTime;
 
 use crate::json::Json;
@@ -48,7 +46,7 @@ pub fn read(capture: &[u8], body: Option<&[u8]>) -> Refused<Requests> {
     }
     let text = capture.strip_prefix("\u{feff}".as_bytes()).unwrap_or(capture).trim_ascii_start();
     if text.starts_with(b"{") || text.starts_with(b"[") {
-        return json::read(&Json::parse(text).ok_or_else(|| broken(text))?, body);
+        return json::read(&Json::parse(text).ok_or_else(|| Json::fault(text))?, body);
     }
     if let Some(requests) = curl::read(text, body).or_else(|| http::read(text, body).map(|read| Ok(vec![read]))) {
         return requests;
@@ -62,13 +60,6 @@ pub fn read(capture: &[u8], body: Option<&[u8]>) -> Refused<Requests> {
         return refuse("text stands around the JSON: give it alone, from its first { to its last }");
     }
     refuse(FORMS)
-}
-
-fn broken(text: &[u8]) -> anyhow::Error {
-    let place = serde_json::from_slice::<IgnoredAny>(text).err().map(|error| (error.line(), error.column()));
-    let (line, column) = place.unwrap_or_default();
-    let remedy = "give one JSON value, whole and alone; of an object log json.dumps(it) or JSON.stringify(it)";
-    anyhow!("the JSON ends or is broken at line {line}, column {column}: {remedy}")
 }
 
 pub(crate) fn refuse<T>(text: impl Into<String>) -> Refused<T> {

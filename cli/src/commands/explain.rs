@@ -77,11 +77,11 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let body = arguments.body.as_deref().map(arguments::read).transpose()?;
     let request = choose(capture::read(&capture, body.as_deref())?, provider, arguments.entry)?;
-    let named = provider.or_else(|| explain::platform(&request.path));
+    let named = provider.or_else(|| arguments::platform(&request.path));
     let provider = named.ok_or_else(|| {
         anyhow!("the request's path names no platform (/webhooks/…): say which, hookgate explain PLATFORM")
     })?;
-    let in_path = explain::account(&request.path, provider);
+    let in_path = arguments::account_of(&request.path, provider);
     let account = arguments.account.clone().or(in_path).unwrap_or_default();
     let secrets = arguments.secrets(provider, &account)?;
     if arguments.mode.is_some() && provider.setting.is_none() {
@@ -151,9 +151,9 @@ impl Arguments {
 fn choose(requests: Requests, provider: Option<&Provider>, entry: Option<usize>) -> anyhow::Result<Request> {
     let count = requests.len();
     let wanted = |request: &Request| {
-        let named = explain::platform(&request.path);
+        let named = arguments::platform(&request.path);
         let signs = |name| {
-            explain::platform_of_header(name).is_some_and(|signed| Some(signed.name) == provider.map(|p| p.name))
+            arguments::platform_of_header(name).is_some_and(|signed| Some(signed.name) == provider.map(|p| p.name))
         };
         named.is_some_and(|named| provider.is_none_or(|provider| provider.name == named.name))
             || request.headers.keys().any(|name| signs(name.as_str()))

@@ -8,9 +8,7 @@ mod reasons;
 mod search;
 mod texts;
 
-use hookgate_verify::{
-    Account, Delivery, Provider, Rejection, Scheme, Secrets, Verifier, providers, scheme::Inspection,
-};
+use hookgate_verify::{Account, Delivery, Provider, Rejection, Scheme, Secrets, Verifier, scheme::Inspection};
 use serde::Serialize;
 use time::OffsetDateTime;
 
@@ -68,25 +66,6 @@ pub struct Diagnosis {
     pub remedy: String,
 }
 
-/// The platform that a path names: `/webhooks/{provider}`, behind whatever stage.
-pub fn platform(path: &str) -> Option<&'static Provider> {
-    providers::ALL.iter().copied().find(|provider| hookgate_intake::address(path, provider.name).is_some())
-}
-
-/// The account that the platform's function reads from a path. None where it rejects the address.
-pub fn account(path: &str, provider: &Provider) -> Option<Account> {
-    if path.trim_matches('/').is_empty() {
-        return Some(Account::default());
-    }
-    Account::parse(hookgate_intake::address(path, provider.name)?)
-}
-
-/// The platform that keeps its signature in a header of this name.
-pub(crate) fn platform_of_header(name: &str) -> Option<&'static Provider> {
-    let signs = |provider: &&Provider| provider.schemes().any(|scheme| scheme.signature_header() == Some(name));
-    providers::ALL.iter().copied().find(signs)
-}
-
 /// Explains the request, as if it had been received at `now`.
 pub fn explain(
     request: &Request,
@@ -134,8 +113,15 @@ impl Case<'_> {
         }
         let mut said = self.about_the_capture();
         match rejection {
-            Rejection::NotAWebhook => return vec![self.not_a_webhook()],
-            Rejection::UnknownAccount => said.push(self.unknown_account()),
+            Rejection::NotAWebhook => {
+                let Provider { title, documentation, deliveries, .. } = self.provider();
+                let headers = deliveries.not_a_webhook.join(" or ");
+                return vec![certain(texts::NOT_A_WEBHOOK, &[&headers, title, documentation])];
+            }
+            Rejection::UnknownAccount => {
+                let known: Vec<_> = self.secrets.accounts().map(Account::as_str).collect();
+                said.push(certain(texts::UNKNOWN_ACCOUNT, &[self.delivery.account.as_str(), &known.join(", ")]));
+            }
             Rejection::Repeated => said.push(certain(texts::REPEATED, &[])),
             _ => {}
         }

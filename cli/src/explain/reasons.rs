@@ -1,15 +1,13 @@
 //! What looking at a request tells, without guesses: its address, the place of its signature, its times.
 
 use hookgate_event::EventType;
-use hookgate_verify::{Account, Authenticated, Scheme, Verifier, providers, scheme::Inspection};
+use hookgate_verify::{Authenticated, Scheme, Verifier, providers, scheme::Inspection};
 use http::{HeaderMap, HeaderName};
 use strsim::levenshtein;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{
-    Case, Diagnosis, account, certain, describe, diagnosis, is_broken, platform, platform_of_header, search, texts,
-};
-use crate::{json::Json, output::span};
+use super::{Case, Diagnosis, certain, describe, diagnosis, is_broken, search, texts};
+use crate::{arguments, json::Json, output::span};
 
 impl Case<'_> {
     /// What an intake rejects before it looks at signatures.
@@ -17,7 +15,8 @@ impl Case<'_> {
         let (provider, path) = (self.provider(), &self.request.path);
         let wrong_method = !matches!(&self.request.method[..], "" | "POST");
         // Another platform's address is a reason of its own where the signature is wrong.
-        let wrong_address = account(path, provider).is_none() && (verifies || platform(path).is_none());
+        let wrong_address =
+            arguments::account_of(path, provider).is_none() && (verifies || arguments::platform(path).is_none());
         let said = [(wrong_method, texts::METHOD), (wrong_address, texts::ADDRESS)].into_iter();
         said.filter(|(wrong, _)| *wrong).map(|(_, reason)| certain(reason, &[provider.name])).collect()
     }
@@ -28,17 +27,6 @@ impl Case<'_> {
         let lost = body.contains('\u{fffd}').then_some("the body is not UTF-8: it is compressed, or bytes were lost");
         let notes = [self.request.note.as_deref(), empty, lost];
         notes.into_iter().flatten().map(|note| diagnosis(false, texts::CAPTURE, &[note])).collect()
-    }
-
-    pub(super) fn not_a_webhook(&self) -> Diagnosis {
-        let provider = self.provider();
-        let headers = provider.deliveries.not_a_webhook.join(" or ");
-        certain(texts::NOT_A_WEBHOOK, &[&headers, provider.title, provider.documentation])
-    }
-
-    pub(super) fn unknown_account(&self) -> Diagnosis {
-        let known: Vec<_> = self.secrets.accounts().map(Account::as_str).collect();
-        certain(texts::UNKNOWN_ACCOUNT, &[self.delivery.account.as_str(), &known.join(", ")])
     }
 
     /// Where no signature of the provider is there, or none that can be read.
@@ -64,7 +52,7 @@ impl Case<'_> {
 
     /// Headers that may be meant for the one that is missing; another platform's, if it then verifies at another address.
     fn near_misses(&self) -> Vec<Diagnosis> {
-        let addressed = platform(&self.request.path).map(|named| named.name);
+        let addressed = arguments::platform(&self.request.path).map(|named| named.name);
         let missing = self.verifier.schemes().iter().filter_map(Scheme::signature_header);
         let pairs = missing.flat_map(|missing| self.delivery.headers.iter().map(move |header| (missing, header)));
         let all =
@@ -72,7 +60,7 @@ impl Case<'_> {
                 let rename =
                     |headers: &mut HeaderMap| drop(headers.insert(HeaderName::from_static(missing), value.clone()));
                 let verifies = self.verifies_with(rename).is_some();
-                let theirs = platform_of_header(name.as_str()).map(|theirs| theirs.name);
+                let theirs = arguments::platform_of_header(name.as_str()).map(|theirs| theirs.name);
                 let is_meant = theirs.is_none() || verifies && theirs != addressed;
                 is_meant.then(|| diagnosis(verifies, texts::HEADER_NAME, &[name.as_str(), missing]))
             });
@@ -95,7 +83,7 @@ impl Case<'_> {
 
     /// Platforms whose delivery it may be instead: only the address's where a renamed header has `explained` it (`X-Signature`).
     fn another_platform(&self, explained: bool) -> Vec<Diagnosis> {
-        let (own, named) = (self.provider().name, platform(&self.request.path));
+        let (own, named) = (self.provider().name, arguments::platform(&self.request.path));
         let verifier = |other| Verifier::new(other, |_| None).ok();
         let renames = |verifier| Case { verifier, ..*self }.near_misses().iter().any(|renamed| renamed.certain);
         let renamed_there = named.and_then(verifier).is_some_and(renames);
@@ -146,8 +134,8 @@ impl Case<'_> {
             return Some(diagnosis(known, texts::TIMESTAMP_UNIT, &[&seconds.to_string().len().to_string()]));
         }
         let at = OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()?;
-        let reason = if age > 0 { texts::TIMESTAMP_EXPIRED } else { texts::TIMESTAMP_AHEAD };
-        Some(diagnosis(known, reason, &[&span(age.unsigned_abs()), &span(tolerance), &at]))
+        let away = format!("{} {}", span(age.unsigned_abs()), if age > 0 { "old" } else { "in the future" });
+        Some(diagnosis(known, texts::TIMESTAMP_EXPIRED, &[&away, &span(tolerance), &at]))
     }
 }
 

@@ -18,8 +18,7 @@ use super::{
 const MOST_BYTES: usize = 128 * 1024 * 1024;
 /// JSON that is longer is not written again: that is slow.
 const MOST_JSON: usize = 512 * 1024;
-const LONG: &str = "no pairs, and not all one by one, because the body is long";
-const NOT_ALL_PAIRS: &str = "one by one, but not all pairs, because the body is long";
+const NOT_ALL: &str = "not all, because the body is long";
 
 /// What a part of the signature's text may stand for, and how it is written then.
 type Claim = (Vec<u8>, &'static str);
@@ -73,7 +72,7 @@ impl Case<'_> {
     /// were tried.
     pub(super) fn search(&self, scheme: &'static Scheme, there: &Inspection) -> Result<Vec<Diagnosis>, Diagnosis> {
         let (claims, texts, secrets) = (claims(there), self.texts(scheme, there), self.candidates(scheme));
-        let (mut tried, mut bytes, is_long) = (0, 0, self.delivery.body.len() > MOST_JSON);
+        let (mut tried, mut bytes) = (0, 0);
         let nothing = |tried: i32, how| diagnosis(false, texts::NOTHING_MATCHES, &[&tried.to_string(), how]);
         for total in if claims.is_empty() { 0..0 } else { 0..3 } {
             let body = Candidate { bytes: self.delivery.body.clone(), guesses: Vec::new() };
@@ -86,7 +85,7 @@ impl Case<'_> {
                         bytes += signed.len();
                         tried += 1;
                         if total > 0 && bytes > MOST_BYTES {
-                            return Err(nothing(tried, if is_long || total < 2 { LONG } else { NOT_ALL_PAIRS }));
+                            return Err(nothing(tried, NOT_ALL));
                         }
                         if let Some((how, hash)) = matching(&claims, scheme.key, &secret.bytes, &signed) {
                             let written = how_it_is_written(scheme, there, how, hash);
@@ -214,30 +213,23 @@ fn how_it_is_written(scheme: &Scheme, there: &Inspection, how: &str, hash: Hash)
     let repeated = is_repeated(scheme, there);
     // A broken form has a diagnosis of its own.
     let right = repeated || is_broken(scheme, there) || Scheme { hash, ..*scheme }.is_spelled(&there.written);
-    let hashes = [hash.name(), scheme.name, scheme.hash.name()];
-    let words = [&spelling(scheme, there, how), &scheme.describe_form()[..]];
     let said = [
-        (hash != scheme.hash).then(|| certain(texts::OTHER_HASH, &hashes)),
+        (hash != scheme.hash).then(|| certain(texts::OTHER_HASH, &[hash.name(), scheme.name, scheme.hash.name()])),
         repeated.then(|| certain(texts::REPEATED, &[])),
-        (!right).then(|| certain(texts::SIGNATURE_SPELLING, &words)),
+        (!right).then(|| certain(texts::SIGNATURE_SPELLING, &[&spelling(scheme, there, how), &scheme.describe_form()])),
     ];
     said.into_iter().flatten().collect()
 }
 
-/// How the MAC is written, and what stands around it: a longer text may be anything, a secret too.
+/// How the MAC is written, and whether something stands around it.
 fn spelling(scheme: &Scheme, there: &Inspection, how: &str) -> String {
     let part = parts(&there.written).max_by_key(|part| part.len()).unwrap_or_default();
-    let (before, after) = there.written.split_once(part).unwrap_or_default();
-    let (is_hex, is_quoted) = (how == "hex", before.ends_with(['"', '\'', '`']));
-    let is_wrapped = !before.is_empty() && before != scheme.signature_prefix() && !scheme.has_fields();
-    let front = format!("with {} in front of it", if before.len() > 12 { "other text" } else { before.trim() });
+    let alone = there.written.trim_start_matches(&*scheme.signature_prefix()).trim_end_matches('=');
     let details = [
         (part.contains(['-', '_']), "with - or _ in it"),
-        (!is_hex && !after.starts_with('=') && !part.len().is_multiple_of(4), "without padding (=)"),
-        (is_hex && part.bytes().any(|byte| byte.is_ascii_uppercase()), "in upper case"),
-        (is_quoted, "in quotes"),
-        (is_wrapped && !is_quoted, &front),
-        (!is_quoted && !after.trim_start_matches('=').is_empty(), "with other text behind it"),
+        (how != "hex" && !there.written.contains('=') && !part.len().is_multiple_of(4), "without padding (=)"),
+        (how == "hex" && part.bytes().any(|byte| byte.is_ascii_uppercase()), "in upper case"),
+        (alone != part && !scheme.has_fields(), "with a prefix, quotes or other text around it"),
     ];
     details.iter().filter(|(is_so, _)| *is_so).fold(how.to_owned(), |said, (_, detail)| format!("{said}, {detail}"))
 }

@@ -63,11 +63,9 @@ reasons! {
     TIMESTAMPS_DIFFER: "timestamps_differ", "The timestamp in {0} is not the one in {1}.", UNCHANGED;
     TIMESTAMP_UNIT: "timestamp_unit", "The timestamp has {0} digits; expected: Unix seconds (10 digits).",
         "Send seconds, not milliseconds: Math.floor(Date.now() / 1000).";
-    TIMESTAMP_EXPIRED: "timestamp_expired", "The timestamp is {0} old; {1} are allowed.",
-        "If the request was captured earlier, say when it was received: --at {2}. Otherwise look for a wrong clock, a \
-         replay, a retry with its old signature, or a queue in front of the intake.";
-    TIMESTAMP_AHEAD: "timestamp_expired", "The timestamp is {0} in the future; {1} are allowed.",
-        "Look for a wrong clock, at the sender or here, or a local time in place of UTC. Correct --at if you gave it.";
+    TIMESTAMP_EXPIRED: "timestamp_expired", "The timestamp is {0}; {1} are allowed.",
+        "If the request was received at another time than that, say when: --at {2}. Otherwise look for a wrong clock, a \
+         local time in place of UTC, a replay, a retry with its old signature, or a queue in front of the intake.";
     SIGNATURE_FORM: "signature_form", "The signature is invalid: it has {1} characters; expected: {0}.",
         "If it is empty, set the secret at the platform. Otherwise it was cut off, or is something else: an API key, a \
          token, another scheme's signature.";

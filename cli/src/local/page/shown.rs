@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{Page, gone, mask, refused};
-use crate::{capture, explain, local::journal::RecordedDelivery, output::moment};
+use crate::{arguments, capture, explain, local::journal::RecordedDelivery, output::moment};
 
 /// One delivery with everything that is known of it and does not change.
 pub(super) async fn delivery(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Response {
@@ -93,7 +93,7 @@ impl Page {
             received: Some(received),
             note: None,
         };
-        let account = explain::account(&request.path, platform.verifier.provider()).unwrap_or_default();
+        let account = arguments::account_of(&request.path, platform.verifier.provider()).unwrap_or_default();
         let explanation = explain::explain(&request, platform.verifier, &platform.secrets, &account, received);
         let event = self.event(taken).map(|event| (event.provider_type.clone(), event.to_json()));
         Some((json!(explanation), event))
@@ -103,7 +103,7 @@ impl Page {
     pub(super) fn event(&self, taken: &RecordedDelivery) -> Option<Event<'static>> {
         let platform = self.platforms.get(taken.said("provider"))?;
         let received = moment(taken.received())?;
-        let account = explain::account(taken.target.path(), platform.verifier.provider()).unwrap_or_default();
+        let account = arguments::account_of(taken.target.path(), platform.verifier.provider()).unwrap_or_default();
         let (headers, body) = (taken.headers.clone(), taken.body.clone());
         let delivery = Delivery { headers, body, account, received };
         let proof = platform.verifier.authenticate(&delivery, &platform.secrets).ok()?;
