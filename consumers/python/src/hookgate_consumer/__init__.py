@@ -334,7 +334,8 @@ _TOKEN = re.compile(r'[\[{\]}]|"(?:[^"\\]|\\.)*+"|[^\[{\]}"]+|"', re.DOTALL)
 
 
 def _end(text: str) -> int:
-    """Where the array or object at the beginning of this text ends. Reads it without recursion: each level alone, with null for what is in it."""
+    """Where the array or object at the beginning of this text ends. Reads it without recursion: each level alone, with null for what
+    is in it."""
     levels: list[list[str]] = []
     for token in _TOKEN.finditer(text):
         part = token.group()
