@@ -6,7 +6,8 @@ from hookgate_consumer import Event, State, consumer, stage
 
 
 def handle(event: Event, state: State) -> None:
-    """What your shop does about an event. It can be called again for an event whose handling was cut short: make it idempotent."""
+    """What your shop does about an event. It must not be async. It can be called again for an event whose handling was cut short: make
+    it idempotent."""
     match event["type"]:
         # Which types your platforms send, and which of these means "paid" to you, is your decision.
         case "commerce.order.paid" | "commerce.payment.succeeded" | "commerce.invoice.paid":

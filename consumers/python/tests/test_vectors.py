@@ -1,17 +1,22 @@
 """The package against docs/contract/consumer.json and the vectors that every language passes: for each message the exact requests,
 the answer and the log line, then what the table holds. On the table in memory and, where it is installed, on moto's DynamoDB."""
 
+import asyncio
 import base64
+import functools
 import gzip
 import itertools
 import json
 import math
 import random
+import socket
+import time
 from decimal import Decimal
 from pathlib import Path
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 import hookgate_consumer
@@ -25,14 +30,18 @@ ENVELOPE = {name: value for name, value in VECTORS["events"]["paid"].items() if 
 
 
 class Died(BaseException):
-    """The process."""
+    """The process: nothing that comes behind it counts."""
 
 
 class Faulty:
     """A table whose calls fail as a vector says."""
 
     def __init__(self, table):
-        self.table, self.faults, self.requests = table, {}, []
+        self.table, self.faults, self.requests, self.dead = table, {}, [], False
+
+    def die(self):
+        self.dead = True
+        raise Died
 
     def put_item(self, **request):
         self.requests.append(request)
@@ -43,12 +52,12 @@ class Faulty:
         if fault == "refused":
             raise lost
         if fault == "dies before":
-            raise Died
+            self.die()
         if fault == "repeated":
             self.table.put_item(**request)
         answer = self.table.put_item(**request)
         if fault == "dies after":
-            raise Died
+            self.die()
         if fault == "unanswered":
             raise lost
         return answer
@@ -114,7 +123,7 @@ class World:
             case "fails before":
                 raise RuntimeError("s3cr3t")
             case "dies":
-                raise Died
+                self.table.die()
         if "latest" in message["calls"]:
             self.expect("latest", message, step)
         self.kept.append(state.keep_latest(event))
@@ -136,6 +145,8 @@ class World:
                 if "mark" in message["calls"]:
                     self.expect("mark", message, step)
                 self.handling.pop()
+            if self.table.dead:
+                return
 
     def step(self, step, owner):
         """One invocation."""
@@ -149,12 +160,15 @@ class World:
         except Died:
             answer = None
         records.close()
+        lines = [json.loads(line) for line in self.capsys.readouterr().out.splitlines()]
+        if self.table.dead and answer is not None:  # It died within handle, which lets nothing out.
+            answer, self.table.dead = None, not lines.pop()
+        self.table.dead = False
         said = [message["log"] for message in step["messages"]]
         if answer is not None:
             failed = [str(index) for index, log in enumerate(said) if log not in ("handled", "duplicate")]
             assert answer == {"batchItemFailures": [{"itemIdentifier": index} for index in failed]}
         assert (answer is None) == (None in said)
-        lines = [json.loads(line) for line in self.capsys.readouterr().out.splitlines()]
         assert "s3cr3t" not in json.dumps(lines)
         for line, expected in zip(lines, [log for log in said if log], strict=True):
             assert line.get("error", line["message"]).startswith(expected)
@@ -240,17 +254,20 @@ def test_every_real_message_is_handled_once(hookgate_messages, hookgate_consume)
 
 
 def test_a_state_can_have_attributes_of_its_own(hookgate_batch, hookgate_consume, hookgate_table):
+    def handle(event, state):
+        assert state.keep_latest(event, attributes)
+
     attributes = {"total": {"S": "5500"}, "sort_key": {"S": "5500"}}
-    assert hookgate_consume(lambda event, state: state.keep_latest(event, attributes))(hookgate_batch("commerce.order.paid")) == []
+    assert hookgate_consume(handle)(hookgate_batch("commerce.order.paid")) == []
     (state,) = (item for pk, item in hookgate_table.items.items() if pk.startswith("latest "))
     assert state["total"] == {"S": "5500"} != state["sort_key"]
 
 
 def test_options(hookgate_batch):
     table = testing.Table()
-    handler = consumer(lambda event, state: None, table="other", remember=7, dynamodb=table, clock=lambda: 1_000.5)
+    handler = consumer(lambda event, state: None, table="other", remember=86_400.5, dynamodb=table, clock=lambda: 1_000.5)
     handler(hookgate_batch("commerce.order.paid"), testing.context())
-    assert {(request["TableName"], request["Item"]["expires_at"]["N"]) for request in table.requests} == {("other", "1007")}
+    assert {(request["TableName"], request["Item"]["expires_at"]["N"]) for request in table.requests} == {("other", "87400")}
 
 
 def with_payload(text):
@@ -268,11 +285,211 @@ def test_a_number_beyond_python_stays_text(value):
     assert read(with_payload('{"x":%s}' % value))["data"]["payload"] == {"x": value}
 
 
+NESTED = "[" * 100_000 + "]" * 100_000
+DEEP = '{"note":"\\"payload\\":]}","x":[1,{"a": %s},{}],"y":null}' % NESTED
+
+
+def with_compressed(text):
+    return json.dumps({**ENVELOPE, "data": {"payload_gzip": base64.b64encode(gzip.compress(text.encode())).decode()}})
+
+
 def test_a_payload_too_deep_for_python_stays_text():
-    deep = '{"note":"\\"payload\\":","x":%s}' % ("[" * 100_000 + "]" * 100_000)
-    assert read(with_payload(deep))["data"]["payload"] == deep
-    compressed = {"payload_gzip": base64.b64encode(gzip.compress(deep.encode())).decode()}
-    assert read(json.dumps({**ENVELOPE, "data": compressed}))["data"]["payload"] == deep
+    for body in (with_payload(DEEP), with_compressed(f" {DEEP}\n"), with_payload(f" {DEEP}\n").replace(':"1.0"', ': "1.0"')):
+        assert read(body)["data"]["payload"] == DEEP
+    members = read(with_payload(DEEP)[:-2] + ',"status":"paid"},"subject":"order/1"}')
+    assert (members["data"]["payload"], members["data"]["status"], members["subject"]) == (DEEP, "paid", "order/1")
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        DEEP[:-1], DEEP + "]", DEEP + "7", DEEP.replace("{}", "{"), DEEP.replace("null", "nul"), DEEP.replace("]}", '"'), DEEP.replace("1,", "1,,"),
+        DEEP.replace("{}", "[}"), DEEP.replace('"y"', "y"), '{"x":%s,"\\"\\"\\"}' % NESTED, NESTED[:100_000], f"7,{NESTED}", f'"{NESTED}',
+    ],
+    ids=range(13),
+)  # fmt: skip
+def test_what_is_too_deep_and_not_json_is_not_an_event(payload, capsys):
+    assert not answers(with_payload(payload), capsys)
+    assert not answers(with_compressed(payload), capsys)
+
+
+def test_what_is_too_deep_outside_the_payload_is_not_an_event(capsys):
+    for body in (
+        NESTED, with_payload("{}")[:-1] + f',"other":{NESTED}}}', with_payload("{}")[:-1] + f',"other":{{"payload":{NESTED}}}}}',
+        with_payload(DEEP)[:-1] + f',"other":{NESTED}}}', with_payload(DEEP)[:-2] + ',"payload":1}}', with_payload(DEEP) + "x", with_payload(DEEP)[:-1],
+        with_compressed("{}").replace('"data": {', f'"data": {{"status": {NESTED}, '),
+    ):  # fmt: skip
+        assert not answers(body, capsys)
+
+
+def test_an_empty_time_is_a_time():
+    event = {"type": "commerce.order.paid", "id": "1", "receivedtime": "2025-01-11T16:00:01.250Z"}
+    assert sort_key({**event, "time": ""}) == ".000000000Z 50 1"
+    assert sort_key({**event, "time": None}) == sort_key(event) == "2025-01-11T16:00:01.250000000Z 50 1"
+
+
+async def an_async_one(event, state):
+    raise AssertionError
+
+
+def a_generator(event, state):
+    yield
+
+
+async def an_async_generator(event, state):
+    yield
+
+
+class AnAsyncCall:
+    __call__ = an_async_one
+
+    def method(self, event, state):
+        yield
+
+
+@pytest.mark.parametrize(
+    "handle", [an_async_one, a_generator, an_async_generator, AnAsyncCall(), AnAsyncCall().method, functools.partial(an_async_one)], ids=range(6)
+)
+def test_a_handle_that_would_not_run_is_refused(handle):
+    with pytest.raises(TypeError, match="asyncio.run"):
+        consumer(handle)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+@pytest.mark.parametrize(
+    "handle", [lambda *of: an_async_one(*of), lambda *of: a_generator(*of), lambda *of: an_async_one, lambda *of: False], ids=range(4)
+)
+def test_a_handle_that_returns_something_fails(handle, hookgate_batch, hookgate_consume, hookgate_table, capsys):
+    assert len(hookgate_consume(handle)(hookgate_batch("commerce.order.paid"))) == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "handle failed: it must return None, and must not be async"
+    assert len(hookgate_table.requests) == 1
+
+
+@pytest.mark.parametrize("remember", [90, 86_399, 0, -1, float("nan"), float("inf"), "5184000", None, True])
+def test_what_is_not_a_day_is_not_remembered(remember):
+    with pytest.raises(ValueError, match="86_400"):
+        consumer(print, remember=remember)
+
+
+@pytest.mark.parametrize("fault", [SystemExit("s3cr3t"), asyncio.CancelledError("s3cr3t"), KeyboardInterrupt("s3cr3t"), Died("s3cr3t")])
+def test_whatever_handle_raises_fails_its_message_alone(fault, hookgate_batch, hookgate_consume, capsys):
+    def handle(event, state):
+        if event["type"] == "commerce.order.paid":
+            raise fault
+
+    consume = hookgate_consume(handle)
+    batch = hookgate_batch("commerce.order.paid", "commerce.order.cancelled")
+    assert consume(batch) == [batch["Records"][0]["messageId"]]
+    assert consume.errors == [fault]
+    said = capsys.readouterr().out
+    assert f"handle failed: {type(fault).__name__}" in said and "s3cr3t" not in said
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        type("s3cr3t text", (Exception,), {})(), type("e" * 65, (Exception,), {})(), type("Line\n", (Exception,), {})(),
+        ClientError({"Error": {"Code": "order s3cr3t"}}, "s3cr3t"), ClientError({"Error": {"Code": ""}}, "s3cr3t"),
+    ],
+    ids=range(5),
+)  # fmt: skip
+def test_a_name_that_is_none_is_not_logged(fault, hookgate_batch, hookgate_consume, hookgate_table, monkeypatch, capsys):
+    def raises(*_, **__):
+        raise fault
+
+    assert len(hookgate_consume(raises)(hookgate_batch("commerce.order.paid"))) == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "handle failed: Error"
+    monkeypatch.setattr(hookgate_table, "put_item", raises)
+    assert len(hookgate_consume(raises)(hookgate_batch("commerce.order.paid"))) == 1
+    assert json.loads(capsys.readouterr().out)["error"].removeprefix("DynamoDB: ") == "Error"
+
+
+def test_a_name_of_an_error_is_logged(hookgate_batch, hookgate_consume, capsys):
+    def handle(event, state):
+        raise ClientError({}, "none") if event["id"] == "1" else ClientError({"Error": {"Code": "Throttling.Exception_2"}}, "PutItem")
+
+    consume = hookgate_consume(handle)
+    for id, name in (("1", "None"), ("2", "Throttling.Exception_2")):
+        assert len(consume(hookgate_batch("commerce.order.paid", id=id))) == 1
+        assert json.loads(capsys.readouterr().out)["error"] == f"handle failed: {name}"
+
+
+@pytest.mark.parametrize("old", [None, {}])
+def test_a_refused_lease_without_the_old_item_fails(old, hookgate_batch, hookgate_consume, hookgate_table, monkeypatch, capsys):
+    def refuse(**request):
+        raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}, "Item": old}, "PutItem")
+
+    monkeypatch.setattr(hookgate_table, "put_item", refuse)
+    assert len(hookgate_consume(print)(hookgate_batch("commerce.order.paid"))) == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "DynamoDB: refused the lease without the old item"
+
+
+def test_a_lease_without_an_owner_is_anothers(hookgate_batch, hookgate_consume, hookgate_table, monkeypatch, capsys):
+    def refuse(**request):
+        raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}, "Item": {"lease_until": {"N": "1"}}}, "PutItem")
+
+    monkeypatch.setattr(hookgate_table, "put_item", refuse)
+    assert len(hookgate_consume(print)(hookgate_batch("commerce.order.paid"))) == 1
+    assert json.loads(capsys.readouterr().out)["error"] == "leased by another invocation"
+
+
+@pytest.mark.parametrize("attributes", [None, {"replay": None}, {"replay": {"stringValue": None}}])
+def test_a_replay_of_null_is_none(attributes, hookgate_batch, hookgate_consume, hookgate_table):
+    batch = hookgate_batch("commerce.order.paid")
+    batch["Records"][0]["messageAttributes"] = attributes
+    assert hookgate_consume(lambda event, state: None)(batch) == []
+    assert [key.startswith("/webhooks/") for key in hookgate_table.items] == [True]
+
+
+@pytest.fixture
+def own_client(monkeypatch):
+    """The settings of the client that a consumer makes for itself."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "local")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    return monkeypatch
+
+
+@pytest.mark.parametrize("answer", [b"<html>s3cr3t</html>", b"", b"[]", b"7", b"{}"])
+def test_only_dynamodbs_json_is_a_success(answer, own_client, hookgate_batch, capsys):
+    handler = consumer(lambda event, state: None, table="consumed")
+    raw = type("Raw", (), {"stream": lambda self: iter([answer])})
+    handler._dynamodb.meta.events.register("before-send.dynamodb", lambda **_: AWSResponse("", 200, {}, raw()))
+    failed = handler(hookgate_batch("commerce.order.paid"), testing.context())["batchItemFailures"]
+    said = json.loads(capsys.readouterr().out)
+    # On JSON that is no object boto3 itself breaks off.
+    error = {b"{}": None, b"[]": "AttributeError", b"7": "AttributeError"}.get(answer, "DynamoDB: ResponseParserError")
+    assert (len(failed), said.get("error")) == (int(answer != b"{}"), error)
+
+
+def test_a_table_that_does_not_answer_takes_less_than_the_margin(own_client, hookgate_batch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        own_client.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{server.getsockname()[1]}")
+        began = time.monotonic()
+        failed = consumer(print, table="consumed")(hookgate_batch("commerce.order.paid"), testing.context())["batchItemFailures"]
+        assert time.monotonic() - began < DESCRIPTION["begin_margin_ms"] / 1000
+    assert (len(failed), json.loads(capsys.readouterr().out)["error"]) == (1, "DynamoDB: ReadTimeoutError")
+
+
+def test_a_retry_can_be_tested(hookgate_batch, hookgate_consume, hookgate_table):
+    first = True
+
+    def handle(event, state):
+        nonlocal first
+        first, failing = False, first
+        if failing:
+            raise RuntimeError("once")
+
+    batch = hookgate_batch("commerce.order.paid", type="commerce.order.boxed", replay="june")
+    assert batch["Records"][0]["messageAttributes"]["type"]["stringValue"] == "commerce.order.boxed"
+    consume = hookgate_consume(handle)
+    assert consume(batch) == [batch["Records"][0]["messageId"]]
+    assert [str(error) for error in consume.errors] == ["once"]
+    # Another one behind the same table.
+    assert hookgate_consume(handle)(batch) == []
+    assert list(hookgate_table.items)[0].startswith("replay june /webhooks/")
+    owners = {request["Item"]["owner"]["S"] for request in hookgate_table.requests}
+    assert (len(hookgate_table.requests), len(owners)) == (3, 2)
 
 
 def test_without_its_table_it_ends_and_names_it(monkeypatch):
@@ -305,7 +522,7 @@ def test_every_permutation_ends_in_the_same_state(capsys):
         for order in orders(bodies):
             permutations += 1
             table = testing.Table()
-            keep = consumer(lambda event, state: state.keep_latest(event), table="consumed", dynamodb=table)
+            keep = consumer(lambda event, state: (state.keep_latest(event), None)[1], table="consumed", dynamodb=table)
             answer = keep({"Records": [{"messageId": str(index), "body": body} for index, body in enumerate(order)]}, testing.context())
             assert answer == {"batchItemFailures": []}
             (state,) = (item for pk, item in table.items.items() if pk.startswith("latest "))

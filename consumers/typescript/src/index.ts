@@ -54,7 +54,7 @@ export interface Answer {
 }
 
 /**
- * What your shop does about an event. It may be called again for an event whose handling was cut short, so make it idempotent:
+ * What your shop does about an event. What it returns is awaited, and must be nothing: otherwise the message fails. It may be called again for an event whose handling was cut short, so make it idempotent:
  * write with the event's id as the key, or pass `source` and `id` as the idempotency key of what you call.
  */
 export type Handle = (event: Event, state: State) => Promise<void> | void;
@@ -62,7 +62,7 @@ export type Handle = (event: Event, state: State) => Promise<void> | void;
 export interface Options {
   /** The DynamoDB table. The default is the one that `CONSUMED_TABLE_NAME` names. */
   table?: string;
-  /** How many seconds an event is remembered. The default is 60 days; with a larger `ClaimTtlDays` set it to that many days plus 30. */
+  /** How many seconds an event is remembered. The default is 60 days; with a larger `ClaimTtlDays` set it to `(days + 30) * 86_400`. */
   remember?: number;
   /** A client, or what stands in for one. */
   dynamodb?: { send(command: PutItemCommand): Promise<unknown> };
@@ -107,13 +107,17 @@ export class State {
 /** The function for Lambda: consumes one message after the other. Lambda deletes those that the answer does not name as failed. */
 export function consumer(handle: Handle, options: Options = {}): (batch: Batch, context: Context) => Promise<Answer> {
   const { remember = description.remember_seconds, clock = Date.now } = options;
-  // A dead connection must not cost the whole batch.
-  const attempt = { connectionTimeout: description.attempt_ms, requestTimeout: description.attempt_ms };
-  const dynamodb = options.dynamodb ?? new DynamoDBClient({ requestHandler: attempt });
+  if (!Number.isFinite(remember) || remember < 86_400) {
+    throw new RangeError("remember must be a number of seconds, at least 86,400 (one day): for 90 days it is 90 * 86_400");
+  }
+  // A dead connection must not cost the whole batch: a call ends within begin_margin_ms.
+  const timeout = description.attempt_ms;
+  const requestHandler = { connectionTimeout: timeout, requestTimeout: timeout, throwOnRequestTimeout: true };
+  const dynamodb = options.dynamodb ?? new DynamoDBClient({ requestHandler, maxAttempts: 2 });
 
   /** One of the description's requests, with these values. */
   async function put(request: Request, values: Values, attributes: Attributes = {}): Promise<void> {
-    const expires_at = Math.floor(clock() / 1000) + remember;
+    const expires_at = Math.floor(clock() / 1000) + Math.floor(remember);
     const filled = fill(description.requests[request], { ...values, expires_at, table: table() }) as unknown as PutItemCommandInput;
     const input = { ...filled, Item: { ...attributes, ...filled.Item } };
     // The client reports an error of the table by its name, which quotes nothing.
@@ -137,7 +141,9 @@ export function consumer(handle: Handle, options: Options = {}): (batch: Batch, 
     } catch (error) {
       if (name(error) !== "ConditionalCheckFailedException") throw error;
       const { item } = error as { item?: Item };
-      if (item?.lease_until === undefined) return false;
+      // Without it nobody knows whether the event was handled.
+      if (!item || Object.keys(item).length === 0) throw new Failure("DynamoDB: refused the lease without the old item");
+      if (item.lease_until === undefined) return false;
       // Our own: written by this very call, whose answer was lost and which the SDK repeated.
       if (item.owner?.S !== values.owner) throw new Failure("leased by another invocation");
     }
@@ -158,12 +164,15 @@ export function consumer(handle: Handle, options: Options = {}): (batch: Batch, 
     const key = fill(description.keys[replay ? "replay" : "event"], { source: event.source, id: event.id, replay });
     const values = { key, owner: context.awsRequestId };
     if (!(await lease(values, context))) return "duplicate";
+    let result: unknown;
     try {
-      await handle(event, new State(put));
+      result = await handle(event, new State(put));
     } catch (error) {
       // Its name only: what it says may quote the payload.
       throw new Failure(`handle failed: ${name(error)}`);
     }
+    // A generator or a function, for example, has not run yet.
+    if (result !== undefined) throw new Failure("handle failed: it must return nothing, or a promise of nothing");
     await put("mark", values);
     return "handled";
   }
@@ -189,8 +198,7 @@ export function consumer(handle: Handle, options: Options = {}): (batch: Batch, 
 /** The event of a message, its payload open at `data.payload`. */
 export function read(body: string): Event {
   try {
-    const event = JSON.parse(exact(body));
-    if (!fits(event, description.event)) throw new Error();
+    const event = parse(body, description.event);
     const { data } = event;
     if ("payload" in data === (data.payload_gzip != null)) throw new Error();
     if (data.payload_gzip != null) {
@@ -198,7 +206,7 @@ export function read(body: string): Event {
       // Buffer skips what is not base64.
       if (gzip.toString("base64") !== data.payload_gzip) throw new Error();
       const inflated = gunzipSync(gzip, { maxOutputLength: description.max_inflated_bytes });
-      data.payload = JSON.parse(exact(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(inflated)));
+      data.payload = parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(inflated));
     }
     delete data.payload_gzip;
     return event;
@@ -215,6 +223,15 @@ function fits(value: any, form: unknown): boolean {
     const member = value[name.replace("?", "")];
     return (name.endsWith("?") && member == null) || fits(member, part);
   });
+}
+
+/** JSON of this form, with exact numbers. */
+function parse(text: string, form?: unknown): any {
+  // Before numbers become strings, which may be an id or the name of a member.
+  const plain = JSON.parse(text);
+  if (form && !fits(plain, form)) throw new Error();
+  const written = exact(text);
+  return written === text ? plain : JSON.parse(written);
 }
 
 /** The same JSON, in which each number that a JavaScript number does not hold exactly is a string. */
@@ -239,6 +256,8 @@ function exact(text: string): string {
 }
 
 function isExact(digits: string): boolean {
+  // A JavaScript number has 15 digits and more.
+  if (digits.length <= 15 && !/[eE]/.test(digits)) return true;
   const written = decimal(digits);
   return written === undefined || written === decimal(String(Number(digits)));
 }
@@ -249,7 +268,10 @@ function decimal(digits: string): string | undefined {
   if (!parts) return undefined;
   const [, sign, whole = "", fraction = "", exponent = "0"] = parts;
   const significant = (whole + fraction).replace(/^0+/, "");
-  const short = significant.replace(/0+$/, "");
+  // A regular expression for the zeros at the end would try each zero of "1000…0001" anew.
+  let end = significant.length;
+  while (significant[end - 1] === "0") end--;
+  const short = significant.slice(0, end);
   return short === "" ? "0" : `${sign}${short}e${Number(exponent) - fraction.length + significant.length - short.length}`;
 }
 
@@ -265,8 +287,10 @@ function fill<T>(template: T, values: Values): T {
   return Object.fromEntries(known.map(([name, part]) => [name, fill(part, values)])) as T;
 }
 
+/** For the log. What does not look like a name may be a part of the payload. */
 function name(error: unknown): string {
-  return error instanceof Error ? error.name : "Error";
+  const name: unknown = error instanceof Error && error.name;
+  return typeof name === "string" && /^[A-Za-z][A-Za-z0-9_.]{0,63}$/.test(name) ? name : "Error";
 }
 
 const stages = new Map<string, number>(Object.entries(description.stages));

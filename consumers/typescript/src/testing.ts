@@ -2,7 +2,7 @@
 
 import type { PutItemCommand } from "@aws-sdk/client-dynamodb";
 import { messages as real } from "./generated/messages.js";
-import { consumer, type Batch, type Context, type Handle } from "./index.js";
+import { consumer, type Batch, type Context, type Event, type Handle } from "./index.js";
 
 /** A value in DynamoDB's JSON. */
 type Value = { S?: string; N?: string };
@@ -21,16 +21,27 @@ export function messages(): Batch {
   return JSON.parse(real);
 }
 
-/** The first real message of each of these types, in this order. */
-export function batch(...types: string[]): Batch {
-  const all = messages().Records;
-  return {
-    Records: types.map((type) => {
-      const found = all.find(({ body }) => JSON.parse(body).type === type);
-      if (!found) throw new Error(`no sample has the type ${type}`);
-      return found;
-    }),
-  };
+/** Members that replace those of an event, and the name under which it is replayed. */
+export type Members = Partial<Event> & { replay?: string };
+
+/**
+ * The first real message of each of these types, in this order. An object among them replaces members of all these events:
+ * `batch("commerce.order.paid", { type: "commerce.order.boxed", replay: "june" })`.
+ */
+export function batch(...of: (string | Members)[]): Batch {
+  const { replay, ...members }: Members = Object.assign({}, ...of.filter((each) => typeof each === "object"));
+  const Records = of.filter((each) => typeof each === "string").map((type) => {
+    const found = messages().Records.find(({ body }) => JSON.parse(body).type === type);
+    if (!found) throw new Error(`no sample has the type ${type}`);
+    const { messageAttributes = {} } = found;
+    for (const [name, value] of Object.entries({ ...members, replay })) {
+      const attribute = name in messageAttributes || name === "replay";
+      if (attribute && typeof value === "string") messageAttributes[name] = { stringValue: value };
+    }
+    if (Object.keys(members).length > 0) found.body = JSON.stringify({ ...JSON.parse(found.body), ...members });
+    return found;
+  });
+  return { Records };
 }
 
 /** An invocation with so many milliseconds left. Those with the same request id share their leases. */
@@ -43,6 +54,7 @@ export class Table {
   /** By `pk`. */
   readonly items = new Map<string, Record<string, Value>>();
   readonly requests: Put[] = [];
+  invocations = 0;
 
   async send({ input }: Pick<PutItemCommand, "input">): Promise<object> {
     const request = input as unknown as Put;
@@ -81,12 +93,25 @@ function holds(request: Put, old: Record<string, Value>): boolean {
   });
 }
 
-/** Your `handle` behind a table in memory, as one invocation after the other: names the messages that failed. */
-export function run(handle: Handle, table = new Table()): (batch: Batch) => Promise<string[]> {
-  const handler = consumer(handle, { table: "consumed", dynamodb: table });
-  let invocations = 0;
-  return async (batch) => {
-    const { batchItemFailures } = await handler(batch, context(`request-${++invocations}`));
+/**
+ * Your `handle` behind a table in memory, as one invocation after the other: each begins a minute later, when the leases of those
+ * before it are over. It names the messages that failed; `errors` are what `handle` threw.
+ */
+export function run(handle: Handle, table = new Table()): ((batch: Batch) => Promise<string[]>) & { errors: unknown[] } {
+  const errors: unknown[] = [];
+  const visible: Handle = async (event, state) => {
+    try {
+      return await handle(event, state);
+    } catch (error) {
+      errors.push(error);
+      throw error;
+    }
+  };
+  const clock = () => Date.now() + 60_000 * table.invocations;
+  const handler = consumer(visible, { table: "consumed", dynamodb: table, clock });
+  const consume = async (batch: Batch) => {
+    const { batchItemFailures } = await handler(batch, context(`request-${++table.invocations}`));
     return batchItemFailures.map(({ itemIdentifier }) => itemIdentifier);
   };
+  return Object.assign(consume, { errors });
 }

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { createServer, type AddressInfo, type Socket } from "node:net";
 import { afterEach, beforeEach, mock, test } from "node:test";
 import { consumer, read, sortKey, stage, type Event, type State } from "hookgate-consumer";
 import { batch, context, messages, run, Table } from "hookgate-consumer/testing";
@@ -230,9 +231,119 @@ test("a state can have attributes of its own", async () => {
 
 test("options", async () => {
   const table = new Table();
-  const handler = consumer(() => {}, { table: "other", remember: 7, dynamodb: table, clock: () => 1_000_500 });
+  const handler = consumer(() => {}, { table: "other", remember: 86_400.5, dynamodb: table, clock: () => 1_000_500 });
   await handler(batch("commerce.order.paid"), context());
-  assert.deepEqual(table.requests.map(({ TableName, Item }) => [TableName, Item.expires_at!.N]), [["other", "1007"], ["other", "1007"]]);
+  assert.deepEqual(table.requests.map(({ TableName, Item }) => [TableName, Item.expires_at!.N]), [["other", "87400"], ["other", "87400"]]);
+});
+
+test("what is not a day is not remembered", () => {
+  for (const remember of [90, 86_399, 0, -1, NaN, Infinity, "5184000", null, true] as number[]) {
+    assert.throws(() => consumer(() => {}, { remember }), /86_400/, String(remember));
+  }
+});
+
+test("a handle that returns something fails", async () => {
+  const handles = [function* () {}, async function* () {}, () => () => {}, async () => null, () => false];
+  for (const handle of handles as any[]) {
+    const table = new Table();
+    assert.equal((await run(handle, table)(batch("commerce.order.paid"))).length, 1);
+    assert.equal(log.pop()!.error, "handle failed: it must return nothing, or a promise of nothing");
+    assert.equal(table.requests.length, 1);
+  }
+});
+
+test("a refused lease without the old item fails, and one without an owner is another's", async () => {
+  const old = [undefined, null, {}, { lease_until: { N: "1" } }];
+  for (const Item of old) {
+    const refused = Object.assign(new Error("s3cr3t"), { name: "ConditionalCheckFailedException", Item });
+    const handler = consumer(() => {}, { table: "consumed", dynamodb: { send: () => Promise.reject(refused) } });
+    assert.equal((await handler(batch("commerce.order.paid"), context())).batchItemFailures.length, 1);
+    const expected = Item && "lease_until" in Item ? "leased by another invocation" : "DynamoDB: refused the lease without the old item";
+    assert.equal(log.pop()!.error, expected);
+  }
+});
+
+test("only what looks like an error's name is logged", async () => {
+  for (const name of ["s3cr3t text", "e".repeat(65), "Line\n", "", 7, undefined, "Throttling.Exception_2"]) {
+    const error = Object.assign(new Error("s3cr3t"), { name });
+    const expected = name === "Throttling.Exception_2" ? name : "Error";
+    const consume = run(() => { throw error; });
+    assert.equal((await consume(batch("commerce.order.paid"))).length, 1);
+    assert.equal(log.pop()!.error, `handle failed: ${expected}`);
+    assert.deepEqual(consume.errors, [error]);
+    const handler = consumer(() => {}, { table: "consumed", dynamodb: { send: () => Promise.reject(error) } });
+    assert.equal((await handler(batch("commerce.order.paid"), context())).batchItemFailures.length, 1);
+    assert.equal(log.pop()!.error, `DynamoDB: ${expected}`);
+  }
+});
+
+test("a table that does not answer takes less than the margin", async () => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => void sockets.push(socket.on("error", () => {})));
+  await new Promise<void>((listens) => server.listen(0, "127.0.0.1", listens));
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  Object.assign(process.env, { AWS_ENDPOINT_URL_DYNAMODB: endpoint, AWS_REGION: "us-east-1", AWS_ACCESS_KEY_ID: "local", AWS_SECRET_ACCESS_KEY: "local" });
+  try {
+    const began = performance.now();
+    const answer = await consumer(() => {}, { table: "consumed" })(batch("commerce.order.paid"), context());
+    assert.ok(performance.now() - began < DESCRIPTION.begin_margin_ms);
+    assert.deepEqual([answer.batchItemFailures.length, log.pop()!.error], [1, "DynamoDB: TimeoutError"]);
+  } finally {
+    delete process.env.AWS_ENDPOINT_URL_DYNAMODB;
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+});
+
+test("a number is no string, and no name of a member", async () => {
+  const number = "12345678901234567890";
+  const whole = JSON.stringify({ ...ENVELOPE, status: 1, data: { amount: { value: "1", unit: "minor" }, payload: {} } });
+  assert.ok(await isEvent(whole));
+  for (const [from, to] of [[`"${ENVELOPE.id}"`, number], [`"${ENVELOPE.source}"`, number], [`"value":"1"`, `"value":${number}`], [`"status"`, number], [`{}`, `{${number}:1}`]]) {
+    assert.ok(whole.includes(from!));
+    assert.ok(!(await isEvent(whole.replace(from!, to!))), to);
+  }
+});
+
+test("an empty time is a time", () => {
+  const event = { type: "commerce.order.paid", id: "1", receivedtime: "2025-01-11T16:00:01.250Z" };
+  assert.equal(sortKey({ ...event, time: "" }), ".000000000Z 50 1");
+  assert.equal(sortKey(event), "2025-01-11T16:00:01.250000000Z 50 1");
+});
+
+test("a replay of null is none", async () => {
+  for (const messageAttributes of [null, { replay: null }, { replay: { stringValue: null } }] as any[]) {
+    const table = new Table();
+    const [record] = batch("commerce.order.paid").Records;
+    assert.deepEqual(await run(() => {}, table)({ Records: [{ ...record!, messageAttributes }] }), []);
+    assert.ok([...table.items.keys()].every((key) => key.startsWith("/webhooks/")));
+  }
+});
+
+test("a retry can be tested", async () => {
+  const table = new Table();
+  let failing = true;
+  const handle = () => {
+    if (failing) throw new Error("once");
+  };
+  const boxed = batch("commerce.order.paid", { type: "commerce.order.boxed", replay: "june" });
+  assert.equal(boxed.Records[0]!.messageAttributes!.type!.stringValue, "commerce.order.boxed");
+  const consume = run(handle, table);
+  assert.deepEqual(await consume(boxed), [boxed.Records[0]!.messageId]);
+  assert.deepEqual(consume.errors, [new Error("once")]);
+  failing = false;
+  // Another one behind the same table.
+  assert.deepEqual(await run(handle, table)(boxed), []);
+  assert.ok([...table.items.keys()][0]!.startsWith("replay june /webhooks/"));
+  assert.deepEqual([table.requests.length, new Set(table.requests.map(({ Item }) => Item.owner!.S)).size], [3, 2]);
+});
+
+test("a number with many zeros takes no time", () => {
+  const digits = `1${"0".repeat(200_000)}1`;
+  const began = performance.now();
+  const body = JSON.stringify({ ...ENVELOPE, data: { payload: "P" } }).replace('"P"', `[${digits}]`);
+  assert.deepEqual(read(body).data.payload, [digits]);
+  assert.ok(performance.now() - began < 1_000);
 });
 
 test("a number that JavaScript does not hold is its digits", () => {

@@ -11,8 +11,11 @@ consumers in other languages can share it.
 """
 
 import base64
+import inspect
 import json
+import math
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable
@@ -24,11 +27,13 @@ from typing import Any, Literal, NotRequired, Protocol, TypedDict, cast
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 __all__ = ["Amount", "Consumer", "Customer", "Data", "Event", "NoTable", "Resource", "State", "consumer", "read", "sort_key", "stage"]
 
 _DESCRIPTION: dict[str, Any] = json.loads(files(__name__).joinpath("consumer.json").read_text("utf-8"))
 _STAGES: dict[str, int] = _DESCRIPTION["stages"]
+_A_DAY = 86_400
 
 
 class Resource(TypedDict):
@@ -132,11 +137,12 @@ class State:
 class Consumer:
     """The function for Lambda: `handler = consumer(handle)`.
 
-    `handle` is what your shop does about an event. It may be called again for an event whose handling was cut short, so make it
-    idempotent: write with the event's id as the key, or pass `source` and `id` as the idempotency key of what you call.
+    `handle` is what your shop does about an event: a plain function, not an async one, that returns None. It may be called again for
+    an event whose handling was cut short, so make it idempotent: write with the event's id as the key, or pass `source` and `id` as
+    the idempotency key of what you call.
 
     `table` is the DynamoDB table, by default the one that `CONSUMED_TABLE_NAME` names; `remember` how many seconds an event is
-    remembered, by default 60 days (with a larger `ClaimTtlDays` set it to that many days plus 30); `dynamodb` a client of boto3's;
+    remembered, by default 60 days (with a larger `ClaimTtlDays` set it to `(days + 30) * 86_400`); `dynamodb` a client of boto3's;
     `clock` says what time it is, in seconds.
     """
 
@@ -145,11 +151,16 @@ class Consumer:
         handle: Callable[[Event, State], None],
         *,
         table: str | None = None,
-        remember: int = _DESCRIPTION["remember_seconds"],
+        remember: float = _DESCRIPTION["remember_seconds"],
         dynamodb: Any = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._handle, self._remember, self._clock = handle, remember, clock
+        for called in (handle, getattr(handle, "__call__", None)):
+            if any(of(called) for of in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)):
+                raise TypeError("handle must be a plain function, neither async nor a generator: call asyncio.run(…) inside it")
+        if not isinstance(remember, (int, float)) or not math.isfinite(remember) or remember < _A_DAY:
+            raise ValueError("remember must be a number of seconds, at least 86,400 (one day): for 90 days it is 90 * 86_400")
+        self._handle, self._remember, self._clock = handle, int(remember), clock
         self._table, self._client = table, dynamodb
 
     def __call__(self, batch: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -172,17 +183,20 @@ class Consumer:
         if context.get_remaining_time_in_millis() < _DESCRIPTION["begin_margin_ms"]:
             raise _Failure("no time left: smaller batches, or a longer timeout")
         event = read(message.get("body", ""))
-        replay = message.get("messageAttributes", {}).get("replay", {}).get("stringValue")
+        replay = ((message.get("messageAttributes") or {}).get("replay") or {}).get("stringValue")
         # An event that an operator replays is handled once more for each replay.
         key = _fill(_DESCRIPTION["keys"]["replay" if replay else "event"], {**event, "replay": replay})
         values = {"key": key, "owner": context.aws_request_id}
         if not self._lease(values, context):
             return "duplicate"
         try:
-            self._handle(event, State(self))
-        except Exception as error:
+            result: object = self._handle(event, State(self))
+        except BaseException as error:  # SystemExit and CancelledError, too: Lambda would log their text.
             # Its name only: what it says may quote the payload.
             raise _Failure(f"handle failed: {_name(error)}") from None
+        if result is not None:
+            # A coroutine, for example, has not run yet.
+            raise _Failure("handle failed: it must return None, and must not be async")
         self._put("mark", values)
         return "handled"
 
@@ -195,11 +209,14 @@ class Consumer:
         except ClientError as error:
             if _code(error) != "ConditionalCheckFailedException":
                 raise
-            old = error.response["Item"]
+            old = error.response.get("Item")
+            if not old:
+                # Without it nobody knows whether the event was handled.
+                raise _Failure("DynamoDB: refused the lease without the old item") from None
             if "lease_until" not in old:
                 return False
             # Our own: written by this very call, whose answer was lost and which boto3 repeated.
-            if old["owner"]["S"] != values["owner"]:
+            if old.get("owner", {}).get("S") != values["owner"]:
                 raise _Failure("leased by another invocation") from None
         return True
 
@@ -222,15 +239,31 @@ class Consumer:
 
     @cached_property
     def _dynamodb(self) -> Any:
-        if self._client is not None:
-            return self._client
-        # A dead connection must not cost the whole batch.
-        attempt = _DESCRIPTION["attempt_ms"] / 1000
-        config = Config(connect_timeout=attempt, read_timeout=attempt, retries={"mode": "standard"})
-        return boto3.client("dynamodb", config=config)
+        client = self._client
+        if client is None:
+            # A dead connection must not cost the whole batch: a call ends within begin_margin_ms. Its two attempts have half of
+            # their time to connect and half for the answer, and boto3 waits up to 1 s between them.
+            half = _DESCRIPTION["attempt_ms"] / 2000
+            config = Config(connect_timeout=half, read_timeout=half, retries={"mode": "standard", "total_max_attempts": 2})
+            client = boto3.client("dynamodb", config=config)
+        if meta := getattr(client, "meta", None):
+            meta.events.register("after-call.dynamodb.PutItem", _check, unique_id="hookgate-consumer")
+        return client
 
 
 consumer = Consumer
+
+
+def _check(http_response: Any, **_: Any) -> None:
+    """boto3 takes any text with status 200 for success: the page of a proxy, for example."""
+    if http_response.status_code != 200 or http_response.raw is None:  # Stubbed.
+        return
+    try:
+        answer = json.loads(http_response.content)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise ResponseParserError("not an answer of DynamoDB")
 
 
 def read(body: str) -> Event:
@@ -239,10 +272,13 @@ def read(body: str) -> Event:
         try:
             event = _parse(body)
         except RecursionError:
-            # Too deep for Python, so it stays text. Hookgate writes the payload last of all.
-            head, name, payload = body.partition('"payload":')
-            event = _parse(head + name + "null}}")
-            event["data"]["payload"] = payload.removesuffix("}}")
+            # Too deep for Python, so the payload stays text.
+            head, name, rest = _PAYLOAD.split(body, maxsplit=1)
+            end = _end(rest)
+            event = _parse(f"{head}{name}null{rest[end:]}")
+            if event["data"].pop("payload") is not None:
+                raise ValueError from None  # It was another member of this name.
+            event["data"]["payload"] = rest[:end]
         if not _fits(event, _DESCRIPTION["event"]):
             raise ValueError
         data = event["data"]
@@ -258,8 +294,10 @@ def read(body: str) -> Event:
             try:
                 data["payload"] = _parse(text)
             except RecursionError:
-                data["payload"] = text
-    except (ValueError, TypeError, LookupError, AttributeError, zlib.error):
+                data["payload"] = text.strip(" \t\n\r")
+                if _end(data["payload"]) != len(data["payload"]):
+                    raise ValueError from None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError, zlib.error):
         raise _Failure("not an event") from None
     return cast(Event, event)
 
@@ -272,11 +310,6 @@ def _fits(value: Any, form: Any) -> bool:
         (name.endswith("?") and value.get(name[:-1]) is None) or _fits(value.get(name.removesuffix("?")), part)
         for name, part in form.items()
     )
-
-
-def _parse(text: str) -> Any:
-    """JSON with exact numbers: a float would change money. One beyond what `int` and `Decimal` take stays text."""
-    return json.loads(text, parse_int=_exact(int), parse_float=_exact(Decimal), parse_constant=_refuse)
 
 
 def _exact(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -293,6 +326,32 @@ def _refuse(constant: str) -> None:
     raise ValueError  # NaN and Infinity are not JSON.
 
 
+# JSON with exact numbers: a float would change money. One beyond what `int` and `Decimal` take stays text.
+_parse = json.JSONDecoder(parse_int=_exact(int), parse_float=_exact(Decimal), parse_constant=_refuse).decode
+
+_PAYLOAD = re.compile(r'("payload"[ \t\n\r]*:[ \t\n\r]*)')
+_TOKEN = re.compile(r'[\[{\]}]|"(?:[^"\\]|\\.)*+"|[^\[{\]}"]+|"', re.DOTALL)
+
+
+def _end(text: str) -> int:
+    """Where the array or object at the beginning of this text ends. Reads it without recursion: each level alone, with null for what
+    is in it."""
+    levels: list[list[str]] = []
+    for token in _TOKEN.finditer(text):
+        part = token.group()
+        if part in "[{":
+            levels.append([])
+        if not levels or part == '"':
+            break
+        levels[-1].append(part)
+        if part in "]}":
+            _parse("".join(levels.pop()))
+            if not levels:
+                return token.end()
+            levels[-1].append("null")
+    raise ValueError  # It is cut short, or neither.
+
+
 def _fill(template: Any, values: Any) -> Any:
     """The description's text with these values in it. An attribute without a value is left out."""
     if isinstance(template, str):
@@ -303,15 +362,18 @@ def _fill(template: Any, values: Any) -> Any:
 def _reason(error: Exception) -> str:
     if isinstance(error, _Failure):
         return str(error)
-    return f"DynamoDB: {_name(error)}" if isinstance(error, (ClientError, BotoCoreError)) else _name(error)
+    dynamodb = isinstance(error, (ClientError, BotoCoreError, ResponseParserError))
+    return f"DynamoDB: {_name(error)}" if dynamodb else _name(error)
 
 
-def _name(error: Exception) -> str:
-    return _code(error) if isinstance(error, ClientError) else type(error).__name__
+def _name(error: BaseException) -> str:
+    """For the log. What does not look like a name may be a part of the payload."""
+    name = _code(error) if isinstance(error, ClientError) else type(error).__name__
+    return name if re.fullmatch("[A-Za-z][A-Za-z0-9_.]{0,63}", name) else "Error"
 
 
 def _code(error: ClientError) -> str:
-    return str(error.response["Error"]["Code"])
+    return str(error.response.get("Error", {}).get("Code"))
 
 
 def stage(event_type: str) -> int:
@@ -322,6 +384,7 @@ def stage(event_type: str) -> int:
 def sort_key(event: Event) -> str:
     """Compares like the order in which a resource's events happened: time to the nanosecond, stage, id."""
     # Times are in UTC, but as text 16:00:00.5Z would come before 16:00:00Z. Without one, that of the arrival is a guess.
-    seconds, _, decimals = (event.get("time") or event["receivedtime"]).removesuffix("Z").partition(".")
+    time = event["receivedtime"] if event.get("time") is None else event["time"]
+    seconds, _, decimals = time.removesuffix("Z").partition(".")
     values = {"seconds": seconds, "nanoseconds": f"{decimals:0<9}", "stage": f"{stage(event['type']):02}", "id": event["id"]}
     return cast(str, _fill(_DESCRIPTION["sort_key"], values))

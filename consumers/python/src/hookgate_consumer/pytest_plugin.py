@@ -16,7 +16,7 @@ def hookgate_messages() -> dict[str, Any]:
 
 @pytest.fixture
 def hookgate_batch() -> Callable[..., dict[str, Any]]:
-    """`hookgate_batch("commerce.order.paid", …)`: a batch of the first real message of each type."""
+    """`hookgate_batch("commerce.order.paid", …)`: a batch of the first real message of each type. See `testing.batch`."""
     return testing.batch
 
 
@@ -28,5 +28,5 @@ def hookgate_table() -> testing.Table:
 
 @pytest.fixture
 def hookgate_consume(hookgate_table: testing.Table) -> Callable[[Callable[[Event, State], None]], testing.Run]:
-    """`consume = hookgate_consume(handle)`: `consume(batch)` names the messages that failed."""
+    """`consume = hookgate_consume(handle)`: `consume(batch)` names the messages that failed, `consume.errors` are what `handle` raised."""
     return lambda handle: testing.Run(handle, hookgate_table)

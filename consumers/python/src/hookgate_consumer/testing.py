@@ -1,6 +1,7 @@
 """For tests: real messages, and a table in memory. They need neither network nor AWS. `pytest_plugin` has them as fixtures."""
 
 import json
+import time
 from collections.abc import Callable
 from importlib.resources import files
 from types import SimpleNamespace
@@ -16,14 +17,22 @@ def messages() -> dict[str, Any]:
     return cast(dict[str, Any], json.loads(files(__package__).joinpath("messages.json").read_text("utf-8")))
 
 
-def batch(*types: str) -> dict[str, Any]:
-    """The first real message of each of these types, in this order."""
+def batch(*types: str, replay: str | None = None, **members: Any) -> dict[str, Any]:
+    """The first real message of each of these types, in this order. `members` replace those of the events, and `replay` is the name
+    under which they are replayed: `batch("commerce.order.paid", type="commerce.order.boxed", id="evt_2")`."""
     records = []
     for wanted in types:
         found = [record for record in messages()["Records"] if json.loads(record["body"])["type"] == wanted]
         if not found:
             raise LookupError(f"no sample has the type {wanted}")
-        records.append(found[0])
+        record = found[0]
+        if members:
+            record["body"] = json.dumps({**json.loads(record["body"]), **members})
+        named = {name: members[name] for name in record["messageAttributes"] if name in members}
+        for name, value in {**named, "replay": replay}.items():
+            if value is not None:
+                record["messageAttributes"][name] = {"dataType": "String", "stringValue": value}
+        records.append(record)
     return {"Records": records}
 
 
@@ -38,6 +47,7 @@ class Table:
     def __init__(self) -> None:
         self.items: dict[str, dict[str, Any]] = {}
         self.requests: list[dict[str, Any]] = []
+        self.invocations = 0
 
     def put_item(self, **request: Any) -> dict[str, Any]:
         self.requests.append(request)
@@ -72,14 +82,24 @@ def _holds(request: dict[str, Any], old: dict[str, Any]) -> bool:
 
 
 class Run:
-    """Your `handle` behind a table in memory, as one invocation after the other."""
+    """Your `handle` behind a table in memory, as one invocation after the other: each begins a minute later, when the leases of those
+    before it are over. `errors` are what `handle` raised."""
 
     def __init__(self, handle: Callable[[Event, State], None], table: Table) -> None:
-        self._consumer = consumer(handle, table="consumed", dynamodb=table)
-        self._invocations = 0
+        self.errors: list[BaseException] = []
+        self._handle, self._table = handle, table
+        self._consumer = consumer(handle, table="consumed", dynamodb=table, clock=lambda: time.time() + 60 * table.invocations)
+        self._consumer._handle = self._keep_error
+
+    def _keep_error(self, event: Event, state: State) -> None:
+        try:
+            return self._handle(event, state)
+        except BaseException as error:
+            self.errors.append(error)
+            raise
 
     def __call__(self, batch: dict[str, Any]) -> list[str]:
         """Consumes the batch, and names the messages that failed."""
-        self._invocations += 1
-        answer = self._consumer(batch, context(f"request-{self._invocations}"))
+        self._table.invocations += 1
+        answer = self._consumer(batch, context(f"request-{self._table.invocations}"))
         return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
