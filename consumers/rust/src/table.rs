@@ -124,7 +124,8 @@ impl Consumer {
         let Some(PutItemError::ConditionalCheckFailedException(refused)) = error.as_service_error() else {
             return Err(error.into());
         };
-        let item = refused.item().cloned().unwrap_or_default();
+        // Without the old item nobody knows that the event was handled.
+        let Some(item) = refused.item().filter(|item| !item.is_empty()) else { return Err(error.into()) };
         Ok(match (item.contains_key("lease_until"), item.get("owner")) {
             (false, _) => Leased::Handled,
             // Already ours: the write succeeded, its answer was lost, and the SDK tried again.
