@@ -446,7 +446,7 @@ fn about_the_place(right: &Case, schemes: &[Scheme], add: Add<'_>) {
             add("header_name", case().rename(name, &underscored));
             add("header_name", case().rename(name, &format!("http-{name}")));
             add("signature_missing header_name", case().rename(name, "x-a-signature").secret("x"));
-            // Under another platform's header, whose signature it may be too: many senders have an X-Signature.
+            // Under another platform's header, whose signature it may be too.
             for theirs in providers::ALL.iter().filter(|other| other.name != provider.name) {
                 for header in theirs.schemes().filter_map(Scheme::signature_header) {
                     add("header_name", case().rename(name, header));
@@ -837,7 +837,6 @@ fn the_captures_own_time_is_when_it_was_received() {
         for (at, expected) in [("2026-03-14T19:00:00Z", "3 h 0 min old"), ("2026-03-14T13:00:00Z", "in the future")] {
             let (code, out, _) = ran(&[&arguments[..], &["--at", at]].concat(), capture.as_bytes());
             assert!(code == Some(1) && out.contains(expected) && !out.contains("arrived"), "{out}");
-            assert_eq!(out.contains("captured earlier"), expected.ends_with("old"), "{out}");
         }
     }
 }
@@ -848,7 +847,7 @@ fn a_long_body_is_not_searched_for_ever() {
     let row = r#"{"a":"é/<&","b":[1.10,2,"x"]},"#;
     let start = std::time::Instant::now();
     let said = plain().body(format!("[{}0]", row.repeat(5_000_000 / row.len()))).explain().diagnoses;
-    assert!(said.iter().any(|said| said.finding.contains("no pairs, and not all one by one")), "{said:?}");
+    assert!(said.iter().any(|said| said.finding.contains("tried: not all, because the body is long")), "{said:?}");
     assert!(start.elapsed().as_secs() < 40, "{:?}", start.elapsed());
 }
 

@@ -96,7 +96,8 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Refused<Request> {
     request.method = method.unwrap_or_else(|| if data.is_some() || is_given { "POST" } else { "GET" }.to_owned());
     let data = data.filter(|_| !in_query).unwrap_or_default();
     // As PowerShell escapes quotes: no JSON begins like that.
-    if !is_given && (data.starts_with(br#"{\""#) || data.starts_with(br#"[{\""#)) {
+    let inside = data.iter().position(|byte| !b"{[ \t\r\n".contains(byte)).filter(|at| *at > 0);
+    if !is_given && inside.is_some_and(|at| data[at..].starts_with(br#"\""#)) {
         return refuse(WINDOWS);
     }
     request.with(given, || Ok(data))

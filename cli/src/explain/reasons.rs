@@ -81,7 +81,7 @@ impl Case<'_> {
         Some(diagnosis(certain, texts::SIGNATURE_MEMBER, &[name, &scheme.describe_form(), &why]))
     }
 
-    /// Platforms whose delivery it may be instead: only the address's where a renamed header has `explained` it (`X-Signature`).
+    /// Platforms whose delivery it may be instead: only the address's where a renamed header has `explained` it.
     fn another_platform(&self, explained: bool) -> Vec<Diagnosis> {
         let (own, named) = (self.provider().name, arguments::platform(&self.request.path));
         let verifier = |other| Verifier::new(other, |_| None).ok();
