@@ -188,7 +188,7 @@ pub(super) fn signature_form(scheme: &Scheme, there: &Inspection) -> Option<Diag
 /// Whether a header's name may be meant for another: spelled with underscores, as CGI hands it over, with a letter or
 /// two wrong, or about a signature at all.
 fn near(name: &str, wanted: &str) -> bool {
-    let name = name.replace('_', "-");
-    let name = name.trim_start_matches("http-");
-    levenshtein(name, wanted) <= 2 || ["signature", "hmac"].iter().any(|word| name.contains(word))
+    let name = name.replace('_', "-").replace("http-", "");
+    let is_known = arguments::platform_of_header(&name).is_some();
+    is_known || levenshtein(&name, wanted) <= 2 || ["signature", "hmac"].iter().any(|word| name.contains(word))
 }
