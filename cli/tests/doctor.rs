@@ -7,7 +7,7 @@ use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -36,7 +36,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 mod support;
 
-use support::Stacks;
+use support::{Ran, Stacks};
 
 /// What no output may show.
 const SECRET: &str = "whsec_fedcba9876543210";
@@ -57,25 +57,23 @@ fn secret_of(provider: &Provider) -> String {
     if provider.name == one().name { SECRET.to_owned() } else { format!("{SECRET}-{}", provider.name) }
 }
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+/// What came of a command, which must have shown no secret.
+fn run(command: &mut Command) -> Ran {
+    let ran = Ran::of(command);
+    for hidden in [SECRET, GENERATED, "sample_"] {
+        assert!(!ran.out.contains(hidden) && !ran.err.contains(hidden), "{}\n{}", ran.out, ran.err);
+    }
+    ran
 }
 
-impl Ran {
-    fn of(command: &mut Command) -> Self {
-        let Output { status, stdout, stderr } = command.output().unwrap();
-        let [out, err] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
-        for hidden in [SECRET, GENERATED, "sample_"] {
-            assert!(!out.contains(hidden) && !err.contains(hidden), "{out}\n{err}");
-        }
-        Ran { code: status.code(), out, err }
-    }
+trait Findings {
+    fn checks(&self) -> Vec<Value>;
+    fn findings(&self) -> Vec<(String, String, String)>;
+}
 
+impl Findings for Ran {
     fn checks(&self) -> Vec<Value> {
-        let answer: Value = serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{}\n{}", self.out, self.err));
-        answer["checks"].as_array().unwrap().clone()
+        self.json()["checks"].as_array().unwrap().clone()
     }
 
     /// What is not well: the check's name, its status, and its texts.
@@ -194,7 +192,7 @@ impl Stack {
     }
 
     fn doctor(&self, arguments: &[&str]) -> Ran {
-        Ran::of(&mut self.command(arguments))
+        run(&mut self.command(arguments))
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -520,12 +518,12 @@ async fn a_stack_that_cannot_be_looked_at_leaves_the_rest_to_be_checked() {
 
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = stack.command(&["--only", "table"]);
-    let ran = Ran::of(command.env("AWS_ENDPOINT_URL_CLOUDFORMATION", format!("http://{nobody}")));
+    let ran = run(command.env("AWS_ENDPOINT_URL_CLOUDFORMATION", format!("http://{nobody}")));
     let [(what, _, text)] = &ran.findings()[..] else { panic!("{}", ran.out) };
     assert!(what == "table" && text.contains("cannot reach cloudformation: "), "{text}");
     assert!(text.contains("AWS_ENDPOINT_URL and AWS_CA_BUNDLE"), "{text}");
     let mut command = stack.command(&["--stack", "arn:aws:cloudformation:eu-west-1:1:stack/hookgate/1"]);
-    let ran = Ran::of(&mut command);
+    let ran = run(&mut command);
     assert!(ran.code == Some(2) && ran.err.contains("a stack's name has at most 128 letters"), "{}", ran.err);
 }
 
@@ -568,7 +566,7 @@ async fn calls_signed_here_are_made_with_the_certificates_of_the_bundle() {
         let ask = |bundle: &Path| {
             let mut command = stack.command(&["--only", "functions", "--provider", one().name]);
             command.env(format!("AWS_ENDPOINT_URL_{service}"), &secure).env("AWS_CA_BUNDLE", bundle);
-            Ran::of(&mut command)
+            run(&mut command)
         };
         let ran = ask(&folder.join("cert.pem"));
         assert_eq!((ran.code, ran.findings()), (Some(0), vec![]), "{}", ran.err);
@@ -718,7 +716,7 @@ async fn what_an_endpoint_should_not_answer_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_looked_at_follows_from_what_is_given() {
     let ran =
-        Ran::of(doctor().args(["--url", "http://hooks.invalid", "--provider", support::another(one()).name, "--json"]));
+        run(doctor().args(["--url", "http://hooks.invalid", "--provider", support::another(one()).name, "--json"]));
     let checks = ran.checks();
     let sections: Vec<_> = checks.iter().map(|check| check["section"].as_str().unwrap()).collect();
     assert_eq!((sections, ran.code), (vec!["endpoints", "clock"], Some(1)), "{}", ran.out);
@@ -729,22 +727,20 @@ async fn what_is_looked_at_follows_from_what_is_given() {
         (&["--url", "hooks.example.com"], "is not a URL"),
         (&["--profile", "x"], "--aws"),
     ] {
-        let ran = Ran::of(doctor().args(arguments));
+        let ran = run(doctor().args(arguments));
         assert_eq!(ran.code, Some(2), "{arguments:?}");
         assert!(ran.err.contains(expected), "{arguments:?}: {}", ran.err);
     }
     let stack = Stack::new().await;
-    let ran = Ran::of(
-        doctor()
-            .args(["--aws", "--only", "endpoints"])
-            .envs([
-                ("AWS_REGION", "eu-west-1"),
-                ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-                ("AWS_SECRET_ACCESS_KEY", "x"),
-                ("AWS_ENDPOINT_URL", &stack.url),
-            ])
-            .args(["--stack", "other"]),
-    );
+    let ran = run(doctor()
+        .args(["--aws", "--only", "endpoints"])
+        .envs([
+            ("AWS_REGION", "eu-west-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("AWS_ENDPOINT_URL", &stack.url),
+        ])
+        .args(["--stack", "other"]));
     assert_eq!(ran.code, Some(2));
     assert!(ran.out.contains(&format!("could not check  {}: its address is unknown", one().name)), "{}", ran.out);
     let all = format!("{0} of {0} checks could not be made", providers::ALL.len());
@@ -752,7 +748,7 @@ async fn what_is_looked_at_follows_from_what_is_given() {
 
     let mut nobody = doctor();
     nobody.args(["--aws", "--only", "secrets"]).env_clear().env("AWS_REGION", "eu-west-1");
-    let ran = Ran::of(nobody.envs([("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_CONFIG_FILE", "/dev/null")]));
+    let ran = run(nobody.envs([("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_CONFIG_FILE", "/dev/null")]));
     assert_eq!(ran.code, Some(2));
     assert!(ran.out.contains("stack: no AWS credentials: ") && ran.out.contains("aws sso login"), "{}", ran.out);
 }
@@ -766,7 +762,7 @@ fn the_local_intake_is_well_and_its_absence_is_said() {
     let look = || {
         let [url, dynamodb, sqs] = &urls;
         let only = "table,queues,endpoints,clock";
-        Ran::of(doctor().args(["--url", url, "--dynamodb", dynamodb, "--sqs", sqs, "--only", only]))
+        run(doctor().args(["--url", url, "--dynamodb", dynamodb, "--sqs", sqs, "--only", only]))
     };
     let ran = look();
     assert_eq!(ran.code, Some(2), "{}", ran.out);
@@ -819,7 +815,7 @@ fn tools_are_looked_for_where_the_shell_would() {
     let look = |more: &[(&str, &str)]| {
         let mut command = doctor();
         command.args(["--only", "tools", "--json"]).env("PATH", &folder).env_remove("CARGO_ZIGBUILD_ZIG_PATH");
-        Ran::of(command.envs(more.iter().copied()))
+        run(command.envs(more.iter().copied()))
     };
     let named = |ran: &Ran| ran.findings().into_iter().map(|(what, ..)| what).collect::<Vec<_>>();
 

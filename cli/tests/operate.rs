@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     net::{Ipv4Addr, SocketAddr},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     sync::{
         Arc, LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::{Stacks, another, event_type, signed, subject};
+use support::{Ran, Stacks, another, event_type, signed, subject};
 
 /// The order below is of 2025: no claim of 30 days could tell it from a replay.
 const LATE: [&str; 2] = ["--claim-ttl-days", "3650"];
@@ -56,25 +56,6 @@ struct World {
     /// The account's stacks.
     stacks: Arc<Mutex<Stacks>>,
     cloudformation: String,
-}
-
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{} {}", self.out, self.err))
-    }
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
 }
 
 impl World {

@@ -17,13 +17,7 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::{event, first, intake::Intake};
-
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
+use support::{Ran, event, first, intake::Intake};
 
 fn hookgate(intake: &Intake, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
@@ -34,9 +28,7 @@ fn hookgate(intake: &Intake, arguments: &[&str]) -> Command {
 fn ran(mut command: Command, input: &[u8]) -> Ran {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    child.wait_with_output().unwrap().into()
 }
 
 fn run(intake: &Intake, arguments: &[&str]) -> Ran {

@@ -5,7 +5,7 @@ use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,12 +26,12 @@ use rustls::{
     crypto::ring,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 mod support;
 
-use support::{another, event, find, first, in_object, scheme, with_ids};
+use support::{Ran, another, event, find, first, in_object, scheme, with_ids};
 
 /// A local intake of its own, gone when dropped.
 struct Intake {
@@ -71,26 +71,9 @@ impl Drop for Intake {
     }
 }
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{} {}", self.out, self.err))
-    }
-}
-
 fn ran(arguments: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    of(&command.arg("send").args(arguments).env_remove("HOOKGATE_SECRET").output().unwrap())
-}
-
-fn of(output: &Output) -> Ran {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
+    Ran::of(command.arg("send").args(arguments).env_remove("HOOKGATE_SECRET"))
 }
 
 /// Every event of every platform: queued as what the table says, as having happened now, and new each time.
@@ -275,7 +258,7 @@ fn the_printed_command_works() {
         let arguments = &[provider.name, event(provider), "--scheme", scheme.name, "--set", &note][..];
         let printed = intake.send(&[arguments, &["--print", "curl"]].concat());
         assert_eq!(printed.code, Some(0), "{}", printed.err);
-        let answer = of(&Command::new("sh").args(["-c", &printed.out]).output().unwrap());
+        let answer = Ran::of(Command::new("sh").args(["-c", &printed.out]));
         assert!(
             answer.out.contains("200 OK") && answer.out.contains(r#""outcome":"queued""#),
             "{} {}",
@@ -537,7 +520,7 @@ fn https_is_spoken_and_certificates_are_checked() {
     let trusting = |trusted: &Path| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
         command.args(["send", first().name, event(first()), "--url", &url]).env("SSL_CERT_FILE", trusted);
-        of(&command.env_remove("SSL_CERT_DIR").output().unwrap())
+        Ran::of(command.env_remove("SSL_CERT_DIR"))
     };
     let another = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/intake/src/roots.pem");
     let sent = trusting(&another);

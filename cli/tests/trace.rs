@@ -20,28 +20,16 @@ use serde_json::{Value, json};
 mod support;
 
 use support::{
-    Stacks, body_with_id, event, event_type, find,
+    Ran, Stacks, body_with_id, event, event_type, find,
     intake::{Intake, get},
     order, signed, subject, with_ids,
 };
 
-struct Ran {
-    code: Option<i32>,
-    out: String,
-    err: String,
+trait Lines {
+    fn lines(&self) -> Vec<String>;
 }
 
-impl Ran {
-    fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{} {}", self.out, self.err))
-    }
-
+impl Lines for Ran {
     /// The lines with every time as TIME, every message's id as m1, m2, … in the order of their first mention, and one space
     /// between columns.
     fn lines(&self) -> Vec<String> {
@@ -118,7 +106,7 @@ async fn delete(intake: &Intake, queue: &str, receipt: &str) {
     sqs.delete_message().queue_url(url).receipt_handle(receipt).send().await.unwrap();
 }
 
-/// The timeline's beginning, in [`Ran::lines`].
+/// The timeline's beginning, in [`Lines`].
 fn begins(name: &str) -> String {
     let about = format!("{} {}", event_type(), subject());
     name.replace("ABOUT", &about)

@@ -4,7 +4,11 @@
 
 pub mod intake;
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    process::{Command, Output},
+};
 
 use aws_sdk_sqs::types::Message;
 use hookgate::{
@@ -19,6 +23,30 @@ use hookgate_verify::{
     providers::{self, Identity, TimeFormat},
     scheme::Signed,
 };
+
+/// What a command has printed, and its exit code.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ran {
+    pub fn of(command: &mut Command) -> Self {
+        command.output().unwrap().into()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|_| panic!("{} {}", self.out, self.err))
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
 
 /// A sample's file.
 pub fn file_of(sample: &Sample) -> String {
