@@ -23,6 +23,7 @@ use hookgate_intake::{
     lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent, Payload},
 };
 use hookgate_verify::{Provider, Secrets, providers};
+use serde_json::{Map, Value};
 
 use crate::{
     local::crash::{self, Crash},
@@ -61,7 +62,7 @@ impl SecretsFile {
 
     /// Parses the secrets of all platforms. `shown` names their source in errors.
     pub fn parse(text: &str, shown: &str) -> anyhow::Result<Self> {
-        let file: BTreeMap<String, serde_json::Value> = serde_json::from_str(text).map_err(|error| {
+        let file: BTreeMap<String, Value> = serde_json::from_str(text).map_err(|error| {
             // The error's text could quote a secret.
             let (line, column) = (error.line(), error.column());
             anyhow!(r#"{shown}:{line}:{column} is not of the form {{"PLATFORM": {{"default": ["secret"]}}}}"#)
@@ -125,16 +126,41 @@ impl Functions {
             return ((StatusCode::PAYLOAD_TOO_LARGE, message).into_response(), None);
         };
         self.journal.arrives();
-        let arrived = (head.clone(), body.clone(), SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
         // As in Lambda, the invocation goes on when the caller disconnects.
+        let handled = tokio::spawn(self.clone().record(name, head, body, crash)).await;
+        handled.unwrap_or_else(|_| (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None))
+    }
+
+    /// Invokes the function and keeps the delivery in the journal, even if the function crashes.
+    async fn record(
+        self: Arc<Self>,
+        name: &'static str,
+        head: Parts,
+        body: Bytes,
+        crash: Option<Crash>,
+    ) -> (Response, Option<u64>) {
+        let mut delivery = RecordedDelivery {
+            number: 0,
+            method: head.method.clone(),
+            target: head.uri.clone(),
+            headers: head.headers.clone(),
+            // A copy: hyper's slice could keep a large buffer alive.
+            body: body[..body.len().min(MOST_BODY_BYTES)].to_vec(),
+            body_bytes: body.len(),
+            status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
+            log: crashed(name, head.uri.path()),
+        };
+        // A task of its own, so that a crash ends nothing else.
         let invocation = tokio::spawn(self.clone().invoke(name, head, body, crash));
-        if let Ok(Some((response, number))) = invocation.await {
-            return (response, Some(number));
-        }
-        // The function crashed: this is API Gateway's answer then.
-        self.journal.dies(crashed(name, arrived));
-        let message = axum::Json(serde_json::json!({"message": "Internal Server Error"}));
-        ((StatusCode::INTERNAL_SERVER_ERROR, message).into_response(), None)
+        let Ok(Some(Handled { response, log })) = invocation.await else {
+            self.journal.dies(delivery);
+            // This is API Gateway's answer then.
+            let message = axum::Json(serde_json::json!({"message": "Internal Server Error"}));
+            return ((StatusCode::INTERNAL_SERVER_ERROR, message).into_response(), None);
+        };
+        delivery.status = u16::try_from(response.status_code).unwrap_or_default();
+        delivery.log = serde_json::from_str(&log).unwrap_or_default();
+        (answer(response), Some(self.journal.keep(delivery)))
     }
 
     /// None if the function crashed.
@@ -144,15 +170,12 @@ impl Functions {
         head: Parts,
         body: Bytes,
         crash: Option<Crash>,
-    ) -> Option<(Response, u64)> {
+    ) -> Option<Handled> {
         let (provider, settings, intake) = &self.intakes[name];
-        // A copy: hyper's slice could keep a large buffer alive.
-        let kept = body[..body.len().min(MOST_BODY_BYTES)].to_vec();
-        let body_bytes = body.len();
         let mut event = ApiGatewayV2httpRequest::default();
         event.raw_path = Some(head.uri.path().to_owned());
         event.raw_query_string = head.uri.query().map(str::to_owned);
-        event.request_context.http.method = head.method.clone();
+        event.request_context.http.method = head.method;
         event.headers = joined(&head.headers);
         (event.body, event.is_base64_encoded) = match String::from_utf8(body.into()) {
             Ok(text) => (Some(text), false),
@@ -167,41 +190,21 @@ impl Functions {
         context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
 
         let invocation = LambdaEvent::new(Payload(Some(event)), context);
-        let Handled { response, log } = match crash {
-            None => intake.handle(invocation).await,
-            Some(crash) => crash::handle(crash, provider, settings, invocation).await.ok()??,
-        };
-        let number = self.journal.keep(RecordedDelivery {
-            number: 0,
-            method: head.method,
-            target: head.uri,
-            headers: head.headers,
-            body: kept,
-            body_bytes,
-            status: u16::try_from(response.status_code).unwrap_or_default(),
-            log: serde_json::from_str(&log).unwrap_or_default(),
-        });
-        Some((answer(response), number))
+        match crash {
+            None => Some(intake.handle(invocation).await),
+            Some(crash) => crash::handle(crash, provider, settings, invocation).await.ok()?,
+        }
     }
 }
 
-/// The record of a delivery whose function left no log line.
-fn crashed(name: &str, (head, body, received): (Parts, Bytes, Duration)) -> RecordedDelivery {
-    let account = address(head.uri.path(), name);
+/// What takes the place of the log line that a crashed function does not write.
+fn crashed(name: &str, path: &str) -> Map<String, Value> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let log = serde_json::json!({
-        "provider": name, "account": account, "outcome": "crashed",
-        "_aws": {"Timestamp": u64::try_from(received.as_millis()).unwrap_or_default()},
+        "provider": name, "account": address(path, name), "outcome": "crashed",
+        "_aws": {"Timestamp": u64::try_from(now.as_millis()).unwrap_or_default()},
     });
-    RecordedDelivery {
-        number: 0,
-        method: head.method,
-        target: head.uri,
-        headers: head.headers,
-        body: body[..body.len().min(MOST_BODY_BYTES)].to_vec(),
-        body_bytes: body.len(),
-        status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-        log: serde_json::from_value(log).unwrap_or_default(),
-    }
+    serde_json::from_value(log).unwrap_or_default()
 }
 
 /// API Gateway joins the values of a repeated header.
