@@ -446,6 +446,10 @@ fn about_the_place(right: &Case, schemes: &[Scheme], add: Add<'_>) {
             add("header_name", case().rename(name, &underscored));
             add("header_name", case().rename(name, &format!("http-{name}")));
             add("signature_missing header_name", case().rename(name, "x-a-signature").secret("x"));
+            // And one more mistake: of the secret, of the body.
+            let right = secret(scheme);
+            add("header_name secret_trimmed", case().rename(name, &underscored).secret(&format!("{right}\n")));
+            add("header_name body_newline_added", case().rename(name, &underscored).text(|body| format!("{body}\n")));
             // Under another platform's header, whose signature it may be too.
             for theirs in providers::ALL.iter().filter(|other| other.name != provider.name) {
                 for header in theirs.schemes().filter_map(Scheme::signature_header) {

@@ -131,7 +131,7 @@ impl Case<'_> {
         };
         said.extend(self.older_signature(scheme));
         said.extend(reasons::stamp_troubles(scheme, &there));
-        let found = if rejection == Rejection::Expired { Ok(Vec::new()) } else { self.search(scheme, &there) };
+        let found = if rejection == Rejection::Expired { Ok(Vec::new()) } else { self.search(scheme, &there, 2) };
         said.extend(self.age(scheme, &there, found.is_ok()));
         match found {
             Ok(found) => {

@@ -2,7 +2,7 @@
 
 use hookgate_event::EventType;
 use hookgate_verify::{Authenticated, Scheme, Verifier, providers, scheme::Inspection};
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use strsim::levenshtein;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
@@ -33,9 +33,8 @@ impl Case<'_> {
     pub(super) fn missing(&self) -> Vec<Diagnosis> {
         let schemes = self.verifier.schemes();
         let mut said = self.near_misses();
-        let others = self.another_platform(said.iter().any(|renamed| renamed.certain));
+        said.extend(self.another_platform(said.iter().any(|renamed| renamed.certain)));
         said.extend(schemes.iter().find_map(|scheme| self.missing_member(scheme)));
-        said.extend(others);
         if !said.iter().any(|diagnosis| diagnosis.certain) {
             let expected: Vec<_> = schemes.iter().map(describe).collect();
             said.push(certain(texts::SIGNATURE_MISSING, &[&expected.join("; or ")]));
@@ -43,28 +42,23 @@ impl Case<'_> {
         said
     }
 
-    /// The scheme by which it would verify with these headers.
-    fn verifies_with(&self, change: impl FnOnce(&mut HeaderMap)) -> Option<&'static str> {
-        let mut changed = self.delivery.clone();
-        change(&mut changed.headers);
-        self.verifier.authenticate(&changed, self.secrets).ok().map(|proof| proof.scheme())
-    }
-
-    /// Headers that may be meant for the one that is missing; another platform's, if it then verifies at another address.
+    /// Up to eight headers that may be meant for the missing one, with what else is wrong; another platform's only if right.
     fn near_misses(&self) -> Vec<Diagnosis> {
         let addressed = arguments::platform(&self.request.path).map(|named| named.name);
         let missing = self.verifier.schemes().iter().filter_map(Scheme::signature_header);
         let pairs = missing.flat_map(|missing| self.delivery.headers.iter().map(move |header| (missing, header)));
-        let all =
-            pairs.filter(|(missing, (name, _))| near(name.as_str(), missing)).filter_map(|(missing, (name, value))| {
-                let rename =
-                    |headers: &mut HeaderMap| drop(headers.insert(HeaderName::from_static(missing), value.clone()));
-                let verifies = self.verifies_with(rename).is_some();
-                let theirs = arguments::platform_of_header(name.as_str()).map(|theirs| theirs.name);
-                let is_meant = theirs.is_none() || verifies && theirs != addressed;
-                is_meant.then(|| diagnosis(verifies, texts::HEADER_NAME, &[name.as_str(), missing]))
-            });
-        all.collect()
+        let near = pairs.filter(|(missing, (name, _))| near(name.as_str(), missing)).take(8);
+        let said = near.flat_map(|(missing, (name, value))| {
+            let mut delivery = self.delivery.clone();
+            delivery.headers.insert(HeaderName::from_static(missing), value.clone());
+            let renamed = Case { delivery: &delivery, ..*self };
+            let found = renamed.scheme().and_then(|(scheme, there)| renamed.search(scheme, &there, 1).ok());
+            let theirs = arguments::platform_of_header(name.as_str()).map(|theirs| theirs.name);
+            let is_meant = theirs.is_none() || found.is_some() && theirs != addressed;
+            let named = diagnosis(found.is_some(), texts::HEADER_NAME, &[name.as_str(), missing]);
+            is_meant.then_some([named].into_iter().chain(found.unwrap_or_default())).into_iter().flatten()
+        });
+        said.collect()
     }
 
     fn missing_member(&self, scheme: &Scheme) -> Option<Diagnosis> {
@@ -116,9 +110,10 @@ impl Case<'_> {
 
     /// Where a newer signature decides and is wrong, and an older one beside it is right.
     pub(super) fn older_signature(&self, scheme: &Scheme) -> Option<Diagnosis> {
-        let header = scheme.signature_header()?;
-        let older = self.verifies_with(|headers| drop(headers.remove(header)))?;
-        Some(certain(texts::OLDER_SIGNATURE_RIGHT, &[older, scheme.name]))
+        let mut older = self.delivery.clone();
+        older.headers.remove(scheme.signature_header()?);
+        let older = self.verifier.authenticate(&older, self.secrets).ok()?;
+        Some(certain(texts::OLDER_SIGNATURE_RIGHT, &[older.scheme(), scheme.name]))
     }
 
     /// How far the timestamp is away from now, where that is too far: a reason where what else is wrong is `known`.

@@ -68,13 +68,18 @@ impl Text {
 }
 
 impl Case<'_> {
-    /// What makes the signature match: no mistake (what is wrong is elsewhere), one, or any two together. Else, how many
+    /// What makes the signature match: no mistake (what is wrong is elsewhere), one, or any `most` together. Else, how many
     /// were tried.
-    pub(super) fn search(&self, scheme: &'static Scheme, there: &Inspection) -> Result<Vec<Diagnosis>, Diagnosis> {
+    pub(super) fn search(
+        &self,
+        scheme: &'static Scheme,
+        there: &Inspection,
+        most: usize,
+    ) -> Result<Vec<Diagnosis>, Diagnosis> {
         let (claims, texts, secrets) = (claims(there), self.texts(scheme, there), self.candidates(scheme));
         let (mut tried, mut bytes) = (0, 0);
         let nothing = |tried: i32, how| diagnosis(false, texts::NOTHING_MATCHES, &[&tried.to_string(), how]);
-        for total in if claims.is_empty() { 0..0 } else { 0..3 } {
+        for total in if claims.is_empty() { 0..0 } else { 0..most + 1 } {
             let body = Candidate { bytes: self.delivery.body.clone(), guesses: Vec::new() };
             for body in body.guessed(total, BODIES, scheme) {
                 bytes += body.bytes.len();
