@@ -17,16 +17,10 @@ use serde_json::Value;
 
 mod support;
 
-use support::{event, first, scheme};
+use support::{event, first, intake::Intake, scheme};
 
 fn hookgate(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_hookgate")).args(arguments).output().unwrap()
-}
-
-/// Three ports that nobody uses at the moment.
-fn ports() -> [String; 3] {
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-    [free(), free(), free()].map(|listener| listener.local_addr().unwrap().to_string())
 }
 
 fn events() -> PathBuf {
@@ -35,8 +29,7 @@ fn events() -> PathBuf {
 
 #[test]
 fn once_sends_every_sample_and_says_so() {
-    let [listen, dynamodb, sqs] = ports();
-    let output = hookgate(&["--once", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs]);
+    let output = hookgate(&["--once", "--port", "0"]);
     let text = String::from_utf8(output.stdout).unwrap();
     let samples = samples::all();
     let platforms: BTreeSet<_> = samples.iter().map(|sample| sample.provider.name).collect();
@@ -66,7 +59,6 @@ fn once_sends_every_sample_and_says_so() {
 
 #[test]
 fn a_sample_that_does_not_verify_is_unexpected() {
-    let [listen, dynamodb, sqs] = ports();
     let folder = tempfile("wrong-secrets");
     let secrets = std::fs::read_to_string(events().join("secrets.json")).unwrap();
     // Another of the first platform's, which may have to keep its form.
@@ -78,8 +70,7 @@ fn a_sample_that_does_not_verify_is_unexpected() {
     let path = format!("/webhooks/{}", first().name);
     let count = samples::all().iter().filter(|sample| sample.path == path).count();
     std::fs::write(&folder, secrets).unwrap();
-    let options = ["--once", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs, "--secrets"];
-    let output = hookgate(&[&options[..], &[folder.to_str().unwrap()]].concat());
+    let output = hookgate(&["--once", "--port", "0", "--secrets", folder.to_str().unwrap()]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(&format!("samples, {count} not as expected.")), "{text}");
     let rejected = format!("{} rejected", first().rejected_status);
@@ -93,7 +84,6 @@ fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let (taken, port) = (address.to_string(), address.port());
-    let [listen, dynamodb, sqs] = ports();
     let not_json = tempfile("not-json");
     let name = first().name;
     std::fs::write(&not_json, format!(r#"{{"{name}": {{"default": ["s3cr3t"]}}"#)).unwrap();
@@ -120,14 +110,7 @@ fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
         ("--secrets", path(&unknown), format!("has an unknown platform: the known ones are {name}")),
         ("--secrets", path(&empty), format!("platform {name}: account \"default\" has an empty secret")),
     ] {
-        let mut arguments = vec!["--once"];
-        for (name, default) in [("--listen", &listen), ("--dynamodb", &dynamodb), ("--sqs", &sqs)] {
-            arguments.extend([name, if name == option { &value } else { default }]);
-        }
-        if option == "--secrets" {
-            arguments.extend([option, &value]);
-        }
-        let output = hookgate(&arguments);
+        let output = hookgate(&["--once", "--port", "0", option, &value]);
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.starts_with("hookgate: ") && text.contains(&expected), "{option}: {text}");
         assert_eq!(text.lines().count(), 1, "{option}: {text}");
@@ -139,12 +122,10 @@ fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
 /// All three ports move with one option, and what takes them is said in one line.
 #[test]
 fn a_second_intake_says_that_one_is_running() {
-    let port = free_ports();
-    let mut intake = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    let mut intake = intake.args(["--no-samples", "--port", &port]).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(intake.stdout.take().unwrap()).lines().map(Result::unwrap);
-    lines.find(|line| line.starts_with("Waiting")).unwrap();
-    let number: u16 = port.parse().unwrap();
+    let number = free_ports();
+    let port = number.to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    let (intake, mut lines) = Intake::printing(command.args(["--no-samples", "--port", &port]));
     let second = hookgate(&["--once", "--port", &port]);
     let text = String::from_utf8(second.stderr).unwrap();
     let ports = format!("ports {number}, {}, {} are in use", number + 1, number + 2);
@@ -177,19 +158,13 @@ fn a_second_intake_says_that_one_is_running() {
     assert!(stopped.success());
     let last = lines.last().unwrap();
     assert_eq!(last, "Stopped after 2 deliveries: 1 queued, 1 rejected. Nothing was kept.");
-    assert_eq!(intake.wait().unwrap().code(), Some(0));
+    assert_eq!(intake.ended().0, Some(0));
 }
 
-/// Three neighbours that nobody uses at the moment: the first of them.
-fn free_ports() -> String {
-    let free = (0..100).find_map(|_| {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        let neighbours =
-            [port.checked_add(1)?, port.checked_add(2)?].map(|port| TcpListener::bind(("127.0.0.1", port)));
-        neighbours.iter().all(Result::is_ok).then(|| port.to_string())
-    });
-    free.unwrap()
+/// Three neighbours that nobody uses: the first of them. Below the ports that the system gives to other tests.
+fn free_ports() -> u16 {
+    let free = |port: u16| (port..port + 3).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    (20_000..30_000).step_by(3).find(|port| free(*port)).unwrap()
 }
 
 /// `--once --json` is for scripts: every sample, and nothing else.
@@ -242,8 +217,7 @@ fn what_others_call_it_leads_to_what_it_is_called_here() {
 /// `hookgate … | head`: no panic, and no word about it.
 #[test]
 fn a_reader_that_is_gone_ends_it_quietly() {
-    let [listen, dynamodb, sqs] = ports();
-    let intake = ["--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs];
+    let intake = ["--port", "0"];
     let once = [&intake[..], &["--once"]].concat();
     let manual = support::find(|provider| provider.registration.call.is_none()).unwrap().name;
     for (arguments, code) in [
@@ -276,26 +250,20 @@ fn a_reader_that_is_gone_ends_it_quietly() {
 /// The delivery whose line finds no reader any more is answered before it ends.
 #[test]
 fn a_reader_that_is_gone_costs_no_delivery_its_answer() {
-    let [listen, dynamodb, sqs] = ports();
-    let arguments = ["--no-samples", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs];
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
-    let mut process = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-    lines.find(|line| line.starts_with("Waiting")).unwrap();
+    let (intake, lines) = Intake::printing(command.args(["--no-samples", "--port", "0"]).stderr(Stdio::piped()));
     drop(lines);
-    let sent = hookgate(&["send", first().name, event(first()), "--url", &format!("http://{listen}")]);
+    let sent = hookgate(&["send", first().name, event(first()), "--url", intake.url()]);
     assert_eq!(sent.status.code(), Some(0), "{}", String::from_utf8_lossy(&sent.stdout));
-    let output = process.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), &*String::from_utf8_lossy(&output.stderr)), (Some(141), ""));
+    assert_eq!(intake.ended(), (Some(141), String::new()));
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_printed_is_said() {
-    let [listen, dynamodb, sqs] = ports();
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let arguments = ["--once", "--listen", &listen, "--dynamodb", &dynamodb, "--sqs", &sqs];
-    let output = Command::new(env!("CARGO_BIN_EXE_hookgate")).args(arguments).stdout(full).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hookgate")).args(["--once", "--port", "0"]).stdout(full).output();
+    let output = output.unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(text.starts_with("hookgate: cannot print: No space left on device"), "{text}");
     assert_eq!((output.status.code(), text.lines().count()), (Some(2), 1), "{text}");

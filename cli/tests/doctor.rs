@@ -5,11 +5,10 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
 };
 
 use aws_sdk_dynamodb::types::{
@@ -36,7 +35,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc2822};
 
 mod support;
 
-use support::{Ran, Stacks};
+use support::{Ran, Stacks, intake::Intake};
 
 /// What no output may show.
 const SECRET: &str = "whsec_fedcba9876543210";
@@ -516,9 +515,8 @@ async fn a_stack_that_cannot_be_looked_at_leaves_the_rest_to_be_checked() {
     stack.say(|all| _ = all.stacks.insert("hookgate", Ok(rolling)));
     assert_eq!(stack.doctor(&[]).code, Some(0));
 
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = stack.command(&["--only", "table"]);
-    let ran = run(command.env("AWS_ENDPOINT_URL_CLOUDFORMATION", format!("http://{nobody}")));
+    let ran = run(command.env("AWS_ENDPOINT_URL_CLOUDFORMATION", "http://127.0.0.1:1"));
     let [(what, _, text)] = &ran.findings()[..] else { panic!("{}", ran.out) };
     assert!(what == "table" && text.contains("cannot reach cloudformation: "), "{text}");
     assert!(text.contains("AWS_ENDPOINT_URL and AWS_CA_BUNDLE"), "{text}");
@@ -693,8 +691,7 @@ async fn what_an_endpoint_should_not_answer_is_named() {
     }
 
     // Each platform's own address, as with Function URLs, goes before the one for all; those in use can be named.
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let own = format!("http://{nobody}/webhooks/{}", two().name);
+    let own = format!("http://127.0.0.1:1/webhooks/{}", two().name);
     let used = ["--only", "endpoints", "--provider", two().name];
     stack.finds(
         &[&used[..], &["--url", &own]].concat(),
@@ -755,35 +752,14 @@ async fn what_is_looked_at_follows_from_what_is_given() {
 
 #[test]
 fn the_local_intake_is_well_and_its_absence_is_said() {
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-    let ports = [free(), free(), free()].map(|listener| listener.local_addr().unwrap().to_string());
-    let [listen, dynamodb, sqs] = &ports;
-    let urls = ports.clone().map(|port| format!("http://{port}"));
+    let intake = Intake::start();
+    let urls = [intake.url(), intake.dynamodb(), intake.sqs()].map(str::to_owned);
     let look = || {
         let [url, dynamodb, sqs] = &urls;
         let only = "table,queues,endpoints,clock";
         run(doctor().args(["--url", url, "--dynamodb", dynamodb, "--sqs", sqs, "--only", only]))
     };
     let ran = look();
-    assert_eq!(ran.code, Some(2), "{}", ran.out);
-    assert!(ran.out.contains("start it with `hookgate`"), "{}", ran.out);
-    // The table, three queues, the clock, and every platform.
-    let unchecked = format!("{} could not be checked", 5 + providers::ALL.len());
-    assert!(ran.out.contains(&unchecked), "{}", ran.out);
-
-    let mut intake = Command::new(env!("CARGO_BIN_EXE_hookgate"))
-        .args(["--no-samples", "--listen", listen, "--dynamodb", dynamodb, "--sqs", sqs])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while TcpStream::connect(listen).is_err() {
-        assert!(started.elapsed() < Duration::from_mins(1), "the local intake does not start");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    let ran = look();
-    intake.kill().unwrap();
-    intake.wait().unwrap();
     assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{}", ran.out);
     for provider in providers::ALL {
         let line = format!(
@@ -796,6 +772,14 @@ fn the_local_intake_is_well_and_its_absence_is_said() {
     let all_well = format!("\n{} ok, 0 with a problem, 0 could not be checked\n", 12 + providers::ALL.len());
     assert!(ran.out.ends_with(&all_well), "{}", ran.out);
     assert!(!ran.out.contains('\u{1b}'));
+
+    drop(intake);
+    let ran = look();
+    assert_eq!(ran.code, Some(2), "{}", ran.out);
+    assert!(ran.out.contains("start it with `hookgate`"), "{}", ran.out);
+    // The table, three queues, the clock, and every platform.
+    let unchecked = format!("{} could not be checked", 5 + providers::ALL.len());
+    assert!(ran.out.contains(&unchecked), "{}", ran.out);
 }
 
 #[cfg(unix)]

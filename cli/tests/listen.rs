@@ -14,10 +14,7 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::{
-    event, first,
-    intake::{Intake, get},
-};
+use support::{event, first, intake::Intake};
 
 /// `hookgate listen` on an intake.
 trait Listen {
@@ -223,7 +220,7 @@ fn a_function_gets_batches_and_names_what_failed() {
     }
 
     intake.send(first(), event(first()), &[]);
-    let queues = get(&format!("{}/api/queues", intake.url()));
+    let queues = intake.get("/api/queues");
     let id = &queues["events"]["messages"][0]["id"];
     let answer = json!({"batchItemFailures": [{"itemIdentifier": id}]}).to_string();
     let (url, _) = code(vec![(200, answer)]);

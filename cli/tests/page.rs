@@ -1,9 +1,9 @@
 //! The page of the local intake as a browser meets it: what its API tells, and to whom it tells nothing.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, Write},
     net::TcpStream,
-    process::{Child, Command, Stdio},
+    process::Command,
     time::Duration,
 };
 
@@ -20,99 +20,7 @@ use time::OffsetDateTime;
 
 mod support;
 
-use support::{event, event_type, in_object, order, subject, with_ids};
-
-/// A local intake of its own on free ports, gone when dropped.
-struct Intake {
-    process: Child,
-    /// `127.0.0.1:port`.
-    host: String,
-    sqs: String,
-}
-
-impl Intake {
-    fn start(options: &[&str]) -> Self {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_hookgate"))
-            .args(["--listen", "127.0.0.1:0", "--dynamodb", "127.0.0.1:0", "--sqs", "127.0.0.1:0"])
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let mut address = |name: &str| {
-            let line = lines.find(|line| line.trim_start().starts_with(name)).unwrap();
-            let url = line.split_whitespace().nth(1).unwrap();
-            url.trim_start_matches("http://").trim_end_matches('/').to_owned()
-        };
-        let (host, sqs) = (address("Page"), address("SQS"));
-        lines.find(|line| line.starts_with("Waiting")).unwrap();
-        // Nobody reads on: a line printed into a closed pipe would end the process.
-        std::thread::spawn(move || lines.for_each(drop));
-        Intake { process, host, sqs: format!("http://{sqs}") }
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(&self.host).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        stream
-    }
-
-    /// One request with these headers and no others: the answer's status, headers and body.
-    fn request(&self, line: &str, headers: &[(&str, &str)], body: &[u8]) -> (u16, String, Vec<u8>) {
-        let mut request = format!("{line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-        for (name, value) in headers {
-            request.extend([name, ": ", value, "\r\n"]);
-        }
-        let mut stream = self.connect();
-        stream.write_all(&[request.as_bytes(), b"\r\n", body].concat()).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
-        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), head, answer[end + 4..].to_vec())
-    }
-
-    fn get(&self, path: &str) -> Value {
-        let (status, _, body) = self.request(&format!("GET {path}"), &[("host", &self.host)], b"");
-        assert_eq!(status, 200, "{path}");
-        serde_json::from_slice(&body).unwrap()
-    }
-
-    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        let headers = [("host", &*self.host), ("content-type", "application/json")];
-        let (status, _, body) = self.request(&format!("POST {path}"), &headers, body.to_string().as_bytes());
-        (status, serde_json::from_slice(&body).unwrap())
-    }
-
-    /// A webhook from outside.
-    fn deliver(&self, path: &str, headers: &[(String, String)], body: &[u8]) -> u16 {
-        let mut all = vec![("host", &*self.host)];
-        all.extend(headers.iter().map(|(name, value)| (&**name, &**value)));
-        self.request(&format!("POST {path}"), &all, body).0
-    }
-
-    /// Sends a body, signed as the platform does, and gives the delivery as the page shows it.
-    fn signed(&self, provider: &Provider, body: &[u8]) -> Value {
-        let now = OffsetDateTime::now_utc().unix_timestamp().cast_unsigned();
-        let signed = support::signed(provider, body, now);
-        let headers: Vec<_> = signed.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        self.deliver(&format!("/webhooks/{}", provider.name), &headers, &signed.body);
-        self.latest()
-    }
-
-    fn latest(&self) -> Value {
-        let all = self.get("/api/deliveries");
-        let number = all["deliveries"].as_array().unwrap().last().unwrap()["number"].as_u64().unwrap();
-        self.get(&format!("/api/deliveries/{number}"))
-    }
-}
-
-impl Drop for Intake {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use support::{event, event_type, in_object, intake::Intake, order, subject, with_ids};
 
 /// The page's own stream.
 struct Stream(BufReader<TcpStream>);
@@ -120,7 +28,7 @@ struct Stream(BufReader<TcpStream>);
 impl Stream {
     fn open(intake: &Intake) -> Self {
         let mut stream = intake.connect();
-        write!(stream, "GET /api/stream HTTP/1.1\r\nhost: {}\r\n\r\n", intake.host).unwrap();
+        write!(stream, "GET /api/stream HTTP/1.1\r\nhost: {}\r\n\r\n", intake.host()).unwrap();
         Stream(BufReader::new(stream))
     }
 
@@ -135,7 +43,7 @@ impl Stream {
 
 #[test]
 fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     let mut stream = Stream::open(&intake);
     assert_eq!(stream.next("snapshot")["deliveries"], json!([]));
     assert_eq!(
@@ -173,7 +81,7 @@ fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
 /// What `cargo run` sends is on the page, and its counts say that nothing was lost.
 #[test]
 fn the_samples_are_on_the_page() {
-    let intake = Intake::start(&[]);
+    let intake = Intake::with(&[], &[]);
     let all = intake.get("/api/deliveries");
     let samples = all["deliveries"].as_array().unwrap().len() / 3;
     assert!(samples >= 33);
@@ -186,7 +94,7 @@ fn the_samples_are_on_the_page() {
 /// The event shown is, byte for byte, the one on the queue; looking at it leaves it untouched.
 #[tokio::test]
 async fn what_is_shown_is_what_happened() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     let body = order("evt_1");
     let shown = intake.signed(with_ids(), body.as_bytes());
     assert_eq!(shown["body"], body);
@@ -206,7 +114,7 @@ async fn what_is_shown_is_what_happened() {
     assert_eq!((&queues["events"]["messages"][0]["id"], &queues["events"]["messages"][0]["number"]), (id, &json!(1)));
     assert_eq!(queues["events"]["messages"][0]["text"], shown["event"]);
 
-    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
+    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(intake.sqs()));
     let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
     let messages = support::peek(&sqs, &queue).await;
     assert_eq!(messages[0].body(), shown["event"].as_str());
@@ -235,7 +143,7 @@ async fn what_is_shown_is_what_happened() {
 
 #[test]
 fn samples_are_sent_twice_tampered_with_and_again() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     let catalogue = intake.get("/api/catalogue");
     let mut sent = 0;
     for platform in catalogue.as_array().unwrap() {
@@ -296,7 +204,7 @@ fn samples_are_sent_twice_tampered_with_and_again() {
 /// First it is said what would happen, which changes nothing; then it is done, by the command's own release.
 #[test]
 fn a_quarantined_delivery_is_released() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     let body = order("evt_1");
     intake.signed(with_ids(), body.as_bytes());
     let other = body.replace("5500", "6600");
@@ -337,9 +245,9 @@ fn a_quarantined_delivery_is_released() {
 
 #[tokio::test]
 async fn dead_letters_are_redriven_and_known_again() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     intake.signed(with_ids(), order("evt_1").as_bytes());
-    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
+    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(intake.sqs()));
     let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
     for _ in 0..6 {
         sqs.receive_message().queue_url(&queue).visibility_timeout(0).send().await.unwrap();
@@ -376,7 +284,7 @@ async fn dead_letters_are_redriven_and_known_again() {
 /// A shell that runs the command sends the same body; what was masked is not in it.
 #[test]
 fn a_delivery_is_copied_as_curl() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     let curl = |number: u64| intake.post(&format!("/api/deliveries/{number}/curl"), &json!({}));
     let run = |command: &str| {
         let ran = Command::new("sh").args(["-c", &format!("{command} --silent")]).output().unwrap();
@@ -411,7 +319,7 @@ fn a_delivery_is_copied_as_curl() {
     };
     assert_eq!(header(&again, "content-type"), Some(json!("text/x")));
     assert_eq!(header(&again, "x-empty"), Some(json!("")));
-    intake.request(&format!("PUT {path}"), &[("host", &intake.host)], b"x");
+    intake.request(&format!("PUT {path}"), &[("host", intake.host())], b"x");
     let (_, copied) = curl(intake.latest()["summary"]["number"].as_u64().unwrap());
     let again = run(copied["curl"].as_str().unwrap());
     assert_eq!((&again["summary"]["method"], header(&again, "content-type")), (&json!("PUT"), None));
@@ -453,7 +361,7 @@ fn a_delivery_is_copied_as_curl() {
 /// A body that somebody has edited is sent as it is written, with the headers of the delivery that it is from.
 #[test]
 fn a_delivery_is_sent_with_edits() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     for provider in providers::ALL {
         let sample = json!({"provider": provider.name, "event": provider.events[0].0});
         assert_eq!(intake.post("/api/send", &sample).1["outcome"], "queued");
@@ -490,7 +398,7 @@ fn a_delivery_is_sent_with_edits() {
 /// By the newest scheme, unless another is asked for, or the sample has an id under another's header.
 #[test]
 fn samples_are_signed_by_the_newest_scheme() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     for platform in intake.get("/api/catalogue").as_array().unwrap() {
         let provider = Provider::named(platform["name"].as_str().unwrap()).unwrap();
         let schemes = provider.default_schemes();
@@ -507,7 +415,7 @@ fn samples_are_signed_by_the_newest_scheme() {
 /// JSON that an intake queues and that `serde_json::Value` does not take.
 #[test]
 fn an_event_with_an_odd_payload_has_its_type_in_the_queue() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     for (index, odd) in
         [r#""cut \ud83d""#, "1e400", &format!("{}{}", "[".repeat(130), "]".repeat(130))].iter().enumerate()
     {
@@ -529,9 +437,9 @@ fn an_event_with_an_odd_payload_has_its_type_in_the_queue() {
 /// A page from elsewhere, open in the same browser, neither reads nor drives this one.
 #[test]
 fn other_sites_are_refused() {
-    let intake = Intake::start(&["--no-samples"]);
-    let port = intake.host.rsplit(':').next().unwrap();
-    let here = format!("http://{}", intake.host);
+    let intake = Intake::start();
+    let port = intake.host().rsplit(':').next().unwrap();
+    let here = format!("http://{}", intake.host());
     let paths = ["/", "/assets/page.js", "/api/stream", "/api/deliveries", "/api/queues", "/api/catalogue"];
     for host in ["evil.example", &format!("evil.example:{port}"), &format!("127.0.0.1.evil.example:{port}"), ""] {
         for path in paths {
@@ -541,7 +449,7 @@ fn other_sites_are_refused() {
         }
     }
     let localhost = format!("localhost:{port}");
-    for host in [&intake.host, &localhost] {
+    for host in [intake.host(), &localhost] {
         let (status, head, _) = intake.request("GET /", &[("host", host)], b"");
         assert_eq!(status, 200);
         for expected in [
@@ -566,41 +474,41 @@ fn other_sites_are_refused() {
         ("origin", "null"),
         // Another name of this machine is another origin.
         ("origin", &origin),
-        ("origin", &format!("https://{}", intake.host)),
+        ("origin", &format!("https://{}", intake.host())),
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-site", "same-site"),
     ] {
-        let headers = [("host", &*intake.host), json, (name, value)];
+        let headers = [("host", intake.host()), json, (name, value)];
         assert_eq!(intake.request("POST /api/send", &headers, body).0, 403, "{name}: {value}");
         assert_eq!(intake.request("GET /api/deliveries", &headers, b"").0, 403, "{name}: {value}");
     }
     // A form of another site can send no JSON.
     for kind in ["text/plain", "application/x-www-form-urlencoded"] {
-        let headers = [("host", &*intake.host), ("content-type", kind)];
+        let headers = [("host", intake.host()), ("content-type", kind)];
         for path in ["send", "redrive", "fresh", "quarantine/x/release", "deliveries/1/replay", "deliveries/1/curl"] {
             assert_eq!(intake.request(&format!("POST /api/{path}"), &headers, body).0, 415, "{path}");
         }
     }
     assert_eq!(
-        intake.request("OPTIONS /api/send", &[("host", &intake.host), ("origin", "http://evil.example")], b"").0,
+        intake.request("OPTIONS /api/send", &[("host", intake.host()), ("origin", "http://evil.example")], b"").0,
         403
     );
     // No function dies for another site, or for what a tunnel passes on.
     let crash = &format!("POST /api/crash/claimed/webhooks/{platform}")[..];
     for (name, value) in [("origin", "http://evil.example"), ("x-forwarded-for", "203.0.113.9")] {
-        assert_eq!(intake.request(crash, &[("host", &intake.host), (name, value)], b"{}").0, 403, "{name}");
+        assert_eq!(intake.request(crash, &[("host", intake.host()), (name, value)], b"{}").0, 403, "{name}");
     }
     assert_eq!(intake.request(crash, &[("host", "evil.example")], b"{}").0, 403);
     assert_eq!(intake.get("/api/deliveries")["counts"]["received"], 0);
     // For this machine it takes a delivery as it was sent.
     let sent = format!("{crash}/%65u?shop=1");
-    assert_eq!(intake.request(&sent, &[("host", &intake.host)], b"{}").0, rejected);
+    assert_eq!(intake.request(&sent, &[("host", intake.host())], b"{}").0, rejected);
     let target = format!("/webhooks/{platform}/%65u?shop=");
     assert!(intake.latest()["target"].as_str().unwrap().starts_with(&target));
     // A link from elsewhere leads here.
-    let link = [("host", &*intake.host), ("sec-fetch-site", "cross-site")];
+    let link = [("host", intake.host()), ("sec-fetch-site", "cross-site")];
     assert_eq!(intake.request("GET /", &link, b"").0, 200);
-    let own = [("host", &*intake.host), json, ("origin", &*here), ("sec-fetch-site", "same-origin")];
+    let own = [("host", intake.host()), json, ("origin", &*here), ("sec-fetch-site", "same-origin")];
     assert_eq!(intake.request("POST /api/send", &own, body).0, 200);
 
     // Platforms come under any name, as ever.
@@ -613,7 +521,7 @@ fn other_sites_are_refused() {
 /// Nothing that the page is told, or the catalogue, holds a signature or a secret.
 #[test]
 fn signatures_and_credentials_are_masked() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     let secrets = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../events/secrets.json")).unwrap();
     let secrets: Value = serde_json::from_str(&secrets).unwrap();
     let mut hidden: Vec<String> = Vec::new();
@@ -680,7 +588,7 @@ fn signatures_and_credentials_are_masked() {
 
 #[test]
 fn memory_is_bounded() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     // More than is kept of a body.
     let (path, rejected) = (format!("/webhooks/{}", with_ids().name), with_ids().rejected_status);
     let large = vec![b' '; journal::MOST_BODY_BYTES + 1];
@@ -700,13 +608,13 @@ fn memory_is_bounded() {
     assert_eq!(all["deliveries"].as_array().unwrap().len(), journal::MOST_DELIVERIES);
     assert_eq!(all["deliveries"][0]["number"], 2);
     assert_eq!(all["counts"]["rejected"], journal::MOST_DELIVERIES + 1);
-    assert_eq!(intake.request("GET /api/deliveries/1", &[("host", &intake.host)], b"").0, 404);
+    assert_eq!(intake.request("GET /api/deliveries/1", &[("host", intake.host())], b"").0, 404);
 }
 
 /// An invocation goes on when its caller hangs up, as in Lambda: what came in is counted, whatever becomes of it.
 #[test]
 fn a_caller_that_hangs_up_is_counted() {
-    let intake = Intake::start(&["--no-samples"]);
+    let intake = Intake::start();
     let platform = with_ids().name;
     let counts = || intake.get("/api/deliveries")["counts"].clone();
     let becomes = |name: &str, count: u64| {

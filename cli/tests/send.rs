@@ -3,11 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::Command,
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use hookgate::{
@@ -31,44 +30,11 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 mod support;
 
-use support::{Ran, another, event, find, first, in_object, scheme, with_ids};
+use support::{Ran, another, event, find, first, in_object, intake::Intake, scheme, with_ids};
 
-/// A local intake of its own, gone when dropped.
-struct Intake {
-    process: Child,
-    url: String,
-    sqs: String,
-}
-
-impl Intake {
-    fn start(settings: &[(&str, &str)]) -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap();
-        let ports = [free(), free(), free()].map(|listener| listener.local_addr().unwrap().to_string());
-        let [listen, dynamodb, sqs] = &ports;
-        let process = Command::new(env!("CARGO_BIN_EXE_hookgate"))
-            .args(["--no-samples", "--listen", listen, "--dynamodb", dynamodb, "--sqs", sqs])
-            .envs(settings.iter().copied())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        while TcpStream::connect(listen).is_err() {
-            assert!(started.elapsed() < Duration::from_mins(1), "the local intake does not start");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Intake { process, url: format!("http://{listen}"), sqs: format!("http://{sqs}") }
-    }
-
-    fn send(&self, arguments: &[&str]) -> Ran {
-        ran(&[arguments, &["--url", &self.url]].concat())
-    }
-}
-
-impl Drop for Intake {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// `hookgate send` to this intake.
+fn send(intake: &Intake, arguments: &[&str]) -> Ran {
+    ran(&[arguments, &["--url", intake.url()]].concat())
 }
 
 fn ran(arguments: &[&str]) -> Ran {
@@ -79,19 +45,19 @@ fn ran(arguments: &[&str]) -> Ran {
 /// Every event of every platform: queued as what the table says, as having happened now, and new each time.
 #[tokio::test]
 async fn every_event_of_every_platform_can_be_sent() {
-    let intake = Intake::start(&[]);
+    let intake = Intake::start();
     let mut expected = BTreeMap::<String, usize>::new();
     for provider in providers::ALL {
         for (event, event_type) in provider.events {
             for _ in 0..2 {
-                let sent = intake.send(&[provider.name, event, "--json"]);
+                let sent = send(&intake, &[provider.name, event, "--json"]);
                 assert_eq!(sent.code, Some(0), "{} {event}: {} {}", provider.name, sent.out, sent.err);
                 assert_eq!(sent.json()["answer"]["outcome"], "queued", "{} {event}", provider.name);
                 *expected.entry(event_type.as_str().to_owned()).or_default() += 1;
             }
         }
     }
-    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
+    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(intake.sqs()));
     let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
     let messages = support::peek(&sqs, &queue).await;
     let mut arrived = BTreeMap::<String, usize>::new();
@@ -156,25 +122,25 @@ fn derived_events_are_plausible() {
 
 #[test]
 fn an_event_can_be_sent_again() {
-    let intake = Intake::start(&[]);
+    let intake = Intake::start();
     for provider in providers::ALL {
         for same in [&["--same"][..], &["--id", "evt_42"]] {
-            let sent = intake.send(&[&[provider.name, event(provider)], same, &["--repeat", "3", "--json"]].concat());
+            let sent = send(&intake, &[&[provider.name, event(provider)], same, &["--repeat", "3", "--json"]].concat());
             assert_eq!((sent.code, &sent.json()["outcomes"]["duplicate"]), (Some(0), &2.into()), "{}", sent.out);
         }
     }
     let name = with_ids().name;
-    let sent = intake.send(&[name, with_ids().events[1].0, "--id", "evt_43"]);
+    let sent = send(&intake, &[name, with_ids().events[1].0, "--id", "evt_43"]);
     assert!(sent.out.contains("200 queued  evt_43"), "{}", sent.out);
 }
 
 #[test]
 fn what_is_tampered_with_is_rejected() {
-    let intake = Intake::start(&[]);
+    let intake = Intake::start();
     for provider in providers::ALL {
         let event = provider.events[0].0;
         for tamper in ["body", "signature", "secret"] {
-            let sent = intake.send(&[provider.name, event, "--tamper", tamper, "--repeat", "2", "--json"]);
+            let sent = send(&intake, &[provider.name, event, "--tamper", tamper, "--repeat", "2", "--json"]);
             assert_eq!((sent.code, &sent.json()["outcomes"]["rejected"]), (Some(0), &2.into()), "{}", sent.out);
         }
     }
@@ -185,7 +151,7 @@ fn what_is_tampered_with_is_rejected() {
         };
         for tamper in tampers {
             let call = [provider.name, event(provider), "--scheme", scheme.name, "--tamper", tamper, "--json"];
-            let sent = intake.send(&call);
+            let sent = send(&intake, &call);
             assert_eq!(
                 (sent.code, &sent.json()["outcomes"]["rejected"]),
                 (Some(0), &1.into()),
@@ -197,7 +163,7 @@ fn what_is_tampered_with_is_rejected() {
     }
     // And what is not tampered with but rejected all the same is a failure that says what to do.
     let name = with_ids().name;
-    let sent = intake.send(&[name, event(with_ids()), "--secret", "another"]);
+    let sent = send(&intake, &[name, event(with_ids()), "--secret", "another"]);
     assert_eq!(sent.code, Some(1));
     let expected = [format!("{} rejected", with_ids().rejected_status), format!("hookgate explain {name}")];
     assert!(expected.iter().all(|expected| sent.out.contains(expected)), "{}", sent.out);
@@ -210,21 +176,22 @@ fn a_platforms_other_signatures_are_options() {
     for provider in providers::ALL {
         let Some(setting) = provider.setting else { continue };
         for (value, accepted) in provider.modes {
-            let intake = Intake::start(&[(setting, value)]);
+            let intake = Intake::with(&["--no-samples"], &[(setting, value)]);
             for scheme in provider.schemes() {
                 let call = [provider.name, event(provider), "--scheme", scheme.name];
                 let is_accepted = accepted.iter().any(|accepted| accepted.name == scheme.name);
-                let sent = intake.send(&call);
+                let sent = send(&intake, &call);
                 assert_eq!(sent.code, Some(i32::from(!is_accepted)), "{setting}={value} {call:?} {}", sent.out);
             }
         }
     }
     // The account's own secret is used.
     let account = Account::parse("eu-shop").unwrap();
-    let intake = Intake::start(&[]);
+    let intake = Intake::start();
     for provider in providers::ALL.iter().filter(|provider| samples::secret(provider, &account).is_some()) {
         for scheme in provider.default_schemes() {
-            let sent = intake.send(&[provider.name, event(provider), "--scheme", scheme.name, "--account", "eu-shop"]);
+            let sent =
+                send(&intake, &[provider.name, event(provider), "--scheme", scheme.name, "--account", "eu-shop"]);
             assert_eq!(sent.code, Some(0), "{} {}", sent.out, sent.err);
         }
     }
@@ -251,12 +218,12 @@ fn values_can_be_set() {
 /// The command that is printed is run by a shell, with curl.
 #[test]
 fn the_printed_command_works() {
-    let intake = Intake::start(&[]);
+    let intake = Intake::start();
     let note = "it's $HOME `x` \\ \"y\"";
     for (provider, scheme) in providers::ALL.iter().flat_map(|p| p.default_schemes().iter().map(move |s| (p, s))) {
         let note = format!("{}={note}", in_object(provider, "note"));
         let arguments = &[provider.name, event(provider), "--scheme", scheme.name, "--set", &note][..];
-        let printed = intake.send(&[arguments, &["--print", "curl"]].concat());
+        let printed = send(&intake, &[arguments, &["--print", "curl"]].concat());
         assert_eq!(printed.code, Some(0), "{}", printed.err);
         let answer = Ran::of(Command::new("sh").args(["-c", &printed.out]));
         assert!(
@@ -270,7 +237,7 @@ fn the_printed_command_works() {
 
 #[test]
 fn a_file_is_sent_as_it_is() {
-    let intake = Intake::start(&[]);
+    let intake = Intake::start();
     let file = |name: &str, content: &[u8]| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("send-{}-{name}", std::process::id()));
         std::fs::write(&path, content).unwrap();
@@ -281,14 +248,14 @@ fn a_file_is_sent_as_it_is() {
     for provider in providers::ALL {
         let fields = &provider.fields;
         let call = [provider.name, event(provider), "--data", &bytes];
-        let sent = intake.send(&[&call[..], &["--json"]].concat());
+        let sent = send(&intake, &[&call[..], &["--json"]].concat());
         if scheme(provider).signature_member().is_some() {
             assert_eq!(sent.code, Some(2));
             assert!(sent.err.contains("must be a JSON object"), "{}", sent.err);
         } else {
             assert_eq!((sent.code, &sent.json()["answer"]["outcome"]), (Some(0), &"quarantined".into()));
         }
-        assert_eq!(intake.send(&[&call[..], &["--print", "curl"]].concat()).code, Some(2));
+        assert_eq!(send(&intake, &[&call[..], &["--print", "curl"]].concat()).code, Some(2));
         let mut spaced = Json::parse(b"{}").unwrap();
         if let Some(path) = fields.name.member() {
             spaced.set(path, Json::text(event(provider))).unwrap();
@@ -296,14 +263,14 @@ fn a_file_is_sent_as_it_is() {
         spaced.set(&in_object(provider, "x"), Json::text("y")).unwrap();
         let style = Style { space: Space::Lines(3), escapes: Escapes::Kept, sorted: false };
         let spaced = file(provider.name, spaced.write(style).as_bytes());
-        let sent = intake.send(&[provider.name, event(provider), "--data", &spaced, "--json"]);
+        let sent = send(&intake, &[provider.name, event(provider), "--data", &spaced, "--json"]);
         assert_eq!((sent.code, &sent.json()["answer"]["status"]), (Some(0), &200.into()), "{}", sent.out);
     }
 }
 
 #[test]
 fn scenarios_come_out_as_they_should() {
-    let intake = Intake::start(&[]);
+    let intake = Intake::start();
     let (name, event) = (with_ids().name, event(with_ids()));
     let story = find(|provider| told(provider).is_some()).unwrap();
     let last = *providers::ALL.last().unwrap();
@@ -312,20 +279,20 @@ fn scenarios_come_out_as_they_should() {
         &[story.name, told(story).unwrap(), "--scenario", "out-of-order"],
         &[last.name, support::event(last), "--scenario", "flood", "--repeat", "50"],
     ] {
-        let played = intake.send(&[arguments, &["--sqs", &intake.sqs, "--json"]].concat());
+        let played = send(&intake, &[arguments, &["--sqs", intake.sqs(), "--json"]].concat());
         assert_eq!((played.code, played.json()["checks"].as_array().unwrap().len()), (Some(0), 4), "{}", played.out);
         // Without a queue to look at the answers are checked alone.
-        let played = intake.send(&[arguments, &["--json"]].concat());
+        let played = send(&intake, &[arguments, &["--json"]].concat());
         assert_eq!((played.code, played.json()["checks"].as_array().unwrap().len()), (Some(0), 3), "{}", played.out);
     }
-    let played = intake.send(&[name, event, "--scenario", "duplicates"]);
+    let played = send(&intake, &[name, event, "--scenario", "duplicates"]);
     assert!(played.out.contains("\n✓ 1 queued: 1\n") && played.out.contains("is not checked"), "{}", played.out);
-    let played = intake.send(&[name, event, "--scenario", "flood", "--repeat", "2", "--secret", "x"]);
+    let played = send(&intake, &[name, event, "--scenario", "flood", "--repeat", "2", "--secret", "x"]);
     assert_eq!(played.code, Some(1));
     assert!(played.out.contains("✗ 2 queued: 0"), "{}", played.out);
     // The queue of another intake does not grow.
-    let other = Intake::start(&[]);
-    let played = intake.send(&[name, event, "--scenario", "flood", "--repeat", "2", "--sqs", &other.sqs]);
+    let other = Intake::start();
+    let played = send(&intake, &[name, event, "--scenario", "flood", "--repeat", "2", "--sqs", other.sqs()]);
     assert_eq!(played.code, Some(1));
     assert!(played.out.contains("✗ the queue grows by 2"), "{}", played.out);
 }
@@ -339,14 +306,14 @@ fn told(provider: &Provider) -> Option<&'static str> {
 /// What the scenario says of itself is true on the queue; and whoever delivers meanwhile notices nothing.
 #[tokio::test]
 async fn a_function_dies_in_the_middle_of_a_delivery() {
-    let intake = Intake::start(&[]);
+    let intake = Intake::start();
     // One that signs a time too, where there is one: it is signed anew each time.
     let crashed = find(|provider| provider.default_schemes()[0].time.is_some()).unwrap_or(another(with_ids()));
     let crash = [crashed.name, event(crashed), "--scheme", crashed.default_schemes()[0].name, "--scenario", "crash"];
     let (crashing, meanwhile) = std::thread::scope(|scope| {
-        let crashing = scope.spawn(|| intake.send(&[&crash[..], &["--sqs", &intake.sqs, "--json"]].concat()));
+        let crashing = scope.spawn(|| send(&intake, &[&crash[..], &["--sqs", intake.sqs(), "--json"]].concat()));
         let meanwhile =
-            intake.send(&[with_ids().name, event(with_ids()), "--repeat", "300", "--concurrency", "5", "--json"]);
+            send(&intake, &[with_ids().name, event(with_ids()), "--repeat", "300", "--concurrency", "5", "--json"]);
         (crashing.join().unwrap(), meanwhile)
     });
     assert_eq!(meanwhile.json()["outcomes"], json!({"queued": 300}));
@@ -362,7 +329,7 @@ async fn a_function_dies_in_the_middle_of_a_delivery() {
     let elapsed = played["elapsed_ms"].as_f64().unwrap();
     assert!((10_000.0..20_000.0).contains(&elapsed), "both wait for their leases at the same time: {elapsed} ms");
 
-    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(&intake.sqs));
+    let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(intake.sqs()));
     let queue = sqs.get_queue_url().queue_name("hookgate-events").send().await.unwrap().queue_url.unwrap();
     let mut copies = BTreeMap::<_, usize>::new();
     for message in support::peek(&sqs, &queue).await {
@@ -402,10 +369,10 @@ fn only_the_local_intake_can_let_a_function_die() {
     assert!(matches!(&requests[..], [one] if one.starts_with("GET /api/catalogue ")), "{requests:?}");
 
     // Where there is one, a delivery that comes to an end is answered as ever.
-    let intake = Intake::start(&[]);
-    let played = intake.send(&[name, event, "--scenario", "crash", "--secret", "x", "--json"]);
+    let intake = Intake::start();
+    let played = send(&intake, &[name, event, "--scenario", "crash", "--secret", "x", "--json"]);
     assert_eq!((played.code, &played.json()["outcomes"]), (Some(1), &json!({"rejected": 8})), "{}", played.err);
-    let played = intake.send(&[name, event, "--scenario", "crash", "--secret", "x"]);
+    let played = send(&intake, &[name, event, "--scenario", "crash", "--secret", "x"]);
     assert!(played.out.contains("✗ dies after the claim: no 2xx: rejected\n"), "{}", played.out);
 }
 
@@ -479,8 +446,7 @@ fn what_cannot_be_done_is_one_line_with_a_remedy() {
 
 #[test]
 fn no_answer_is_a_failure_with_a_remedy() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let sent = ran(&[first().name, event(first()), "--url", &format!("http://{closed}")]);
+    let sent = ran(&[first().name, event(first()), "--url", "http://127.0.0.1:1"]);
     assert_eq!(sent.code, Some(1));
     assert!(
         sent.out.contains("Connection refused")

@@ -19,11 +19,7 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::{
-    Ran, Stacks, body_with_id, event, event_type, find,
-    intake::{Intake, get},
-    order, signed, subject, with_ids,
-};
+use support::{Ran, Stacks, body_with_id, event, event_type, find, intake::Intake, order, signed, subject, with_ids};
 
 trait Lines {
     fn lines(&self) -> Vec<String>;
@@ -53,7 +49,7 @@ impl Lines for Ran {
 fn trace(intake: &Intake, arguments: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
     command.arg("trace").args(arguments);
-    Ran::of(command.args(["--url", &intake.url(), "--dynamodb", intake.dynamodb(), "--sqs", intake.sqs()]))
+    Ran::of(command.args(["--url", intake.url(), "--dynamodb", intake.dynamodb(), "--sqs", intake.sqs()]))
 }
 
 /// Delivers a body to a path of the intake. Gives the answer's status.
@@ -261,7 +257,7 @@ async fn what_is_unknown_or_names_several_is_said() {
     let (intake, provider) = (Intake::start(), with_ids());
     // Verified, and not an event.
     assert_eq!(deliver(&intake, "", provider, "{").await, 200);
-    let id = get(&format!("{}/api/deliveries", intake.url()))["deliveries"][0]["id"].as_str().unwrap().to_owned();
+    let id = intake.get("/api/deliveries")["deliveries"][0]["id"].as_str().unwrap().to_owned();
     let ran = trace(&intake, &[&id]);
     let expected = [
         "TIME delivery quarantined not_json ID m1",
@@ -421,7 +417,7 @@ async fn a_stacks_deliveries_come_from_its_log_groups() {
     }
     consumed(&intake, &[(&format!("/webhooks/{}/default evt_1", provider.name), None)]).await;
     // What the function logs, and how it is with Metrics=essential.
-    let mut logged = get(&format!("{}/api/trace?text=evt_1", intake.url()))["deliveries"].as_array().unwrap().clone();
+    let mut logged = intake.get("/api/trace?text=evt_1")["deliveries"].as_array().unwrap().clone();
     for line in &mut logged {
         line.as_object_mut().unwrap().retain(|name, _| !["key", "message_id", "request_id"].contains(&&**name));
     }
