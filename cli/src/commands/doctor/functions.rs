@@ -5,7 +5,7 @@ use aws_types::SdkConfig;
 use hookgate_verify::{Provider, providers::Retries};
 use serde_json::Value;
 
-use super::{Check, Checks, Section, bootstrap, queues};
+use super::{Check, bootstrap};
 use crate::{
     client::{
         aws::Clients,
@@ -79,55 +79,50 @@ pub(super) async fn look(
     Ok(functions)
 }
 
-/// Checks the functions.
-pub(super) fn check(functions: &Functions, table: Option<&str>, queues: &queues::Found) -> Vec<Check> {
-    let mut checks = Checks::of(Section::Functions);
+/// Checks the functions. `expected` are their settings.
+pub(super) fn check(functions: &Functions, expected: [(&str, Option<&str>); 3]) -> Vec<Check> {
+    let mut checks = Vec::new();
     for (provider, function) in functions {
         let name = provider.name;
         match function {
-            Function::Absent => checks.problem(
+            Function::Absent => checks.push(Check::problem(
                 name,
                 "the stack has no function for it",
                 "add it to the parameter Providers and deploy. If it was deleted by hand, deploy without it first",
-            ),
-            Function::Unknown(why, remedy) => checks.unknown(name, why, *remedy),
+            )),
+            Function::Unknown(why, remedy) => checks.push(Check::unknown(name, why, *remedy)),
             Function::Found(configuration) => {
-                match configuration["Timeout"].as_u64() {
-                    Some(timeout) => lease(&mut checks, provider, timeout),
-                    None => checks.unknown(&format!("{name}, lease"), "Lambda returned no timeout", ""),
-                }
-                settings(&mut checks, name, function, table, queues);
-                age(&mut checks, name, function);
-                bootstrap::check(&mut checks, name, configuration);
+                checks.push(lease(provider, configuration));
+                checks.push(settings(name, function, expected));
+                checks.push(age(name, function));
+                checks.extend(bootstrap::check(name, configuration));
             }
         }
     }
-    checks.made
+    checks
 }
 
-fn lease(checks: &mut Checks, provider: &Provider, timeout: u64) {
-    let (what, lease) = (format!("{}, lease", provider.name), timeout + AFTER_TIMEOUT);
-    let shortest_retry = shortest_retry(provider);
+fn lease(provider: &Provider, configuration: &Value) -> Check {
+    let what = format!("{}, lease", provider.name);
+    let Some(timeout) = configuration["Timeout"].as_u64() else {
+        return Check::unknown(what, "Lambda returned no timeout", "");
+    };
+    let (lease, shortest_retry) = (timeout + AFTER_TIMEOUT, shortest_retry(provider));
     if lease < shortest_retry {
-        return checks.ok(&what, format!("{lease} s, a retry comes after {shortest_retry} s"));
+        return Check::ok(what, format!("{lease} s, a retry comes after {shortest_retry} s"));
     }
-    checks.problem(
-        &what,
+    Check::problem(
+        what,
         format!(
             "a claim's lease is {lease} s (the function's timeout of {timeout} s plus {AFTER_TIMEOUT} s): after a crash, a \
              retry after {shortest_retry} s is answered 503, and the event waits for a later one"
         ),
         "set the function's Timeout to 8 s, as in template.yaml",
-    );
+    )
 }
 
-fn settings(checks: &mut Checks, name: &str, function: &Function, table: Option<&str>, queues: &queues::Found) {
+fn settings(name: &str, function: &Function, expected: [(&str, Option<&str>); 3]) -> Check {
     let what = format!("{name}, settings");
-    let expected = [
-        ("TABLE_NAME", table),
-        ("QUEUE_URL", queues.events.as_deref()),
-        ("QUARANTINE_QUEUE_URL", queues.quarantine.as_deref()),
-    ];
     let wrong: Vec<_> = expected
         .into_iter()
         .filter_map(|(name, expected)| match (function.setting(name), expected) {
@@ -137,43 +132,45 @@ fn settings(checks: &mut Checks, name: &str, function: &Function, table: Option<
         })
         .collect();
     if !wrong.is_empty() {
-        checks.problem(
-            &what,
+        Check::problem(
+            what,
             wrong.join("; "),
             "set it as template.yaml does, or name the table and queues in use with --table, --queue and --quarantine",
-        );
+        )
     } else if function.setting("WEBHOOK_SECRETS").is_some() {
-        checks.problem(
-            &what,
+        Check::problem(
+            what,
             "WEBHOOK_SECRETS shows the signing secrets to everybody who may view the function",
             "put them into Secrets Manager, name the entry in SECRET_ID, and change them at the platform",
-        );
+        )
     } else if expected.iter().any(|(_, expected)| expected.is_none()) {
-        checks.unknown(
-            &what,
+        Check::unknown(
+            what,
             "not compared: the table or a queue was not found",
             "name it with --table, --queue or --quarantine, or allow this command to look it up",
-        );
+        )
     } else {
-        checks.ok(&what, "the stack's table and queues");
+        Check::ok(what, "the stack's table and queues")
     }
 }
 
-fn age(checks: &mut Checks, name: &str, function: &Function) {
+fn age(name: &str, function: &Function) -> Check {
     let what = format!("{name}, replays");
     let days = |name| function.setting(name)?.parse::<u64>().ok();
-    let (ttl, age) = (days("CLAIM_TTL_DAYS").unwrap_or(30), days("MAX_EVENT_AGE_DAYS"));
-    match age {
+    let ttl = days("CLAIM_TTL_DAYS").unwrap_or(30);
+    match days("MAX_EVENT_AGE_DAYS") {
         Some(age) if age < ttl => {
-            checks.ok(&what, format!("known for {ttl} days; events older than {age} days go to quarantine"));
+            Check::ok(what, format!("known for {ttl} days; events older than {age} days go to quarantine"))
         }
-        Some(age) => checks.problem(
-            &what,
-            format!("MAX_EVENT_AGE_DAYS {age} is not below CLAIM_TTL_DAYS {ttl}: an event older than {ttl} days can be replayed"),
+        Some(age) => Check::problem(
+            what,
+            format!(
+                "MAX_EVENT_AGE_DAYS {age} is not below CLAIM_TTL_DAYS {ttl}: an event older than {ttl} days can be replayed"
+            ),
             "lower it: the stack's parameters are MaxEventAgeDays and ClaimTtlDays",
         ),
-        None => checks.problem(
-            &what,
+        None => Check::problem(
+            what,
             format!("MAX_EVENT_AGE_DAYS is not set: an event older than {ttl} days can be replayed"),
             "set it below CLAIM_TTL_DAYS, as template.yaml does",
         ),
