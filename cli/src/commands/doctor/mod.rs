@@ -211,10 +211,11 @@ impl Arguments {
                         ("QUEUE_URL", events.as_deref()),
                         ("QUARANTINE_QUEUE_URL", quarantine.as_deref()),
                     ];
-                    let deployed = functions::look(&clients, aws, &self.deployment.stack, &used).await?;
-                    report.insert(Section::Functions, functions::check(&deployed, expected));
+                    let stack = &self.deployment.stack;
+                    let (checks, entries) = functions::check(&clients, aws, stack, &used, expected).await?;
+                    report.insert(Section::Functions, checks);
                     if wanted(Section::Secrets) {
-                        report.insert(Section::Secrets, secrets::check(&clients, aws, &deployed).await);
+                        report.insert(Section::Secrets, secrets::check(&clients, aws, entries).await);
                     }
                 }
                 Err(why) => {

@@ -5,27 +5,23 @@ use aws_sdk_secretsmanager::{Client, operation::get_secret_value::GetSecretValue
 use aws_types::SdkConfig;
 use hookgate_verify::{Account, Provider, Secrets};
 
-use super::{
-    Check,
-    functions::{Function, Functions},
-};
+use super::Check;
 use crate::{client::aws::Clients, send::samples};
 
+/// The ids of the entries that the platforms' functions read, or why they are unknown.
+pub(super) type Entries = Vec<(&'static Provider, Result<String, String>)>;
+
 /// Checks the deployed functions' secrets.
-pub(super) async fn check(clients: &Clients, aws: &SdkConfig, functions: &Functions) -> Vec<Check> {
+pub(super) async fn check(clients: &Clients, aws: &SdkConfig, entries: Entries) -> Vec<Check> {
     let (mut checks, mut known) = (Vec::new(), Vec::new());
     let manager = Client::new(aws);
-    for (provider, function) in functions {
-        let (check, secrets) = if let Some(id) = function.setting("SECRET_ID") {
-            one(clients, &manager, provider, id).await
-        } else {
-            let why = match function {
-                Function::Unknown(why, _) => why,
-                Function::Absent => "it has no function",
-                Function::Found(_) => "its function has no SECRET_ID",
-            };
-            let why = format!("its entry of Secrets Manager is unknown: {why}");
-            (Check::unknown(provider.name, why, ""), None)
+    for (provider, entry) in entries {
+        let (check, secrets) = match entry {
+            Ok(id) => one(clients, &manager, provider, &id).await,
+            Err(why) => {
+                let why = format!("its entry of Secrets Manager is unknown: {why}");
+                (Check::unknown(provider.name, why, ""), None)
+            }
         };
         checks.push(check);
         known.extend(secrets.map(|secrets| (provider.name, secrets)));
