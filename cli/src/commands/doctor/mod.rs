@@ -153,7 +153,6 @@ impl Verdict {
 
 type Report = BTreeMap<Section, Vec<Check>>;
 
-/// Runs the checks and prints them.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let report = arguments.check().await?;
     let count = |verdict| report.values().flatten().filter(|check| check.verdict == verdict).count();
@@ -172,8 +171,8 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 impl Arguments {
     async fn check(&self) -> anyhow::Result<Report> {
-        let is_local = self.is_local();
-        let sections = self.sections(is_local)?;
+        let is_here = self.is_here();
+        let sections = self.sections(is_here)?;
         let wanted = |section: Section| sections.contains(&section);
         let clients = self.deployment.clients().await?;
         let mut report = Report::new();
@@ -226,7 +225,7 @@ impl Arguments {
             }
         }
         if wanted(Section::Endpoints) || wanted(Section::Clock) {
-            let (checks, clock) = endpoints::check(&urls, &used, is_local).await?;
+            let (checks, clock) = endpoints::check(&urls, &used, is_here).await?;
             report.insert(Section::Endpoints, checks);
             report.insert(Section::Clock, vec![clock]);
         }
@@ -238,12 +237,12 @@ impl Arguments {
     }
 
     /// Whether only this machine is checked.
-    fn is_local(&self) -> bool {
+    fn is_here(&self) -> bool {
         let elsewhere = |url| arguments::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url));
         !self.deployment.aws && !self.url.iter().any(|url| elsewhere(url))
     }
 
-    fn sections(&self, is_local: bool) -> anyhow::Result<Vec<Section>> {
+    fn sections(&self, is_here: bool) -> anyhow::Result<Vec<Section>> {
         let aws = self.deployment.aws;
         let mut of_aws = self.only.iter().filter(|section| matches!(section, Section::Functions | Section::Secrets));
         if !aws && let Some(section) = of_aws.next() {
@@ -253,11 +252,11 @@ impl Arguments {
             return Ok(self.only.clone());
         }
         let applies = |section: &Section| match section {
-            Section::Table | Section::Queues => aws || is_local,
+            Section::Table | Section::Queues => aws || is_here,
             Section::Functions | Section::Secrets => aws,
             Section::Endpoints | Section::Clock => true,
             // A deployed stack may have been built on another machine.
-            Section::Tools => is_local,
+            Section::Tools => is_here,
         };
         Ok(Section::value_variants().iter().copied().filter(applies).collect())
     }

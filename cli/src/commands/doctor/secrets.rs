@@ -11,7 +11,6 @@ use crate::{client::aws::Clients, send::samples};
 /// The ids of the entries that the platforms' functions read, or why they are unknown.
 pub(super) type Entries = Vec<(&'static Provider, Result<String, String>)>;
 
-/// Checks the deployed functions' secrets.
 pub(super) async fn check(clients: &Clients, aws: &SdkConfig, entries: Entries) -> Vec<Check> {
     let (mut checks, mut known) = (Vec::new(), Vec::new());
     let manager = Client::new(aws);

@@ -12,7 +12,6 @@ const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// The SAM CLI takes seconds to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Checks the tools.
 pub(super) async fn check() -> Vec<Check> {
     // cargo-lambda looks for Zig as cargo-zigbuild does: in this variable, on the path, as Python's package.
     let own_zig = env::var("CARGO_ZIGBUILD_ZIG_PATH").unwrap_or_else(|_| "zig".to_owned());

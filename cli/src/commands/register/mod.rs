@@ -85,7 +85,6 @@ Exit code: 0 the endpoint is created and its secret is in the file (or the steps
             unknown; 2 failed."
 }
 
-/// Registers the endpoint, or prints the steps.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let provider = arguments.provider;
     let (url, account) = place(&arguments)?;
