@@ -193,8 +193,9 @@ impl Arguments {
         if urls.is_empty() && clients.is_local() {
             urls.push(LOCAL.to_owned());
         }
-        let of_stack = [Section::Functions, Section::Secrets, Section::Endpoints, Section::Clock];
-        if let Some(aws) = clients.aws.as_ref().filter(|_| of_stack.into_iter().any(wanted)) {
+        let of_functions = wanted(Section::Functions) || wanted(Section::Secrets);
+        let of_endpoints = wanted(Section::Endpoints) || wanted(Section::Clock);
+        if let Some(aws) = clients.aws.as_ref().filter(|_| of_functions || of_endpoints) {
             match clients.stack().await.and_then(Stack::served) {
                 Ok(served) => {
                     // Platforms that are not deployed are not checked.
@@ -204,17 +205,19 @@ impl Arguments {
                     if urls.is_empty() {
                         urls = served.into_iter().map(|(_, url)| url.to_owned()).collect();
                     }
-                    let [events, _, quarantine] = &queues;
-                    let expected = [
-                        ("TABLE_NAME", table.as_deref()),
-                        ("QUEUE_URL", events.as_deref()),
-                        ("QUARANTINE_QUEUE_URL", quarantine.as_deref()),
-                    ];
-                    let stack = &self.deployment.stack;
-                    let (checks, entries) = functions::check(&clients, aws, stack, &used, expected).await?;
-                    report.insert(Section::Functions, checks);
-                    if wanted(Section::Secrets) {
-                        report.insert(Section::Secrets, secrets::check(&clients, aws, entries).await);
+                    if of_functions {
+                        let [events, _, quarantine] = &queues;
+                        let expected = [
+                            ("TABLE_NAME", table.as_deref()),
+                            ("QUEUE_URL", events.as_deref()),
+                            ("QUARANTINE_QUEUE_URL", quarantine.as_deref()),
+                        ];
+                        let stack = &self.deployment.stack;
+                        let (checks, entries) = functions::check(&clients, aws, stack, &used, expected).await?;
+                        report.insert(Section::Functions, checks);
+                        if wanted(Section::Secrets) {
+                            report.insert(Section::Secrets, secrets::check(&clients, aws, entries).await);
+                        }
                     }
                 }
                 Err(why) => {
@@ -224,7 +227,7 @@ impl Arguments {
                 }
             }
         }
-        if wanted(Section::Endpoints) || wanted(Section::Clock) {
+        if of_endpoints {
             let (checks, clock) = endpoints::check(&urls, &used, is_here).await?;
             report.insert(Section::Endpoints, checks);
             report.insert(Section::Clock, vec![clock]);
