@@ -98,7 +98,6 @@ impl Poster {
         Ok(Poster { client: Client::builder(TokioExecutor::new()).build(connector), url })
     }
 
-    /// The address.
     pub(crate) fn url(&self) -> &Uri {
         &self.url
     }

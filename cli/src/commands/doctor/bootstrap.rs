@@ -4,23 +4,23 @@ use std::{fs::File, io::Read, path::Path};
 
 use serde_json::Value;
 
-use super::Checks;
+use super::Check;
 
 /// Compares the function's bootstrap in this folder, if it was built, with the deployed configuration.
-pub(super) fn check(checks: &mut Checks, name: &str, configuration: &Value) {
+pub(super) fn check(name: &str, configuration: &Value) -> Option<Check> {
     let path = format!(".aws-sam/build/{name}Function/bootstrap");
-    let Some(built) = architecture(Path::new(&path)) else { return };
+    let built = architecture(Path::new(&path))?;
     let deployed = configuration["Architectures"][0].as_str().unwrap_or("x86_64");
     let what = format!("{name}, architecture");
     if built == deployed {
-        return checks.ok(&what, format!("{deployed}, as {path}"));
+        return Some(Check::ok(what, format!("{deployed}, as {path}")));
     }
-    checks.problem(
-        &what,
+    Some(Check::problem(
+        what,
         format!("{path} is built for {built}, and the function is deployed for {deployed}: it would not start"),
         "set Architecture under [….global.parameters] in samconfig.toml, which sam build and sam deploy both read, then \
          build again",
-    );
+    ))
 }
 
 /// Lambda's name for the architecture of an ELF file. None if it is not an ELF file, or for another architecture.

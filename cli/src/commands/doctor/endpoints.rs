@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hookgate_verify::{Account, Provider, providers};
 use http::{Response, Uri, header};
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc2822};
-use tokio::task::JoinSet;
 
-use super::{Check, Checks, Section};
+use super::Check;
 use crate::{
     arguments,
-    client::http::{Outgoing, Poster},
+    client::http::{NoAnswer, Outgoing, Poster},
 };
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,43 +20,33 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// In seconds. A synchronised clock is never this far off; the limit that matters is 300.
 const TOLERANCE: i64 = 30;
 
-/// An answer, and when it was requested and received.
-struct Asked {
-    answer: Result<Response<Option<bytes::Bytes>>, String>,
-    from: OffsetDateTime,
-    to: OffsetDateTime,
-}
-
 /// Checks the endpoints of these platforms, and the clock.
 pub(super) async fn check(
     urls: &[String],
     providers: &[&'static Provider],
     is_local: bool,
-) -> anyhow::Result<Vec<Check>> {
-    let (mut checks, mut clock) = (Checks::of(Section::Endpoints), Checks::of(Section::Clock));
-    let mut asking = JoinSet::new();
-    for (place, provider) in providers.iter().enumerate() {
+) -> anyhow::Result<(Vec<Check>, Check)> {
+    let (mut checks, mut asking) = (Vec::new(), Vec::new());
+    for provider in providers {
         let Some(url) = url_of(urls, provider)? else {
             let remedy =
                 "set --url to the stack's outputs: one address for all with an HTTP API, one each with Function URLs";
-            checks.unknown(provider.name, "its address is unknown", remedy);
+            checks.push(Check::unknown(provider.name, "its address is unknown", remedy));
             continue;
         };
         let poster = Poster::new(url.clone())?;
-        asking.spawn(async move { (place, url, ask(&poster).await) });
+        asking.push((*provider, url, tokio::spawn(async move { ask(&poster).await })));
     }
-    let mut asked = asking.join_all().await;
-    asked.sort_by_key(|(place, ..)| *place);
-    for (place, url, asked) in &asked {
-        one(&mut checks, providers[*place], url, asked, is_local);
+    let mut clock = None;
+    for (provider, url, asked) in asking {
+        let (answer, ahead) = asked.await?;
+        checks.push(endpoint(provider, &url, &answer, is_local));
+        clock = clock.or_else(|| Some(compare(url.authority()?.as_str(), ahead?)));
     }
-    let told = asked.iter().find_map(|(_, url, asked)| Some((url, difference(asked)?)));
-    match told {
-        Some((url, seconds)) => compare(&mut clock, url.authority().map_or("", |host| host.as_str()), seconds),
-        None => clock.unknown("clock", "no endpoint sent a Date header", "set --url to an address that answers"),
-    }
-    checks.made.extend(clock.made);
-    Ok(checks.made)
+    let clock = clock.unwrap_or_else(|| {
+        Check::unknown("clock", "no endpoint sent a Date header", "set --url to an address that answers")
+    });
+    Ok((checks, clock))
 }
 
 /// The platform's own address among `urls`, else one for all platforms.
@@ -75,30 +65,47 @@ fn url_of(urls: &[String], provider: &Provider) -> anyhow::Result<Option<Uri>> {
     Ok(for_all)
 }
 
-async fn ask(poster: &Poster) -> Asked {
+/// The answer to an unsigned delivery; and by how many seconds this machine's clock is ahead of the endpoint's, at least. None if
+/// there is no `Date` header.
+async fn ask(poster: &Poster) -> (Result<Response<Option<Bytes>>, NoAnswer>, Option<i64>) {
     let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
     let from = OffsetDateTime::now_utc();
     let answer = poster.exchange(Outgoing { headers, body: b"{}".to_vec() }, PATIENCE).await;
-    Asked { answer: answer.map_err(|error| error.to_string()), from, to: OffsetDateTime::now_utc() }
+    let to = OffsetDateTime::now_utc();
+    let date = answer.as_ref().ok().and_then(|answer| answer.headers().get(header::DATE)?.to_str().ok());
+    let ahead = date.and_then(|date| OffsetDateTime::parse(date, &Rfc2822).ok()).map(|date| {
+        // The header has whole seconds, and was written between request and answer.
+        let ahead = (from - (date + Duration::from_secs(1))).whole_seconds().max(0);
+        let behind = (date - to).whole_seconds().max(0);
+        ahead - behind
+    });
+    (answer, ahead)
 }
 
-fn one(checks: &mut Checks, provider: &Provider, url: &Uri, asked: &Asked, is_local: bool) {
+fn endpoint(
+    provider: &Provider,
+    url: &Uri,
+    answer: &Result<Response<Option<Bytes>>, NoAnswer>,
+    is_local: bool,
+) -> Check {
     let (name, expected) = (provider.name, provider.rejected_status);
-    let answer = match &asked.answer {
+    let answer = match answer {
         Ok(answer) => answer,
-        Err(error) if is_local => {
-            let remedy = "start the local intake with `hookgate`, or set --url to its address";
-            return checks.unknown(name, format!("{url} does not answer: {error}"), remedy);
+        Err(error) => {
+            let finding = format!("{url} does not answer: {error}");
+            if is_local {
+                let remedy = "start the local intake with `hookgate`, or set --url to its address";
+                return Check::unknown(name, finding, remedy);
+            }
+            return Check::problem(name, finding, "check --url");
         }
-        Err(error) => return checks.problem(name, format!("{url} does not answer: {error}"), "check --url"),
     };
     let status = answer.status().as_u16();
     let body: Value = serde_json::from_slice(answer.body().as_deref().unwrap_or_default()).unwrap_or_default();
     let outcome = body["outcome"].as_str();
     if status == expected && outcome == Some("rejected") {
-        return checks.ok(name, format!("rejects an unsigned delivery with {status}"));
+        return Check::ok(name, format!("rejects an unsigned delivery with {status}"));
     }
-    let log = "the reason is in the function's log (docs/operate.md)";
     let remedy = match status {
         200..=299 => {
             "an unsigned delivery must never be accepted: take this endpoint down, and find out what answers there"
@@ -118,8 +125,8 @@ fn one(checks: &mut Checks, provider: &Provider, url: &Uri, asked: &Asked, is_lo
         _ => "something other than Hookgate answers: check --url",
     };
     let got = outcome.map_or_else(|| format!("HTTP {status}"), |outcome| format!("HTTP {status}, {}", plain(outcome)));
-    let remedy = if status >= 500 { format!("{remedy}; {log}") } else { remedy.to_owned() };
-    checks.problem(name, format!("answers an unsigned delivery with {got}, not {expected}"), remedy);
+    let log = if status >= 500 { "; the reason is in the function's log (docs/operate.md)" } else { "" };
+    Check::problem(name, format!("answers an unsigned delivery with {got}, not {expected}"), format!("{remedy}{log}"))
 }
 
 /// A word of an answer that may not be Hookgate's.
@@ -127,19 +134,9 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(32).collect()
 }
 
-/// By how many seconds this machine's clock is ahead of the endpoint's, at least. None if there is no `Date` header.
-fn difference(asked: &Asked) -> Option<i64> {
-    let date = asked.answer.as_ref().ok()?.headers().get(header::DATE)?.to_str().ok()?;
-    let date = OffsetDateTime::parse(date, &Rfc2822).ok()?;
-    // The header has whole seconds, and was written between request and answer.
-    let ahead = (asked.from - (date + Duration::from_secs(1))).whole_seconds().max(0);
-    let behind = (date - asked.to).whole_seconds().max(0);
-    Some(ahead - behind)
-}
-
-fn compare(clock: &mut Checks, host: &str, ahead: i64) {
+fn compare(host: &str, ahead: i64) -> Check {
     if ahead.abs() <= TOLERANCE {
-        return clock.ok("clock", format!("{} s off {host}'s", ahead.abs()));
+        return Check::ok("clock", format!("{} s off {host}'s", ahead.abs()));
     }
     let (seconds, side) = (ahead.abs(), if ahead > 0 { "ahead of" } else { "behind" });
     let times = providers::ALL.iter().flat_map(|provider| provider.schemes()).filter_map(|scheme| scheme.time);
@@ -147,12 +144,12 @@ fn compare(clock: &mut Checks, host: &str, ahead: i64) {
         .map(|time| time.tolerance)
         .min()
         .map_or_else(String::new, |tolerance| format!("signatures with a timestamp expire beyond {tolerance} s, "));
-    clock.problem(
+    Check::problem(
         "clock",
         format!(
             "{seconds} s {side} {host}'s: {expired}and AWS refuses calls beyond 300 s; an intake on this machine also takes \
              leases and expiry from this clock"
         ),
         "synchronise the clock: timedatectl set-ntp true",
-    );
+    )
 }

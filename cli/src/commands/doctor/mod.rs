@@ -8,7 +8,7 @@ mod secrets;
 mod table;
 mod tools;
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use anstyle::Style;
 use anyhow::bail;
@@ -70,7 +70,7 @@ pub struct Arguments {
     deployment: Deployment,
 }
 
-/// The sections of the report.
+/// The sections of the report, in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Section {
     /// The table of claims: key, expiry, billing, deletion protection
@@ -108,9 +108,7 @@ impl Section {
 }
 
 /// The result of one check.
-#[derive(Debug, Clone, PartialEq, Eq)]
 struct Check {
-    section: Section,
     /// What was checked, like "expiry".
     what: String,
     verdict: Verdict,
@@ -120,7 +118,21 @@ struct Check {
     remedy: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Check {
+    fn ok(what: impl Into<String>, finding: impl Into<String>) -> Self {
+        Check { what: what.into(), verdict: Verdict::Ok, finding: finding.into(), remedy: String::new() }
+    }
+
+    fn problem(what: impl Into<String>, finding: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Check { what: what.into(), verdict: Verdict::Problem, finding: finding.into(), remedy: remedy.into() }
+    }
+
+    fn unknown(what: impl Into<String>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Check { what: what.into(), verdict: Verdict::Unknown, finding: why.into(), remedy: remedy.into() }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Ok,
     Problem,
@@ -139,73 +151,51 @@ impl Verdict {
     }
 }
 
-/// The checks of one section.
-struct Checks {
-    section: Section,
-    made: Vec<Check>,
-}
+type Report = BTreeMap<Section, Vec<Check>>;
 
-impl Checks {
-    const fn of(section: Section) -> Self {
-        Checks { section, made: Vec::new() }
-    }
-
-    fn ok(&mut self, what: &str, finding: impl Into<String>) {
-        self.add(Verdict::Ok, what, finding.into(), String::new());
-    }
-
-    fn problem(&mut self, what: &str, finding: impl Into<String>, remedy: impl Into<String>) {
-        self.add(Verdict::Problem, what, finding.into(), remedy.into());
-    }
-
-    fn unknown(&mut self, what: &str, why: impl Into<String>, remedy: impl Into<String>) {
-        self.add(Verdict::Unknown, what, why.into(), remedy.into());
-    }
-
-    fn add(&mut self, verdict: Verdict, what: &str, finding: String, remedy: String) {
-        self.made.push(Check { section: self.section, what: what.to_owned(), verdict, finding, remedy });
-    }
-}
-
-/// Runs the checks and prints them.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
-    let checks = arguments.check().await?;
-    let count = |verdict| checks.iter().filter(|check| check.verdict == verdict).count();
-    let (problems, unknown) = (count(Verdict::Problem), count(Verdict::Unknown));
+    let report = arguments.check().await?;
+    let count = |verdict| report.values().flatten().filter(|check| check.verdict == verdict).count();
+    let [ok, problems, unknown] = [Verdict::Ok, Verdict::Problem, Verdict::Unknown].map(count);
     if arguments.json {
-        print_json(&as_json(&checks))?;
+        print_json(&json!({"ok": problems + unknown == 0, "checks": as_json(&report)}))?;
     } else {
-        let (checks, ok) = (as_text(&checks), count(Verdict::Ok));
-        print(format_args!("{checks}\n{ok} ok, {problems} with a problem, {unknown} could not be checked"))?;
+        let text = as_text(&report);
+        print(format_args!("{text}{ok} ok, {problems} with a problem, {unknown} could not be checked"))?;
     }
     if problems == 0 && unknown > 0 {
-        bail!("{unknown} of {} checks could not be made", checks.len());
+        bail!("{unknown} of {} checks could not be made", ok + unknown);
     }
     Ok((problems == 0).into())
 }
 
 impl Arguments {
-    async fn check(&self) -> anyhow::Result<Vec<Check>> {
-        let sections = self.sections()?;
+    async fn check(&self) -> anyhow::Result<Report> {
+        let is_here = self.is_here();
+        let sections = self.sections(is_here)?;
         let wanted = |section: Section| sections.contains(&section);
         let clients = self.deployment.clients().await?;
-        let mut checks = Vec::new();
+        let mut report = Report::new();
 
-        let (mut table, mut queues) = (None, queues::Found::default());
-        let mut made;
+        let (mut table, mut queues) = (None, [None, None, None]);
+        let mut checks;
         if wanted(Section::Table) || wanted(Section::Functions) {
-            (table, made) = table::check(&clients, self.table.as_deref()).await;
-            checks.append(&mut made);
+            (table, checks) = table::check(&clients, self.table.as_deref()).await;
+            report.insert(Section::Table, checks);
         }
         if wanted(Section::Queues) || wanted(Section::Functions) {
             let given = [&self.queue, &self.dead_letters, &self.quarantine].map(Option::as_deref);
-            (queues, made) = queues::check(&clients, given).await;
-            checks.append(&mut made);
+            (queues, checks) = queues::check(&clients, given).await;
+            report.insert(Section::Queues, checks);
         }
         let mut used = if self.provider.is_empty() { providers::ALL.to_vec() } else { self.provider.clone() };
-        let mut urls = self.urls();
-        let of_stack = [Section::Functions, Section::Secrets, Section::Endpoints, Section::Clock];
-        if let Some(aws) = clients.aws.as_ref().filter(|_| of_stack.into_iter().any(wanted)) {
+        let mut urls = self.url.clone();
+        if urls.is_empty() && clients.is_local() {
+            urls.push(LOCAL.to_owned());
+        }
+        let of_functions = wanted(Section::Functions) || wanted(Section::Secrets);
+        let of_endpoints = wanted(Section::Endpoints) || wanted(Section::Clock);
+        if let Some(aws) = clients.aws.as_ref().filter(|_| of_functions || of_endpoints) {
             match clients.stack().await.and_then(Stack::served) {
                 Ok(served) => {
                     // Platforms that are not deployed are not checked.
@@ -215,92 +205,93 @@ impl Arguments {
                     if urls.is_empty() {
                         urls = served.into_iter().map(|(_, url)| url.to_owned()).collect();
                     }
-                    let deployed = functions::look(&clients, aws, &self.deployment.stack, &used).await?;
-                    checks.extend(functions::check(&deployed, table.as_deref(), &queues));
-                    if wanted(Section::Secrets) {
-                        checks.extend(secrets::check(&clients, aws, &deployed).await);
+                    if of_functions {
+                        let [events, _, quarantine] = &queues;
+                        let expected = [
+                            ("TABLE_NAME", table.as_deref()),
+                            ("QUEUE_URL", events.as_deref()),
+                            ("QUARANTINE_QUEUE_URL", quarantine.as_deref()),
+                        ];
+                        let stack = &self.deployment.stack;
+                        let (checks, entries) = functions::check(&clients, aws, stack, &used, expected).await?;
+                        report.insert(Section::Functions, checks);
+                        if wanted(Section::Secrets) {
+                            report.insert(Section::Secrets, secrets::check(&clients, aws, entries).await);
+                        }
                     }
                 }
                 Err(why) => {
                     for section in [Section::Functions, Section::Secrets] {
-                        let mut unknown = Checks::of(section);
-                        unknown.unknown("stack", why.to_string(), "");
-                        checks.extend(unknown.made);
+                        report.insert(section, vec![Check::unknown("stack", why.to_string(), "")]);
                     }
                 }
             }
         }
-        if wanted(Section::Endpoints) || wanted(Section::Clock) {
-            checks.extend(endpoints::check(&urls, &used, clients.is_local() && !self.is_elsewhere()).await?);
+        if of_endpoints {
+            let (checks, clock) = endpoints::check(&urls, &used, is_here).await?;
+            report.insert(Section::Endpoints, checks);
+            report.insert(Section::Clock, vec![clock]);
         }
         if wanted(Section::Tools) {
-            checks.extend(tools::check().await);
+            report.insert(Section::Tools, tools::check().await);
         }
-        checks.retain(|check| wanted(check.section));
-        Ok(checks)
+        report.retain(|section, _| wanted(*section));
+        Ok(report)
     }
 
-    fn sections(&self) -> anyhow::Result<BTreeSet<Section>> {
+    /// Whether only this machine is checked.
+    fn is_here(&self) -> bool {
+        let elsewhere = |url| arguments::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url));
+        !self.deployment.aws && !self.url.iter().any(|url| elsewhere(url))
+    }
+
+    fn sections(&self, is_here: bool) -> anyhow::Result<Vec<Section>> {
         let aws = self.deployment.aws;
-        if let Some(section) = self.only.iter().find(|section| matches!(section, Section::Functions | Section::Secrets))
-            && !aws
-        {
+        let mut of_aws = self.only.iter().filter(|section| matches!(section, Section::Functions | Section::Secrets));
+        if !aws && let Some(section) = of_aws.next() {
             bail!("--only {} needs --aws: the local intake has none", section.name());
         }
         if !self.only.is_empty() {
-            return Ok(self.only.iter().copied().collect());
+            return Ok(self.only.clone());
         }
-        let elsewhere = self.is_elsewhere();
-        Ok(Section::value_variants()
-            .iter()
-            .copied()
-            .filter(|section| match section {
-                Section::Table | Section::Queues => aws || !elsewhere,
-                Section::Functions | Section::Secrets => aws,
-                Section::Endpoints | Section::Clock => true,
-                // A deployed stack may have been built on another machine.
-                Section::Tools => !aws && !elsewhere,
-            })
-            .collect())
-    }
-
-    fn is_elsewhere(&self) -> bool {
-        self.url.iter().any(|url| arguments::address("--url", url).is_ok_and(|url| !host::is_this_machine(&url)))
-    }
-
-    fn urls(&self) -> Vec<String> {
-        if self.url.is_empty() && !self.deployment.aws { vec![LOCAL.to_owned()] } else { self.url.clone() }
+        let applies = |section: &Section| match section {
+            Section::Table | Section::Queues => aws || is_here,
+            Section::Functions | Section::Secrets => aws,
+            Section::Endpoints | Section::Clock => true,
+            // A deployed stack may have been built on another machine.
+            Section::Tools => is_here,
+        };
+        Ok(Section::value_variants().iter().copied().filter(applies).collect())
     }
 }
 
-fn as_json(checks: &[Check]) -> Value {
-    let list = checks.iter().map(|check| {
+fn as_json(report: &Report) -> Vec<Value> {
+    let all = report.iter().flat_map(|(section, checks)| checks.iter().map(move |check| (section, check)));
+    all.map(|(section, check)| {
         let remedy = Some(&check.remedy).filter(|remedy| !remedy.is_empty());
         json!({
-            "section": check.section.name(),
+            "section": section.name(),
             "what": check.what,
             "status": check.verdict.shown().2,
             "finding": check.finding,
             "remedy": remedy,
         })
-    });
-    json!({"ok": checks.iter().all(|check| check.verdict == Verdict::Ok), "checks": list.collect::<Vec<_>>()})
+    })
+    .collect()
 }
 
-fn as_text(checks: &[Check]) -> String {
+fn as_text(report: &Report) -> String {
     let mut text = String::new();
-    let mut section = None;
-    for check in checks {
-        if section.replace(check.section) != Some(check.section) {
-            let gap = if text.is_empty() { "" } else { "\n" };
-            let _ = writeln!(text, "{gap}{BOLD}{}{BOLD:#}", check.section.heading());
+    for (section, checks) in report {
+        let _ = writeln!(text, "{BOLD}{}{BOLD:#}", section.heading());
+        for Check { what, verdict, finding, remedy } in checks {
+            let (colour, words, _) = verdict.shown();
+            let _ = writeln!(text, "  {colour}{words:<15}{colour:#}  {what}: {finding}");
+            if !remedy.is_empty() {
+                let _ = writeln!(text, "  {:<15}  → {remedy}", "");
+            }
         }
-        let Check { what, verdict, finding, remedy, .. } = check;
-        let (colour, words, _) = verdict.shown();
-        let _ = writeln!(text, "  {colour}{words:<15}{colour:#}  {what}: {finding}");
-        if !remedy.is_empty() {
-            let _ = writeln!(text, "  {:<15}  → {remedy}", "");
-        }
+        text.push('\n');
     }
     text
 }

@@ -4,7 +4,7 @@ use std::{env, path::Path, process::Stdio, time::Duration};
 
 use tokio::process::Command;
 
-use super::{Check, Checks, Section};
+use super::Check;
 
 /// The default target: see the stack's parameter Architecture.
 const TARGET: &str = "aarch64-unknown-linux-gnu";
@@ -12,9 +12,7 @@ const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// The SAM CLI takes seconds to start.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Checks the tools.
 pub(super) async fn check() -> Vec<Check> {
-    let mut checks = Checks::of(Section::Tools);
     // cargo-lambda looks for Zig as cargo-zigbuild does: in this variable, on the path, as Python's package.
     let own_zig = env::var("CARGO_ZIGBUILD_ZIG_PATH").unwrap_or_else(|_| "zig".to_owned());
     let (sam, lambda, zig, zig_of_python, libraries) = tokio::join!(
@@ -24,24 +22,26 @@ pub(super) async fn check() -> Vec<Check> {
         ask("python3", &["-m", "ziglang", "version"]),
         ask("rustc", &["--print", "target-libdir", "--target", TARGET]),
     );
-    tool(&mut checks, "sam", sam, "pip install aws-sam-cli");
-    tool(&mut checks, "cargo lambda", lambda, "pip install cargo-lambda");
-    tool(&mut checks, "zig", zig.or(zig_of_python), "pip install ziglang");
     // The compiler prints the folder's name even if it is missing.
-    match libraries {
-        Some(folder) if Path::new(&folder).is_dir() => checks.ok("target", TARGET),
+    let target = match libraries {
+        Some(folder) if Path::new(&folder).is_dir() => Check::ok("target", TARGET),
         Some(_) => {
-            checks.problem("target", format!("{TARGET} is not installed"), format!("rustup target add {TARGET}"));
+            Check::problem("target", format!("{TARGET} is not installed"), format!("rustup target add {TARGET}"))
         }
-        None => checks.problem("target", "rustc is missing", "install Rust: https://rustup.rs"),
-    }
-    checks.made
+        None => Check::problem("target", "rustc is missing", "install Rust: https://rustup.rs"),
+    };
+    vec![
+        tool("sam", sam, "pip install aws-sam-cli"),
+        tool("cargo lambda", lambda, "pip install cargo-lambda"),
+        tool("zig", zig.or(zig_of_python), "pip install ziglang"),
+        target,
+    ]
 }
 
-fn tool(checks: &mut Checks, name: &str, version: Option<String>, install: &str) {
+fn tool(name: &str, version: Option<String>, install: &str) -> Check {
     match version {
-        Some(version) => checks.ok(name, version),
-        None => checks.problem(name, "missing, or it does not start", install),
+        Some(version) => Check::ok(name, version),
+        None => Check::problem(name, "missing, or it does not start", install),
     }
 }
 

@@ -10,7 +10,6 @@ use hookgate_verify::{Account, Provider, providers};
 use http::Uri;
 use serde_json::json;
 
-use self::call::Registration;
 use crate::{
     arguments,
     error::ExitCode,
@@ -86,75 +85,52 @@ Exit code: 0 the endpoint is created and its secret is in the file (or the steps
             unknown; 2 failed."
 }
 
-/// Registers the endpoint, or prints the steps.
 pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let provider = arguments.provider;
-    let place = Place::of(&arguments)?;
-    let Some(api) = &provider.registration.call else {
-        let for_calls = [
-            ("--event", !arguments.event.is_empty()),
-            ("--description", arguments.description.is_some()),
-            ("--secret-file", arguments.secret_file.is_some()),
-            ("--dry-run", arguments.dry_run),
-            ("--api-url", arguments.api_url.is_some()),
-            ("--timeout", arguments.timeout.is_some()),
-        ];
-        if let Some((option, _)) = for_calls.iter().find(|(_, given)| *given) {
-            bail!(
-                "{} documents no call that registers an endpoint: leave out {option} to see the steps",
-                provider.name
-            );
-        }
-        return steps(provider, &place, arguments.json).map(|()| ExitCode::Yes);
+    let (url, account) = place(&arguments)?;
+    if let Some(api) = &provider.registration.call {
+        return call::run(&arguments, api, url, &account).await;
+    }
+    let for_calls = [
+        ("--event", !arguments.event.is_empty()),
+        ("--description", arguments.description.is_some()),
+        ("--secret-file", arguments.secret_file.is_some()),
+        ("--dry-run", arguments.dry_run),
+        ("--api-url", arguments.api_url.is_some()),
+        ("--timeout", arguments.timeout.is_some()),
+    ];
+    if let Some((option, _)) = for_calls.iter().find(|(_, given)| *given) {
+        bail!("{} documents no call that registers an endpoint: leave out {option} to see the steps", provider.name);
+    }
+    print_steps(&arguments, url.as_ref(), &account)?;
+    Ok(ExitCode::Yes)
+}
+
+/// The endpoint's address, if it was given, and its account.
+fn place(arguments: &Arguments) -> anyhow::Result<(Option<Uri>, Account)> {
+    let (name, account) = (arguments.provider.name, arguments.account.clone().unwrap_or_default());
+    let Some(url) = &arguments.url else { return Ok((None, account)) };
+    let url = arguments::endpoint(url, arguments.provider, &account)?;
+    if url.scheme_str() != Some("https") {
+        bail!("--url {url} is not https: platforms deliver to https only");
+    }
+    if url.query().is_some() {
+        bail!("--url {url} has a query: leave out the question mark and what follows");
+    }
+    // An address of another platform or without a route would lose every delivery.
+    let path = url.path().rsplit_once("/webhooks/").map_or("", |(_, path)| path);
+    let named = match path.strip_prefix(name) {
+        Some("") => Some(Account::default()),
+        Some(rest) => rest.strip_prefix('/').and_then(Account::parse),
+        None => None,
     };
-    let request = Registration::new(api, &arguments, &place)?;
-    if arguments.dry_run {
-        return request.show(arguments.json).map(|()| ExitCode::Yes);
+    let Some(named) = named else {
+        bail!("--url {url} does not end in /webhooks/{name} or /webhooks/{name}/{{account}}");
+    };
+    if arguments.account.is_some() && account != named {
+        bail!("--url {url} is not the address of account {account}");
     }
-    request.send(&place, arguments.json).await
-}
-
-/// The endpoint's address, and where its secret belongs.
-struct Place {
-    url: Option<Uri>,
-    account: Account,
-    secret_id: String,
-    /// The stack's output that the entry's placeholder stands for. None if the entry was given.
-    output: Option<String>,
-}
-
-impl Place {
-    fn of(arguments: &Arguments) -> anyhow::Result<Self> {
-        let provider = arguments.provider;
-        let account = arguments.account.clone().unwrap_or_default();
-        let url = arguments.url.as_deref().map(|url| arguments::endpoint(url, provider, &account)).transpose()?;
-        let mut place = Place {
-            url,
-            account,
-            secret_id: arguments.secret_id.clone().unwrap_or_else(|| stand_in(provider)),
-            output: arguments.secret_id.is_none().then(|| output(provider)),
-        };
-        let Some(url) = &place.url else { return Ok(place) };
-        if url.scheme_str() != Some("https") {
-            bail!("--url {url} is not https: platforms deliver to https only");
-        }
-        if url.query().is_some() {
-            bail!("--url {url} has a query: leave out the question mark and what follows");
-        }
-        // An address of another platform or without a route would lose every delivery.
-        let path = url.path().rsplit_once("/webhooks/").map_or("", |(_, path)| path);
-        let (name, account) = path.split_once('/').map_or((path, None), |(name, account)| (name, Some(account)));
-        let named = account.map(Account::parse);
-        if name != provider.name || named == Some(None) {
-            bail!("--url {url} does not end in /webhooks/{0} or /webhooks/{0}/{{account}}", provider.name);
-        }
-        let named = named.flatten().unwrap_or_default();
-        if arguments.account.as_ref().is_some_and(|account| *account != named) {
-            bail!("--url {url} is not the address of account {}", place.account);
-        }
-        place.account = named;
-        Ok(place)
-    }
+    Ok((Some(url), named))
 }
 
 /// The stack's output with the ARN of the platform's entry of Secrets Manager.
@@ -209,13 +185,12 @@ pub fn set_up(provider: &Provider, url: &str, account: &Account, secret_id: Opti
     steps.collect()
 }
 
-/// Prints the steps.
-fn steps(provider: &Provider, place: &Place, json: bool) -> anyhow::Result<()> {
-    let url = place.url.as_ref().map(ToString::to_string);
+fn print_steps(arguments: &Arguments, url: Option<&Uri>, account: &Account) -> anyhow::Result<()> {
+    let provider = arguments.provider;
+    let url = url.map(ToString::to_string);
     let shown = url.clone().unwrap_or_else(|| example(provider));
-    let given = place.output.is_none().then_some(&*place.secret_id);
-    let text = set_up(provider, &shown, &place.account, given);
-    if json {
+    let text = set_up(provider, &shown, account, arguments.secret_id.as_deref());
+    if arguments.json {
         return print_json(&json!({"provider": provider.name, "url": url, "steps": text}));
     }
     print(format_args!("{BOLD}{}: how to set up the endpoint{BOLD:#}\n\n{text}", provider.title))?;
