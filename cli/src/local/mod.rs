@@ -48,7 +48,7 @@ impl Local {
             .await
             .with_context(|| format!("cannot listen on {address}: choose another with --listen"))?;
         let address = listener.local_addr()?;
-        let page = page::router(functions.clone(), engines, resources, secrets)?;
+        let page = page::router(functions.clone(), engines, resources).await?;
         let router = page.merge(Router::new().fallback(invoke).with_state(functions.clone()));
         let (end, ended) = oneshot::channel();
         let serving = tokio::spawn(async move {

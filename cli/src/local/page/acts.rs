@@ -15,11 +15,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Page, Platform, gone, refused};
+use super::{Page, gone, refused};
 use crate::{
     arguments,
     client::http::Outgoing,
-    local::crash::Crash,
+    local::{crash::Crash, gateway::Function},
     send::{
         plan::{self, Plan},
         sign::{self, Tamper},
@@ -29,7 +29,7 @@ use crate::{
 
 /// What can be sent: every event of every platform that has secrets here.
 pub(super) async fn catalogue(State(page): State<Arc<Page>>) -> Response {
-    let platforms = page.platforms.values().map(|Platform { verifier, secrets }| {
+    let platforms = page.functions.by_platform.values().map(|Function { verifier, secrets, .. }| {
         json!({
             "name": verifier.provider().name,
             "member": arguments::member(verifier.provider()),
@@ -160,8 +160,9 @@ impl Page {
 
     /// What is to be sent to this intake, all of it checked.
     pub(super) fn plan(&self, wish: SendRequest) -> Result<Plan, String> {
-        let platform = self.platforms.get(&*wish.provider);
-        let Platform { verifier, secrets } = platform.ok_or("there are no secrets for this platform: see --secrets")?;
+        let function = self.functions.by_platform.get(&*wish.provider);
+        let Function { verifier, secrets, .. } =
+            function.ok_or("there are no secrets for this platform: see --secrets")?;
         let provider = verifier.provider();
         let account = wish.account.as_deref().map_or_else(|| Some(Account::default()), Account::parse);
         let account = account.ok_or("an account is 1 to 64 of a-z, 0-9 and -")?;

@@ -4,7 +4,8 @@
 
 export const OUTCOMES = {
   queued: ['✓', 'Queued'], duplicate: ['↻', 'Duplicate'], quarantined: ['▲', 'Quarantined'], ping: ['·', 'Ping'],
-  rejected: ['✕', 'Rejected'],   too_large: ['↑', 'Too large'], busy: ['…', 'Busy'], unavailable: ['!', 'Unavailable'],
+  rejected: ['✕', 'Rejected'], too_large: ['↑', 'Too large'], busy: ['…', 'Busy'], unavailable: ['!', 'Unavailable'],
+  crashed: ['†', 'Crashed'],
 };
 const LONGEST_COLOURED = 200_000;
 const MOST_TOKENS = 20_000;

@@ -52,10 +52,10 @@ pub(super) struct Draft {
 
 /// A body with new ids, and its times moved to now.
 pub(super) async fn freshened(State(page): State<Arc<Page>>, Json(draft): Json<Draft>) -> Response {
-    let Some(platform) = page.platforms.get(&*draft.provider) else {
+    let Some(function) = page.functions.by_platform.get(&*draft.provider) else {
         return refused(StatusCode::BAD_REQUEST, "there are no secrets for this platform: see --secrets");
     };
-    let mut template = Template::received(platform.verifier.provider(), &HeaderMap::new(), &draft.body);
+    let mut template = Template::received(function.verifier.provider(), &HeaderMap::new(), &draft.body);
     template.move_times(OffsetDateTime::now_utc());
     template.freshen_ids();
     let style = Style { space: Space::Lines(2), escapes: Escapes::Kept, sorted: false };

@@ -47,10 +47,10 @@ export async function showDelivery(number) {
         isWhole(shown) && button('Edit and resend', () => edit(shown)), button('Copy as curl', () => curl(number)))),
     el('div', { id: 'curl', role: 'status' }),
     el('p', { class: 'line' }, el('code', {}, `${summary.method} ${shown.target}`), ` at ${clock(summary.received)}, `,
-      `${size(summary.body_bytes)}, answered ${summary.status} in ${summary.TotalMs?.toFixed(1)} ms`),
+      `${size(summary.body_bytes)}, answered ${summary.status} in ${summary.TotalMs.toFixed(1)} ms`),
     verdict(shown),
     el('div', { class: 'columns' }, el('div', {}, body(shown), headers(shown)),
-      el('div', {}, event(shown), el('div', { id: 'claim' }, block('Claim')), timing(shown.log), log(shown.log))));
+      el('div', {}, event(shown), el('div', { id: 'claim' }, block('Claim')), shown.log && [timing(shown.log), log(shown.log)])));
   showClaim(number);
 }
 
@@ -99,7 +99,7 @@ function body(shown) {
 }
 
 function event({ summary, event }) {
-  const note = { queued: '', duplicate: 'As this copy reads; the first one was queued.', quarantined: 'Not queued: in quarantine.' }[summary.outcome] ?? 'Not queued.';
+  const note = { queued: '', duplicate: 'As this copy reads; the first one was queued.', quarantined: 'Not queued: in quarantine.', crashed: 'Queued only if SQS accepted it before the crash.' }[summary.outcome] ?? 'Not queued.';
   const made = block('Normalised event', note && event && el('p', { class: 'note' }, note),
     event ? code(event, true) : el('p', { class: 'note' }, summary.outcome === 'rejected' ? 'None: nothing is read before the signature is verified.' : 'None: it could not be read as an event.'));
   if (event) made.firstChild.append(copying(event, { class: 'small' }, 'Copy event'));
@@ -116,7 +116,7 @@ function timing(log) {
   const steps = [['claim', log.ClaimMs], ['enqueue', log.EnqueueMs], ['settle', log.settle_ms]].filter(([, ms]) => ms != null);
   const rest = log.TotalMs - steps.reduce((sum, [, ms]) => sum + ms, 0);
   const all = [...steps, [steps.length ? 'verify and the rest' : 'verify', Math.max(0, rest)]];
-  return block(`Time: ${log.TotalMs?.toFixed(2)} ms`, el('dl', { class: 'times' }, all.flatMap(([name, ms]) =>
+  return block(`Time: ${log.TotalMs.toFixed(2)} ms`, el('dl', { class: 'times' }, all.flatMap(([name, ms]) =>
     [el('dt', {}, name), el('dd', {}, el('progress', { max: log.TotalMs, value: ms, 'aria-label': name }), `${ms.toFixed(2)} ms`)])));
 }
 

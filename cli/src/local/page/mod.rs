@@ -11,7 +11,7 @@ mod search;
 mod shown;
 pub(crate) mod trace;
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -25,16 +25,15 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::stream;
-use hookgate_verify::{Secrets, Verifier};
 use serde_json::{Value, json};
 use tokio::{sync::broadcast, time::Interval};
 
 use super::{
     engines::{Engines, Queues, Resources},
-    gateway::{Functions, SecretsFile},
+    gateway::Functions,
     host,
 };
-use crate::client::aws::Deployment;
+use crate::client::aws::{Clients, Deployment};
 
 /// How often queues are looked at for followers.
 const LOOK: Duration = Duration::from_secs(1);
@@ -51,48 +50,27 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// What the page's answers are made from.
 struct Page {
     functions: Arc<Functions>,
-    platforms: BTreeMap<&'static str, Platform>,
-    dynamodb: aws_sdk_dynamodb::Client,
     resources: Resources,
     queues: Queues,
-    /// For what the page does as a command would.
-    deployment: Deployment,
-}
-
-/// How one platform's deliveries are verified here.
-struct Platform {
-    verifier: Verifier,
-    secrets: Secrets,
+    clients: Clients,
 }
 
 /// Everything that is not a webhook's address.
-pub(crate) fn router(
+pub(crate) async fn router(
     functions: Arc<Functions>,
     engines: &Engines,
     resources: &Resources,
-    secrets: &SecretsFile,
 ) -> anyhow::Result<Router> {
-    let mut platforms = BTreeMap::new();
-    for (provider, secrets) in &secrets.0 {
-        let verifier = Verifier::new(provider, |name| std::env::var(name).ok());
-        let (verifier, secrets) = (verifier?, Secrets::parse(secrets)?);
-        platforms.insert(provider.name, Platform { verifier, secrets });
-    }
-    let page = Page {
-        functions,
-        platforms,
-        dynamodb: engines.dynamodb(),
-        resources: resources.clone(),
-        queues: engines.queues(),
-        deployment: Deployment {
-            aws: false,
-            profile: None,
-            region: None,
-            stack: String::new(),
-            dynamodb: engines.dynamodb_url(),
-            sqs: engines.sqs_url(),
-        },
+    let deployment = Deployment {
+        aws: false,
+        profile: None,
+        region: None,
+        stack: String::new(),
+        dynamodb: engines.dynamodb_url(),
+        sqs: engines.sqs_url(),
     };
+    let clients = deployment.clients().await?;
+    let page = Page { functions, resources: resources.clone(), queues: engines.queues(), clients };
     let file =
         |kind: &'static str, text: &'static str| get(move || async move { ([(header::CONTENT_TYPE, kind)], text) });
     Ok(Router::new()

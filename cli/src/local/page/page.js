@@ -88,8 +88,8 @@ function makeCounts() {
 }
 
 function renderCounts() {
-  const { received = 0, died = 0, ...outcomes } = state.counts;
-  const working = received - died - Object.values(outcomes).reduce((sum, count) => sum + count, 0);
+  const { received = 0, ...outcomes } = state.counts;
+  const working = received - Object.values(outcomes).reduce((sum, count) => sum + count, 0);
   if (!$('counts').firstChild) makeCounts();
   for (const chip of $('counts').querySelectorAll('button')) {
     const { outcome } = chip.dataset;
@@ -98,7 +98,7 @@ function renderCounts() {
     chip.dataset.none = count === 0;
     chip.setAttribute('aria-pressed', String(state.outcome === outcome));
   }
-  $('counts').lastChild.textContent = working ? `${working} in progress` : died ? `${died} died` : '✓ adds up';
+  $('counts').lastChild.textContent = working ? `${working} in progress` : '✓ adds up';
   const inQueue = (name) => (state.queues[name] ?? [0, 0]).reduce((sum, count) => sum + count, 0);
   $('queues-link').textContent = `Queue ${inQueue('events')} · quarantine ${inQueue('quarantine')} · dead letters ${inQueue('dead_letters')}`;
 }
@@ -116,7 +116,7 @@ function row(summary) {
     badge(summary.outcome), el('span', { class: 'address' }, address(summary)),
     el('time', {}, clock(summary.received)),
     el('span', { class: 'second' }, el('span', { class: 'what' }, what),
-      el('span', { class: 'took' }, el('span', { class: 'fate' }), `${summary.TotalMs?.toFixed(1)} ms`))));
+      el('span', { class: 'took' }, el('span', { class: 'fate' }), `${summary.TotalMs.toFixed(1)} ms`))));
 }
 
 /** What became of the message, once the queues were looked at. */

@@ -122,11 +122,7 @@ pub(super) async fn release(
 
 /// Moves the dead letters back to their queue.
 pub(super) async fn redrive(State(page): State<Arc<Page>>, _: Json<Value>) -> Response {
-    let moved = async {
-        let clients = page.deployment.clients().await?;
-        redrive::redrive(&clients, &page.resources.dead_letters_url, None, None, false).await
-    };
-    match moved.await {
+    match redrive::redrive(&page.clients, &page.resources.dead_letters_url, None, None, false).await {
         Ok(moved) => {
             let mut json = moved.json();
             json["words"] = moved.words().into();
@@ -139,17 +135,16 @@ pub(super) async fn redrive(State(page): State<Arc<Page>>, _: Json<Value>) -> Re
 impl Page {
     /// None where the quarantine does not give the message.
     async fn release(&self, id: &str, how: How) -> anyhow::Result<Option<Value>> {
-        let clients = self.deployment.clients().await?;
         // As the functions have it, which have checked it.
         let days = std::env::var("CLAIM_TTL_DAYS").ok().and_then(|days| days.parse().ok()).unwrap_or(30);
         let installation = Installation {
             table: self.resources.table.clone(),
             queue_url: self.resources.events_url.clone(),
             claim_ttl: Duration::from_hours(24 * days),
-            dynamodb: clients.dynamodb.clone(),
-            sqs: clients.sqs.clone(),
+            dynamodb: self.clients.dynamodb.clone(),
+            sqs: self.clients.sqs.clone(),
         };
-        let releasing = Releasing::new(&clients, installation)?;
+        let releasing = Releasing::new(&self.clients, installation)?;
         let told = async |item: &Item| {
             let done = releasing.one(item, how).await?;
             let mut json = done.json(item, &done.words(how.dry_run), how.dry_run);
@@ -162,7 +157,7 @@ impl Page {
             let Some((_, seen)) = found else { return Ok(None) };
             return told(&Item::read(seen.id, &seen.body)).await.map(Some);
         }
-        let mut held = Held::new(&clients, quarantine);
+        let mut held = Held::new(&self.clients, quarantine);
         let mut released = Ok(None);
         while let Some(batch) = held.more(Duration::ZERO).await? {
             if let Some(item) = batch.into_iter().map(Item::from).find(|item| item.message_id == id) {

@@ -8,13 +8,15 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
-use hookgate_event::Event;
-use hookgate_verify::Delivery;
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::{Page, gone, mask, refused};
-use crate::{arguments, capture, explain, local::journal::RecordedDelivery, output::moment};
+use crate::{
+    arguments, capture, explain,
+    local::journal::{CRASHED, RecordedDelivery},
+    output::moment,
+};
 
 /// One delivery with everything that is known of it and does not change.
 pub(super) async fn delivery(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Response {
@@ -32,7 +34,7 @@ pub(super) async fn claim(State(page): State<Arc<Page>>, Path(number): Path<u64>
         return Json(json!({"key": null})).into_response();
     }
     let pk = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
-    let call = page.dynamodb.get_item().table_name(&page.resources.table).key("pk", pk).consistent_read(true);
+    let call = page.clients.dynamodb.get_item().table_name(&page.resources.table).key("pk", pk).consistent_read(true);
     let Ok(found) = call.send().await else {
         return refused(StatusCode::BAD_GATEWAY, "the local DynamoDB does not answer");
     };
@@ -72,7 +74,8 @@ impl Page {
             "explanation": explanation,
             "name": event.as_ref().map(|(name, _)| name),
             "event": event.as_ref().map(|(_, text)| text),
-            "log": log,
+            // A crashed function logs nothing.
+            "log": (taken.said("outcome") != CRASHED).then_some(log),
         })
     }
 
@@ -82,7 +85,7 @@ impl Page {
         if matches!(taken.said("reason"), "address" | "body_not_base64") || !taken.is_whole() {
             return None;
         }
-        let platform = self.platforms.get(taken.said("provider"))?;
+        let function = self.functions.by_platform.get(taken.said("provider"))?;
         let received = moment(taken.received())?;
         let request = capture::Request {
             form: "raw HTTP",
@@ -93,21 +96,10 @@ impl Page {
             received: Some(received),
             note: None,
         };
-        let account = arguments::account_of(&request.path, platform.verifier.provider()).unwrap_or_default();
-        let explanation = explain::explain(&request, platform.verifier, &platform.secrets, &account, received);
-        let event = self.event(taken).map(|event| (event.provider_type.clone(), event.to_json()));
+        let account = arguments::account_of(&request.path, function.verifier.provider()).unwrap_or_default();
+        let explanation = explain::explain(&request, function.verifier, &function.secrets, &account, received);
+        let event = function.read(taken, received).map(|(event, _)| (event.provider_type.clone(), event.to_json()));
         Some((json!(explanation), event))
-    }
-
-    /// The event of a delivery, if it is verified and can be read.
-    pub(super) fn event(&self, taken: &RecordedDelivery) -> Option<Event<'static>> {
-        let platform = self.platforms.get(taken.said("provider"))?;
-        let received = moment(taken.received())?;
-        let account = arguments::account_of(taken.target.path(), platform.verifier.provider()).unwrap_or_default();
-        let (headers, body) = (taken.headers.clone(), taken.body.clone());
-        let delivery = Delivery { headers, body, account, received };
-        let proof = platform.verifier.authenticate(&delivery, &platform.secrets).ok()?;
-        Some(proof.read().ok()?.event.into_owned())
     }
 }
 
@@ -146,6 +138,10 @@ fn words(taken: &RecordedDelivery) -> String {
         ("rejected", _) => format!("{}: nothing was recorded or queued.", rejection(reason)),
         ("too_large", _) => {
             "Verified, but larger than a message can be, even compressed: nothing was recorded or queued.".into()
+        }
+        (CRASHED, _) => {
+            "The function crashed: the platform was asked to retry. A claim that it made holds until the lease ends."
+                .into()
         }
         ("busy", _) => "Another copy of the event is being processed: the platform was asked to retry.".into(),
         _ => format!("The step {reason} failed ({error}): the platform was asked to retry."),

@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Page;
-use crate::local::engines::{Place, Step};
+use crate::local::{
+    engines::{Place, Step},
+    journal::CRASHED,
+};
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -68,15 +71,8 @@ impl Page {
     fn known(&self, text: &str) -> Known {
         let all = self.functions.journal.all();
         let mut deliveries: Vec<_> = all.iter().map(|taken| taken.log.clone()).collect();
-        for crashed in self.functions.journal.crashes() {
-            let mut log = crashed.log.clone();
-            if let Some(event) = self.event(&crashed) {
-                log.insert("id".to_owned(), event.id.into());
-                log.insert("type".to_owned(), event.event_type.as_str().into());
-                log.insert("subject".to_owned(), event.subject.into());
-            }
-            deliveries.push(log);
-        }
+        // Last, because a claim that is not settled is theirs.
+        deliveries.sort_by_key(|log| log.get("outcome").is_some_and(|outcome| outcome == CRASHED));
         let (sent, forgot) = self.queues.sent(|message_id, body| {
             let Event { provider, account, id, subject, .. } = Event::from_json(body).ok()?;
             let named = id == text || message_id == text || subject.as_deref() == Some(text);
