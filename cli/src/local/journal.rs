@@ -1,7 +1,7 @@
 //! The local intake's latest deliveries in bounded memory, for the page and the lines on the terminal.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -171,11 +171,11 @@ impl Journal {
         kept.deliveries.get(place).cloned()
     }
 
-    /// The number and the message's id of each delivery that was queued or put into quarantine.
-    pub(crate) fn messages(&self) -> Vec<(u64, String)> {
+    /// The number of each delivery that was queued or put into quarantine, by its message's id.
+    pub(crate) fn messages(&self) -> HashMap<String, u64> {
         let kept = self.kept();
         let sent = kept.deliveries.iter().filter(|taken| matches!(taken.said("outcome"), "queued" | "quarantined"));
-        sent.map(|taken| (taken.number, taken.said("message_id").to_owned())).filter(|(_, id)| !id.is_empty()).collect()
+        sent.filter_map(|taken| Some((taken.log.get("message_id")?.as_str()?.to_owned(), taken.number))).collect()
     }
 
     /// Every delivery that is kept.

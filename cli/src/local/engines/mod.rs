@@ -2,8 +2,7 @@
 
 mod sqs;
 
-pub(crate) use sqs::{JOURNAL, Place, Step, What};
-pub use sqs::{Look, Queues, Seen};
+pub(crate) use sqs::{JOURNAL, Place, Queues, Seen, Step, What};
 
 use std::{io, net::SocketAddr};
 
@@ -61,7 +60,7 @@ impl Engines {
     }
 
     /// Direct access to the queues of this SQS.
-    pub fn queues(&self) -> Queues {
+    pub(crate) fn queues(&self) -> Queues {
         self.queues.clone()
     }
 

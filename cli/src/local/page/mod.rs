@@ -25,6 +25,7 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::stream;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{sync::broadcast, time::Interval};
 
@@ -32,6 +33,7 @@ use super::{
     engines::{Engines, Queues, Resources},
     gateway::Functions,
     host,
+    journal::RecordedDelivery,
 };
 use crate::client::aws::{Clients, Deployment};
 
@@ -96,7 +98,7 @@ pub(crate) async fn router(
         .route("/api/catalogue", get(acts::catalogue))
         .route("/api/send", post(acts::send))
         .route("/api/fresh", post(copies::freshened))
-        .route("/api/crash/{crash}/{*path}", post(acts::crash))
+        .nest("/api/crash/{crash}", Router::new().fallback(post(acts::crash)))
         .layer(middleware::from_fn(guard))
         .with_state(Arc::new(page)))
 }
@@ -119,14 +121,11 @@ async fn guard(request: Request, next: Next) -> Response {
     // A link may lead to the page from anywhere.
     let is_page = request.method() == Method::GET && request.uri().path() == "/";
     let mut response = if is_passed_on {
-        refused(StatusCode::FORBIDDEN, "the page is for this machine alone: a tunnel passes on /webhooks/ only")
+        forbidden("the page is for this machine alone: a tunnel passes on /webhooks/ only")
     } else if !host::is_local(&named) {
-        refused(
-            StatusCode::FORBIDDEN,
-            "open the page by its address, like http://127.0.0.1:9000/: no other name is answered",
-        )
+        forbidden("open the page by its address, like http://127.0.0.1:9000/: no other name is answered")
     } else if !is_page && !from_here {
-        refused(StatusCode::FORBIDDEN, "another site's page may not use this one")
+        forbidden("another site's page may not use this one")
     } else {
         next.run(request).await
     };
@@ -143,30 +142,51 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn refused(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({"error": why}))).into_response()
+/// An answer to the page.
+type Answer = Result<Json<Value>, Refused>;
+
+/// Why the page does not get what it asked for.
+struct Refused(StatusCode, String);
+
+const NO_SECRETS: &str = "there are no secrets for this platform: see --secrets";
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
 }
 
-fn gone() -> Response {
-    refused(StatusCode::NOT_FOUND, "this delivery is no longer kept: only the last ones are")
+/// A call to an engine that failed.
+impl From<anyhow::Error> for Refused {
+    fn from(error: anyhow::Error) -> Self {
+        Refused(StatusCode::BAD_GATEWAY, format!("{error:#}"))
+    }
+}
+
+fn forbidden(why: &str) -> Response {
+    Refused(StatusCode::FORBIDDEN, why.to_owned()).into_response()
+}
+
+/// Answers with what `work` makes, on a thread where it may take its time.
+async fn worked_out<T: Serialize + Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Response {
+    let made = tokio::task::spawn_blocking(work).await;
+    made.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |made| Json(made).into_response())
 }
 
 /// One who follows what is taken.
 struct Follower {
     page: Arc<Page>,
-    snapshot: Option<Value>,
-    news: broadcast::Receiver<String>,
+    /// What comes after the snapshot. None until that was told.
+    news: Option<broadcast::Receiver<String>>,
     looking: Interval,
-    /// How full the queues were, and where the deliveries' messages.
-    seen: [Value; 2],
+    /// The queues as they were told last.
+    queues: Value,
 }
 
 /// Everything that is kept, then every delivery as it is taken, and whenever that changes how full the queues are and where
 /// the deliveries' messages.
 async fn follow(State(page): State<Arc<Page>>) -> Response {
-    let (snapshot, news) = page.functions.journal.follow();
-    let looking = tokio::time::interval(LOOK);
-    let follower = Follower { page, snapshot: Some(snapshot), news, looking, seen: Default::default() };
+    let follower = Follower { page, news: None, looking: tokio::time::interval(LOOK), queues: Value::Null };
     let events = stream::unfold(follower, async |mut follower| {
         let event = follower.next().await;
         Some((Ok::<_, Infallible>(event), follower))
@@ -176,42 +196,42 @@ async fn follow(State(page): State<Arc<Page>>) -> Response {
 
 impl Follower {
     async fn next(&mut self) -> Event {
+        let Some(news) = &mut self.news else { return self.snapshot() };
         loop {
-            if let Some(snapshot) = self.snapshot.take() {
-                return Event::default().event("snapshot").retry(RECONNECT).data(snapshot.to_string());
-            }
             tokio::select! {
-                news = self.news.recv() => {
-                    if let Ok(news) = news {
-                        return Event::default().event("delivery").data(news);
-                    }
+                news = news.recv() => return match news {
+                    Ok(news) => Event::default().event("delivery").data(news),
                     // Too far behind, in a flood: look at everything anew.
-                    let (snapshot, news) = self.page.functions.journal.follow();
-                    (self.snapshot, self.news) = (Some(snapshot), news);
-                }
+                    Err(_) => self.snapshot(),
+                },
                 _ = self.looking.tick() => {
-                    let now = [self.page.fullness(), self.page.fates()];
-                    if now != self.seen {
-                        self.seen = now;
-                        let [mut queues, fates] = self.seen.clone();
-                        queues["fates"] = fates;
-                        return Event::default().event("queues").data(queues.to_string());
+                    let queues = self.page.fullness();
+                    if queues != self.queues {
+                        let event = Event::default().event("queues").data(queues.to_string());
+                        self.queues = queues;
+                        return event;
                     }
                 }
             }
         }
     }
+
+    fn snapshot(&mut self) -> Event {
+        let (snapshot, news) = self.page.functions.journal.follow();
+        self.news = Some(news);
+        Event::default().event("snapshot").retry(RECONNECT).data(snapshot.to_string())
+    }
 }
 
-async fn deliveries(State(page): State<Arc<Page>>) -> Response {
-    Json(page.functions.journal.follow().0).into_response()
+async fn deliveries(State(page): State<Arc<Page>>) -> Json<Value> {
+    Json(page.functions.journal.follow().0)
 }
 
 impl Page {
-    /// How many messages the queues hold.
-    fn fullness(&self) -> Value {
-        let held = |url: &str| self.queues.look(url, 0).map(|look| [look.waiting, look.in_flight]);
-        let Resources { events_url, quarantine_url, dead_letters_url, .. } = &self.resources;
-        json!({"events": held(events_url), "quarantine": held(quarantine_url), "dead_letters": held(dead_letters_url)})
+    /// A delivery, if it is still kept.
+    fn delivery(&self, number: u64) -> Result<Arc<RecordedDelivery>, Refused> {
+        self.functions.journal.get(number).ok_or_else(|| {
+            Refused(StatusCode::NOT_FOUND, "this delivery is no longer kept: only the last ones are".to_owned())
+        })
     }
 }

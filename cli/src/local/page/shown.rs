@@ -1,17 +1,19 @@
 //! What the page shows of a delivery: why it came out as it did, its event, its claim. Changes nothing.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use anyhow::anyhow;
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
+    http::HeaderMap,
+    response::Response,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Page, gone, mask, refused};
+use super::{Answer, Page, Refused, mask, worked_out};
 use crate::{
     arguments, capture, explain,
     local::journal::{CRASHED, RecordedDelivery},
@@ -19,36 +21,29 @@ use crate::{
 };
 
 /// One delivery with everything that is known of it and does not change.
-pub(super) async fn delivery(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Response {
-    let Some(taken) = page.functions.journal.get(number) else { return gone() };
+pub(super) async fn delivery(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Result<Response, Refused> {
+    let taken = page.delivery(number)?;
     // Explaining a signature that does not match takes hundreds of MACs.
-    let described = tokio::task::spawn_blocking(move || page.describe(&taken)).await;
-    described.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |json| Json(json).into_response())
+    Ok(worked_out(move || page.describe(&taken)).await)
 }
 
 /// What the table knows of a delivery's event, and where its message is.
-pub(super) async fn claim(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Response {
-    let Some(taken) = page.functions.journal.get(number) else { return gone() };
+pub(super) async fn claim(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Answer {
+    let taken = page.delivery(number)?;
     let key = taken.said("key");
     if key.is_empty() {
-        return Json(json!({"key": null})).into_response();
+        return Ok(Json(json!({"key": null})));
     }
-    let pk = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
+    let pk = AttributeValue::S(key.to_owned());
     let call = page.clients.dynamodb.get_item().table_name(&page.resources.table).key("pk", pk).consistent_read(true);
-    let Ok(found) = call.send().await else {
-        return refused(StatusCode::BAD_GATEWAY, "the local DynamoDB does not answer");
-    };
-    let item: Option<Map<String, Value>> = found.item.map(|item| {
-        let text = |value: &aws_sdk_dynamodb::types::AttributeValue| {
-            value.as_s().or_else(|_| value.as_n()).map_or(Value::Null, |text| text.as_str().into())
-        };
-        item.iter().map(|(name, value)| (name.clone(), text(value))).collect()
-    });
-    let message_id = item.as_ref().and_then(|item| item.get("message_id")?.as_str());
+    let found = call.send().await.map_err(|_| anyhow!("the local DynamoDB does not answer"))?;
+    let text = |value: &AttributeValue| value.as_s().or_else(|_| value.as_n()).ok().cloned();
+    let item = found.item.map(|item| item.iter().map(|(name, value)| (name.clone(), text(value))).collect());
+    let item: Option<BTreeMap<_, _>> = item;
+    let message_id = item.as_ref().and_then(|item| item.get("message_id")?.as_ref());
     let message = message_id.and_then(|id| page.queues.places(|known| known == id).remove(id));
     let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-    Json(json!({"key": key, "item": item, "message": message, "now": i64::try_from(now).unwrap_or_default()}))
-        .into_response()
+    Ok(Json(json!({"key": key, "item": item, "message": message, "now": now})))
 }
 
 impl Page {

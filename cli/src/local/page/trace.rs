@@ -6,26 +6,18 @@ use std::{
 };
 
 use axum::{
-    Json,
     extract::{Query, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hookgate_event::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Page;
+use super::{Page, search::Wanted, worked_out};
 use crate::local::{
     engines::{Place, Step},
     journal::CRASHED,
 };
-
-#[derive(Deserialize)]
-pub(super) struct Wanted {
-    /// A subject, an event's id, or a message's id.
-    text: String,
-}
 
 /// One event of one account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -61,9 +53,9 @@ pub(crate) struct Known {
     pub(crate) forgot: bool,
 }
 
+/// The text is a subject, an event's id, or a message's id.
 pub(super) async fn trace(State(page): State<Arc<Page>>, Query(Wanted { text }): Query<Wanted>) -> Response {
-    let known = tokio::task::spawn_blocking(move || page.known(&text)).await;
-    known.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |known| Json(known).into_response())
+    worked_out(move || page.known(&text)).await
 }
 
 impl Page {
@@ -90,7 +82,7 @@ impl Page {
         let steps = self.queues.steps(|id| messages.contains_key(id)).into_iter();
         Known {
             steps: steps.map(|step| (messages[&step.message_id].clone(), step)).collect(),
-            places: self.queues.places(|id| messages.contains_key(id)).into_iter().collect(),
+            places: self.queues.places(|id| messages.contains_key(id)),
             forgot: forgot || all.first().is_some_and(|oldest| oldest.number > 1),
             deliveries,
         }

@@ -7,7 +7,7 @@ mod queue;
 mod tests;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -26,7 +26,7 @@ use tokio::{net::TcpListener, time::Instant};
 pub(crate) use self::journal::{Step, What};
 use self::{
     protocol::{Message, Refusal, Request, Result, is_asked_for, require, within},
-    queue::Store,
+    queue::{Queue, Store},
 };
 
 /// The one action that AWS does not have. Returns the messages that were sent to a queue after a given journal entry, oldest
@@ -38,7 +38,7 @@ const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Code>UnsupportedOperation</
 
 /// The queues. Unlike a receive, `look` and `find` neither raise receive counts nor hide messages.
 #[derive(Debug, Clone)]
-pub struct Queues {
+pub(crate) struct Queues {
     store: Arc<Mutex<Store>>,
     /// The server's address, with which queue URLs begin.
     url: String,
@@ -46,29 +46,24 @@ pub struct Queues {
 
 /// The content of a queue.
 #[derive(Debug)]
-pub struct Look {
+pub(crate) struct Look {
     /// How many messages can be received.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// How many are hidden, and may come back.
-    pub in_flight: usize,
+    pub(crate) in_flight: usize,
     /// The latest messages, newest first.
-    pub latest: Vec<Seen>,
+    pub(crate) latest: Vec<Seen>,
 }
 
 /// A message in a queue.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// SQS's id.
-    pub id: String,
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) place: Place,
     /// The ids that it had before each redrive.
-    pub earlier_ids: Vec<String>,
+    pub(crate) earlier_ids: Vec<String>,
     /// When it was sent, in Unix milliseconds.
-    pub sent: u64,
-    /// How often it was received.
-    pub receives: u64,
-    /// Whether it can be received now.
-    pub waiting: bool,
-    pub body: String,
+    pub(crate) sent: u64,
+    pub(crate) body: String,
 }
 
 /// Where a message is.
@@ -130,40 +125,34 @@ impl Queues {
     }
 
     /// A queue's counts and its latest messages, at most `most`. None if there is no such queue.
-    pub fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
+    pub(crate) fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
         self.with(|store, now| {
-            let messages = &store.live(protocol::name(queue_url), now).ok()?.messages;
-            let waiting = messages.iter().filter(|message| message.visible_at <= now).count();
-            let latest = messages.iter().rev().take(most).map(|message| seen(message, now)).collect();
-            Some(Look { waiting, in_flight: messages.len() - waiting, latest })
+            let name = protocol::name(queue_url);
+            let queue = store.live(name, now).ok()?;
+            let waiting = queue.messages.iter().filter(|message| message.visible_at <= now).count();
+            let latest = queue.messages.iter().rev().take(most).map(|message| queue.seen(name, message, now)).collect();
+            Some(Look { waiting, in_flight: queue.messages.len() - waiting, latest })
         })
     }
 
-    /// The message that has this id, or had it before a redrive, and the name of its queue.
-    pub(crate) fn find(&self, message_id: &str) -> Option<(String, Seen)> {
+    /// The message that has this id, or had it before a redrive.
+    pub(crate) fn find(&self, message_id: &str) -> Option<Seen> {
         self.with(|store, now| {
             store.queues.iter().find_map(|(name, queue)| {
                 let found = queue.messages.iter().find(|message| message.ids().any(|id| id == message_id))?;
-                Some((name.clone(), seen(found, now)))
+                Some(queue.seen(name, found, now))
             })
         })
     }
 
     /// Where messages are, by each id that they have or had before a redrive.
-    pub(crate) fn places(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, Place> {
+    pub(crate) fn places(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Place> {
         self.with(|store, now| {
-            let mut places = HashMap::new();
+            let mut places = BTreeMap::new();
             for (name, queue) in &store.queues {
                 for message in &queue.messages {
-                    let place = || Place {
-                        id: message.id.clone(),
-                        queue: name.clone(),
-                        receives: message.receives,
-                        most_receives: queue.redrive.as_ref().map(|(_, most)| *most),
-                        waiting: message.visible_at <= now,
-                        redriven: !message.earlier_ids.is_empty(),
-                    };
-                    places.extend(message.ids().filter(|id| wanted(id)).map(|id| (id.to_owned(), place())));
+                    let ids = message.ids().filter(|id| wanted(id));
+                    places.extend(ids.map(|id| (id.to_owned(), queue.place(name, message, now))));
                 }
             }
             places
@@ -308,7 +297,20 @@ impl Queues {
     }
 }
 
-fn seen(message: &Message, now: u64) -> Seen {
-    let Message { id, earlier_ids, body, sent, receives, visible_at, .. } = message.clone();
-    Seen { id, earlier_ids, sent, receives, waiting: visible_at <= now, body }
+impl Queue {
+    fn seen(&self, name: &str, message: &Message, now: u64) -> Seen {
+        let Message { earlier_ids, sent, body, .. } = message.clone();
+        Seen { place: self.place(name, message, now), earlier_ids, sent, body }
+    }
+
+    fn place(&self, name: &str, message: &Message, now: u64) -> Place {
+        Place {
+            id: message.id.clone(),
+            queue: name.to_owned(),
+            receives: message.receives,
+            most_receives: self.redrive.as_ref().map(|(_, most)| *most),
+            waiting: message.visible_at <= now,
+            redriven: !message.earlier_ids.is_empty(),
+        }
+    }
 }
