@@ -11,7 +11,7 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
 };
-use aws_sdk_sqs::{config::BehaviorVersion, types::QueueAttributeName};
+use aws_sdk_sqs::config::BehaviorVersion;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_types::{SdkConfig, region::Region};
 use dynoxide::{Database, server::serve_with_shutdown};
@@ -75,7 +75,7 @@ impl Engines {
     }
 }
 
-async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+pub(super) async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let failure = match error.kind() {
             io::ErrorKind::AddrInUse => format!("port {} is in use: choose another with {option}", address.port()),
@@ -120,23 +120,13 @@ pub async fn provision(engines: &Engines) -> anyhow::Result<Resources> {
 
     create_table(&engines.dynamodb(), TABLE).await?;
 
-    let sqs = engines.sqs();
-    let dead_letters_url = create_queue(&sqs, DEAD_LETTERS, None).await?;
-    let dead_letters = sqs
-        .get_queue_attributes()
-        .queue_url(&dead_letters_url)
-        .attribute_names(QueueAttributeName::QueueArn)
-        .send()
-        .await
-        .with_context(|| format!("cannot create {DEAD_LETTERS}"))?
-        .attributes
-        .and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn));
-    let redrive = serde_json::json!({"deadLetterTargetArn": dead_letters, "maxReceiveCount": 5}).to_string();
-
+    let queues = &engines.queues;
+    let dead_letters_url = queues.create(DEAD_LETTERS, None)?;
+    let redrive = serde_json::json!({"deadLetterTargetArn": sqs::arn(DEAD_LETTERS), "maxReceiveCount": 5});
     Ok(Resources {
         table: TABLE.into(),
-        events_url: create_queue(&sqs, "hookgate-events", Some(redrive)).await?,
-        quarantine_url: create_queue(&sqs, "hookgate-quarantine", None).await?,
+        events_url: queues.create("hookgate-events", Some(redrive))?,
+        quarantine_url: queues.create("hookgate-quarantine", None)?,
         dead_letters_url,
     })
 }
@@ -161,20 +151,13 @@ pub async fn create_table(client: &aws_sdk_dynamodb::Client, name: &str) -> anyh
     Ok(())
 }
 
-async fn create_queue(client: &aws_sdk_sqs::Client, name: &str, redrive: Option<String>) -> anyhow::Result<String> {
-    let attributes = redrive.map(|policy| [(QueueAttributeName::RedrivePolicy, policy)].into());
-    let created = client.create_queue().queue_name(name).set_attributes(attributes).send().await;
-    let url = created.map_err(anyhow::Error::from).and_then(|queue| queue.queue_url.context("SQS returned no URL"));
-    url.with_context(|| format!("cannot create {name}"))
-}
-
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::{
         operation::{put_item::PutItemError, update_item::UpdateItemError},
         types::{AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld, TimeToLiveStatus},
     };
-
+    use aws_sdk_sqs::types::QueueAttributeName;
     use tokio::io::AsyncReadExt;
 
     use super::*;

@@ -50,18 +50,16 @@ fn sample(verifier: &Verifier) -> Option<Template> {
 
 /// What the page asks to send: a sample, or a body that somebody has written.
 #[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct SendRequest {
     pub(super) provider: String,
     /// The sample's event.
-    #[serde(default)]
     pub(super) event: String,
     pub(super) account: Option<String>,
     pub(super) scheme: Option<String>,
     /// Lines like `path.to.member=100`.
-    #[serde(default)]
     pub(super) set: Vec<String>,
     /// The sample as it is, with its own ids and times.
-    #[serde(default)]
     pub(super) same: bool,
     pub(super) tamper: Option<String>,
     /// This body, byte for byte, instead of a sample's.
@@ -69,7 +67,6 @@ pub(super) struct SendRequest {
     /// The number of the delivery whose headers go with that body.
     pub(super) from: Option<u64>,
     /// With a new id where those headers have one.
-    #[serde(default)]
     pub(super) fresh: bool,
 }
 

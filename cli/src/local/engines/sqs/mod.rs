@@ -12,6 +12,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::anyhow;
 use axum::{
     Router,
     body::Bytes,
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::Instant};
 
 pub(crate) use self::journal::{Step, What};
+pub(super) use self::queue::arn;
 use self::{
     protocol::{Message, Refusal, Request, Result, is_asked_for, require, within},
     queue::{Queue, Store},
@@ -122,6 +124,18 @@ impl Queues {
     /// No queues yet, at a server whose address begins with `url`.
     pub(super) fn new(url: String) -> Self {
         Queues { store: Arc::default(), url }
+    }
+
+    /// Creates a queue, and gives its URL.
+    pub(super) fn create(&self, name: &str, redrive_policy: Option<Value>) -> anyhow::Result<String> {
+        let attributes = redrive_policy.map(|policy| ("RedrivePolicy".to_owned(), policy.to_string()));
+        let created = self.with(|store, now| store.create(name, attributes.into_iter().collect(), now));
+        created.map_err(|Refusal(_, message)| anyhow!("cannot create {name}: {message}"))?;
+        Ok(self.url(name))
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("{}/000000000000/{name}", self.url)
     }
 
     /// A queue's counts and its latest messages, at most `most`. None if there is no such queue.
@@ -250,15 +264,14 @@ impl Queues {
 
     /// Performs every other action.
     fn perform(&self, action: &str, name: &str, request: Request) -> Result<Value> {
-        let url = |name: &str| format!("{}/000000000000/{name}", self.url);
         let new_id = || uuid::Uuid::new_v4().to_string();
-        let (done, created) = (|()| json!({}), json!({"QueueUrl": url(&request.queue_name)}));
+        let (done, created) = (|()| json!({}), json!({"QueueUrl": self.url(&request.queue_name)}));
         self.with(|store, now| match action {
             "CreateQueue" => store.create(&request.queue_name, request.attributes, now).map(|()| created),
             "GetQueueUrl" => store.queue(&request.queue_name).map(|_| created),
             "ListQueues" => {
                 let names = store.queues.keys().filter(|name| name.starts_with(&request.queue_name_prefix));
-                Ok(json!({"QueueUrls": names.map(|name| url(name)).collect::<Vec<_>>()}))
+                Ok(json!({"QueueUrls": names.map(|name| self.url(name)).collect::<Vec<_>>()}))
             }
             "GetQueueAttributes" => {
                 let mut attributes = store.attributes(name, now)?;
