@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Answer, NO_SECRETS, Page, Refused};
+use super::{Answer, Page, Refused};
 use crate::{
     arguments,
     client::http::Outgoing,
@@ -31,21 +31,18 @@ use crate::{
 /// What can be sent: every event of every platform that has secrets here.
 pub(super) async fn catalogue(State(page): State<Arc<Page>>) -> Json<Value> {
     let platforms = page.functions.by_platform.values().map(|Function { verifier, secrets, .. }| {
+        let provider = verifier.provider();
+        let sample = provider.events.first().and_then(|(event, ..)| Template::of(provider, event));
         json!({
-            "name": verifier.provider().name,
-            "member": arguments::member(verifier.provider()),
-            "events": Template::events(verifier.provider()),
+            "name": provider.name,
+            "member": arguments::member(provider),
+            "events": Template::events(provider),
             "accounts": secrets.accounts().map(Account::as_str).collect::<Vec<_>>(),
-            "scheme": sample(verifier).and_then(|sample| preferred(verifier, &sample)).map(|scheme| scheme.name),
+            "scheme": sample.and_then(|sample| preferred(verifier, &sample)).map(|scheme| scheme.name),
             "schemes": verifier.schemes().iter().map(|scheme| scheme.name).collect::<Vec<_>>(),
         })
     });
     Json(platforms.collect())
-}
-
-fn sample(verifier: &Verifier) -> Option<Template> {
-    let provider = verifier.provider();
-    Template::of(provider, provider.events.first()?.0)
 }
 
 /// What the page asks to send: a sample, or a body that somebody has written.
@@ -72,8 +69,12 @@ pub(super) struct SendRequest {
 
 /// Sends a delivery, signed with this intake's own secret.
 pub(super) async fn send(State(page): State<Arc<Page>>, Json(wish): Json<SendRequest>) -> Answer {
-    let request = page.request(wish).map_err(|why| Refused(StatusCode::BAD_REQUEST, why.to_string()))?;
+    let request = page.request(wish).map_err(|why| bad_request(&why))?;
     Ok(page.deliver(request).await)
+}
+
+pub(super) fn bad_request(why: &anyhow::Error) -> Refused {
+    Refused(StatusCode::BAD_REQUEST, why.to_string())
 }
 
 /// How a delivery is to be sent again.
@@ -120,6 +121,12 @@ fn preferred(verifier: &Verifier, template: &Template) -> Option<&'static Scheme
 }
 
 impl Page {
+    /// The function of a platform.
+    pub(super) fn function(&self, platform: &str) -> anyhow::Result<&Function> {
+        let function = self.functions.by_platform.get(platform);
+        function.context("there are no secrets for this platform: see --secrets")
+    }
+
     /// Has the function take a request, by the way that every delivery goes.
     async fn deliver(&self, request: Request) -> Json<Value> {
         let (response, number) = self.functions.deliver(request, None).await;
@@ -141,8 +148,7 @@ impl Page {
 
     /// What is to be sent to this intake, all of it checked.
     pub(super) fn plan(&self, wish: SendRequest) -> anyhow::Result<Plan> {
-        let function = self.functions.by_platform.get(&*wish.provider);
-        let Function { verifier, secrets, .. } = function.context(NO_SECRETS)?;
+        let Function { verifier, secrets, .. } = self.function(&wish.provider)?;
         let provider = verifier.provider();
         let account = wish.account.as_deref().map_or_else(|| Some(Account::default()), Account::parse);
         let account = account.context("an account is 1 to 64 of a-z, 0-9 and -")?;

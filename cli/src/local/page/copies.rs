@@ -8,14 +8,17 @@ use axum::{
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Answer, NO_SECRETS, Page, Refused, acts::SendRequest, mask};
+use super::{
+    Answer, Page, Refused,
+    acts::{SendRequest, bad_request},
+    mask,
+};
 use crate::{
     json::{Escapes, Space, Style},
-    local::journal::RecordedDelivery,
+    local::{gateway::Function, journal::RecordedDelivery},
     send::{
         plan::{MOST_CURL_BYTES, curl},
         template::Template,
@@ -42,18 +45,11 @@ pub(super) async fn as_curl(
     Ok(Json(json!({"curl": curl, "note": note})))
 }
 
-/// What is to be written anew.
-#[derive(Deserialize)]
-pub(super) struct Draft {
-    provider: String,
-    body: String,
-}
-
 /// A body with new ids, and its times moved to now.
-pub(super) async fn freshened(State(page): State<Arc<Page>>, Json(draft): Json<Draft>) -> Answer {
-    let function = page.functions.by_platform.get(&*draft.provider);
-    let function = function.ok_or_else(|| Refused(StatusCode::BAD_REQUEST, NO_SECRETS.to_owned()))?;
-    let mut template = Template::received(function.verifier.provider(), &HeaderMap::new(), &draft.body);
+pub(super) async fn freshened(State(page): State<Arc<Page>>, Json(draft): Json<SendRequest>) -> Answer {
+    let Function { verifier, .. } = page.function(&draft.provider).map_err(|why| bad_request(&why))?;
+    let mut template =
+        Template::received(verifier.provider(), &HeaderMap::new(), draft.body.as_deref().unwrap_or_default());
     template.move_times(OffsetDateTime::now_utc());
     template.freshen_ids();
     let style = Style { space: Space::Lines(2), escapes: Escapes::Kept, sorted: false };
@@ -81,7 +77,14 @@ impl Page {
             let url = format!("{origin}{}", taken.target);
             return Ok((curl(&taken.method, &url, &headers, body), "As it came: nothing of it is masked.".to_owned()));
         }
-        let mut plan = self.plan(SendRequest::again(taken, body.to_owned()))?;
+        let account = Some(taken.said("account")).filter(|account| !account.is_empty());
+        let mut plan = self.plan(SendRequest {
+            provider: taken.said("provider").to_owned(),
+            account: account.map(str::to_owned),
+            body: Some(body.to_owned()),
+            from: Some(taken.number),
+            ..SendRequest::default()
+        })?;
         let scheme = plan.scheme.name;
         plan.url = format!("{origin}{}", taken.target.path()).parse().map_err(|_| anyhow!("its path is no URL"))?;
         let is_masked = |name: &str, value: &str| mask::header(name, value).is_some();
@@ -93,20 +96,6 @@ impl Page {
              copied, Replay sends them.{query}"
         );
         Ok((command, note))
-    }
-}
-
-impl SendRequest {
-    /// The same delivery with this body, to be signed anew.
-    fn again(taken: &RecordedDelivery, body: String) -> Self {
-        let account = Some(taken.said("account")).filter(|account| !account.is_empty());
-        SendRequest {
-            provider: taken.said("provider").to_owned(),
-            account: account.map(str::to_owned),
-            body: Some(body),
-            from: Some(taken.number),
-            ..SendRequest::default()
-        }
     }
 }
 

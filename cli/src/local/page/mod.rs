@@ -148,8 +148,6 @@ type Answer = Result<Json<Value>, Refused>;
 /// Why the page does not get what it asked for.
 struct Refused(StatusCode, String);
 
-const NO_SECRETS: &str = "there are no secrets for this platform: see --secrets";
-
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         (self.0, Json(json!({"error": self.1}))).into_response()

@@ -86,11 +86,10 @@ fn beginning(text: &str) -> Value {
 }
 
 /// How a quarantined message is to be released.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct ReleaseRequest {
-    #[serde(default)]
     dry_run: bool,
-    #[serde(default)]
     new_id: bool,
 }
 
@@ -102,12 +101,46 @@ pub(super) async fn release(
 ) -> Answer {
     // Whoever names one message has looked at it, as with the command.
     let how = How { dry_run: request.dry_run, new_id: request.new_id, too_old: true };
-    let done = page.release(&id, how).await?.ok_or_else(|| {
+    // As the functions have it, which have checked it.
+    let days = std::env::var("CLAIM_TTL_DAYS").ok().and_then(|days| days.parse().ok()).unwrap_or(30);
+    let installation = Installation {
+        table: page.resources.table.clone(),
+        queue_url: page.resources.events_url.clone(),
+        claim_ttl: Duration::from_hours(24 * days),
+        dynamodb: page.clients.dynamodb.clone(),
+        sqs: page.clients.sqs.clone(),
+    };
+    let releasing = Releasing::new(&page.clients, installation)?;
+    let told = async |item: &Item| {
+        let done = releasing.one(item, how).await?;
+        let mut json = done.json(item, &done.words(how.dry_run), how.dry_run);
+        json["leaves"] = done.leaves_quarantine().into();
+        anyhow::Ok(json)
+    };
+    let not_given = || {
         let why = "the quarantine does not give this message: it was released or deleted, or somebody else looks at it and it \
                    comes back within two minutes";
         Refused(StatusCode::NOT_FOUND, why.to_owned())
-    })?;
-    Ok(Json(done))
+    };
+    let quarantine = &page.resources.quarantine_url;
+    if how.dry_run {
+        let found = page.queues.find(&id).filter(|seen| seen.place.queue == name(quarantine));
+        let Seen { place, body, .. } = found.ok_or_else(not_given)?;
+        return Ok(Json(told(&Item::read(place.id, &body)).await?));
+    }
+    let mut held = Held::new(&page.clients, quarantine);
+    let mut released = None;
+    while let Some(batch) = held.more(Duration::ZERO).await? {
+        if let Some(item) = batch.into_iter().map(Item::from).find(|item| item.message_id == id) {
+            released = Some(told(&item).await);
+            break;
+        }
+    }
+    if matches!(&released, Some(Ok(json)) if json["leaves"] == true) {
+        held.delete(&id).await?;
+    }
+    held.give_back().await?;
+    Ok(Json(released.ok_or_else(not_given)??))
 }
 
 /// Moves the dead letters back to their queue.
@@ -119,45 +152,6 @@ pub(super) async fn redrive(State(page): State<Arc<Page>>, _: Json<Value>) -> An
 }
 
 impl Page {
-    /// None where the quarantine does not give the message.
-    async fn release(&self, id: &str, how: How) -> anyhow::Result<Option<Value>> {
-        // As the functions have it, which have checked it.
-        let days = std::env::var("CLAIM_TTL_DAYS").ok().and_then(|days| days.parse().ok()).unwrap_or(30);
-        let installation = Installation {
-            table: self.resources.table.clone(),
-            queue_url: self.resources.events_url.clone(),
-            claim_ttl: Duration::from_hours(24 * days),
-            dynamodb: self.clients.dynamodb.clone(),
-            sqs: self.clients.sqs.clone(),
-        };
-        let releasing = Releasing::new(&self.clients, installation)?;
-        let told = async |item: &Item| {
-            let done = releasing.one(item, how).await?;
-            let mut json = done.json(item, &done.words(how.dry_run), how.dry_run);
-            json["leaves"] = done.leaves_quarantine().into();
-            anyhow::Ok(json)
-        };
-        let quarantine = &self.resources.quarantine_url;
-        if how.dry_run {
-            let found = self.queues.find(id).filter(|seen| seen.place.queue == name(quarantine));
-            let Some(Seen { place, body, .. }) = found else { return Ok(None) };
-            return told(&Item::read(place.id, &body)).await.map(Some);
-        }
-        let mut held = Held::new(&self.clients, quarantine);
-        let mut released = Ok(None);
-        while let Some(batch) = held.more(Duration::ZERO).await? {
-            if let Some(item) = batch.into_iter().map(Item::from).find(|item| item.message_id == id) {
-                released = told(&item).await.map(Some);
-                break;
-            }
-        }
-        if matches!(&released, Ok(Some(json)) if json["leaves"] == true) {
-            held.delete(id).await?;
-        }
-        held.give_back().await?;
-        released
-    }
-
     /// How many messages the queues hold, and where the message of each delivery is that has one: by the delivery's number,
     /// null where it is on no queue.
     pub(super) fn fullness(&self) -> Value {

@@ -10,12 +10,14 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
+use hookgate_event::Event;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::{Answer, Page, Refused, mask, worked_out};
 use crate::{
-    arguments, capture, explain,
+    arguments, capture,
+    explain::{self, Explanation},
     local::journal::{CRASHED, RecordedDelivery},
     output::moment,
 };
@@ -50,7 +52,7 @@ impl Page {
     fn describe(&self, taken: &RecordedDelivery) -> Value {
         let text = String::from_utf8_lossy(&taken.body);
         let (explanation, event) = self.explain(taken).unzip();
-        let event = event.flatten();
+        let event: Option<Event> = event.flatten();
         let mut log = taken.log.clone();
         log.remove("_aws");
         let target = match taken.target.query() {
@@ -67,16 +69,16 @@ impl Page {
             "body_kept": taken.body.len(),
             "words": words(taken),
             "explanation": explanation,
-            "name": event.as_ref().map(|(name, _)| name),
-            "event": event.as_ref().map(|(_, text)| text),
+            "name": event.as_ref().map(|event| &event.provider_type),
+            "event": event.as_ref().map(Event::to_json),
             // A crashed function logs nothing.
             "log": (taken.said("outcome") != CRASHED).then_some(log),
         })
     }
 
-    /// What `hookgate explain` says of it, as if it were asked when the delivery came; and the event's name at the platform
-    /// and the normalised event, where there is one. None where there is nothing to explain.
-    fn explain(&self, taken: &RecordedDelivery) -> Option<(Value, Option<(String, String)>)> {
+    /// What `hookgate explain` says of it, as if it were asked when the delivery came; and its event, where there is one. None
+    /// where there is nothing to explain.
+    fn explain(&self, taken: &RecordedDelivery) -> Option<(Explanation, Option<Event<'static>>)> {
         if matches!(taken.said("reason"), "address" | "body_not_base64") || !taken.is_whole() {
             return None;
         }
@@ -93,8 +95,7 @@ impl Page {
         };
         let account = arguments::account_of(&request.path, function.verifier.provider()).unwrap_or_default();
         let explanation = explain::explain(&request, function.verifier, &function.secrets, &account, received);
-        let event = function.read(taken, received).map(|(event, _)| (event.provider_type.clone(), event.to_json()));
-        Some((json!(explanation), event))
+        Some((explanation, function.read(taken, received).map(|(event, _)| event)))
     }
 }
 
