@@ -27,7 +27,7 @@ use crate::{
 
 /// The local intake, running until dropped.
 pub struct Local {
-    address: SocketAddr,
+    url: String,
     functions: Arc<Functions>,
     /// Stops the server when it is dropped.
     running: oneshot::Sender<()>,
@@ -43,7 +43,7 @@ impl Local {
         secrets: &SecretsFile,
     ) -> anyhow::Result<Self> {
         let functions = Arc::new(Functions::new(engines, resources, secrets)?);
-        let (listener, address) = engines::bind(address, "--listen").await?;
+        let (listener, url) = engines::bind(address, "--listen").await?;
         let page = page::router(functions.clone(), engines, resources).await?;
         let router = page.merge(Router::new().fallback(invoke).with_state(functions.clone()));
         let (running, ended) = oneshot::channel();
@@ -52,7 +52,7 @@ impl Local {
             let _ = ended.await;
         });
         let serving = tokio::spawn(serve.into_future());
-        Ok(Local { address, functions, running, serving })
+        Ok(Local { url, functions, running, serving })
     }
 
     /// Stops taking deliveries, and waits up to a second for the answers to those in progress.
@@ -73,7 +73,7 @@ impl Local {
 
     /// The base of the addresses that take deliveries: `{url}/webhooks/{provider}[/{account}]`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 }
 

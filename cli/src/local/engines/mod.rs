@@ -20,8 +20,7 @@ use tokio::{net::TcpListener, sync::watch};
 /// Both engines, running on loopback until dropped.
 #[derive(Debug)]
 pub struct Engines {
-    dynamodb: SocketAddr,
-    sqs: SocketAddr,
+    dynamodb_url: String,
     queues: Queues,
     /// Stops both servers when it is dropped.
     _running: watch::Sender<()>,
@@ -30,8 +29,8 @@ pub struct Engines {
 impl Engines {
     /// Starts both, empty. Port 0 picks a free one.
     pub async fn start(dynamodb: SocketAddr, sqs: SocketAddr) -> anyhow::Result<Self> {
-        let dynamodb = bind(dynamodb, "--dynamodb").await?;
-        let sqs = bind(sqs, "--sqs").await?;
+        let (dynamodb, dynamodb_url) = bind(dynamodb, "--dynamodb").await?;
+        let (sqs, sqs_url) = bind(sqs, "--sqs").await?;
         let database = Database::memory().context("cannot open a database in memory")?;
 
         let (running, watched) = watch::channel(());
@@ -42,21 +41,21 @@ impl Engines {
                 let _ = watched.changed().await;
             }
         };
-        let queues = Queues::new(format!("http://{}", sqs.1));
-        let engines = Self { dynamodb: dynamodb.1, sqs: sqs.1, queues, _running: running };
-        tokio::spawn(serve_with_shutdown(dynamodb.0, database, stopped()));
-        tokio::spawn(sqs::serve(sqs.0, engines.queues(), stopped()));
-        Ok(engines)
+        let queues = Queues::new(sqs_url);
+        tokio::spawn(serve_with_shutdown(dynamodb, database, stopped()));
+        let sqs = axum::serve(sqs, sqs::router(queues.clone())).with_graceful_shutdown(stopped());
+        tokio::spawn(sqs.into_future());
+        Ok(Self { dynamodb_url, queues, _running: running })
     }
 
     /// DynamoDB's address, like `http://127.0.0.1:9001`.
     pub fn dynamodb_url(&self) -> String {
-        format!("http://{}", self.dynamodb)
+        self.dynamodb_url.clone()
     }
 
     /// SQS's address, like `http://127.0.0.1:9002`. Queue URLs begin with it.
     pub fn sqs_url(&self) -> String {
-        format!("http://{}", self.sqs)
+        self.queues.server_url.clone()
     }
 
     /// Direct access to the queues of this SQS.
@@ -75,7 +74,8 @@ impl Engines {
     }
 }
 
-pub(super) async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+/// Listens on an address, which `option` chose, and gives the URL of a server there.
+pub(super) async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, String)> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let failure = match error.kind() {
             io::ErrorKind::AddrInUse => format!("port {} is in use: choose another with {option}", address.port()),
@@ -83,8 +83,8 @@ pub(super) async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(T
         };
         anyhow!(error).context(failure)
     })?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+    let url = format!("http://{}", listener.local_addr()?);
+    Ok((listener, url))
 }
 
 /// The configuration of an AWS SDK client for an engine: plain HTTP, and credentials that no engine checks.
@@ -183,7 +183,8 @@ mod tests {
     #[tokio::test]
     async fn both_end_when_dropped() {
         let engines = started().await;
-        let addresses = [engines.dynamodb, engines.sqs];
+        let urls = [engines.dynamodb_url(), engines.sqs_url()];
+        let addresses = urls.each_ref().map(|url| url.trim_start_matches("http://"));
         // Held open, as every SDK holds its connection.
         let mut held = Vec::new();
         for address in addresses {

@@ -10,7 +10,7 @@ export const OUTCOMES = {
 const LONGEST_COLOURED = 200_000;
 const MOST_TOKENS = 20_000;
 export const state = {
-  run: '', gone: 0, deliveries: new Map(), counts: {}, limits: {}, queues: {}, fates: {}, catalogue: [],
+  run: '', gone: 0, deliveries: new Map(), counts: {}, limits: {}, queues: { fates: {} }, catalogue: [],
   outcome: '', provider: '', text: '', found: new Set(), selected: 0, exact: false, focus: false, unsaid: [],
 };
 export const $ = (id) => document.getElementById(id);

@@ -41,7 +41,6 @@ function connect() {
   });
   on('queues', (queues) => {
     state.queues = queues;
-    state.fates = queues.fates;
     renderSoon();
     if (location.hash.startsWith('#queues')) showQueues();
     else if (state.selected) showClaim(state.selected);
@@ -121,7 +120,8 @@ function row(summary) {
 
 /** What became of the message, once the queues were looked at. */
 function renderFate(element, { number, outcome }) {
-  const word = number in state.fates ? fate(state.fates[number], outcome)[0] : '';
+  const { fates } = state.queues;
+  const word = number in fates ? fate(fates[number], outcome)[0] : '';
   const place = element.querySelector('.fate');
   if (place.textContent !== word) place.textContent = word;
 }

@@ -22,7 +22,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::Instant;
 
 pub(crate) use self::journal::{Step, What};
 pub(super) use self::queue::arn;
@@ -42,8 +42,8 @@ const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Code>UnsupportedOperation</
 #[derive(Debug, Clone)]
 pub(crate) struct Queues {
     store: Arc<Mutex<Store>>,
-    /// The server's address, with which queue URLs begin.
-    url: String,
+    /// With which queue URLs begin.
+    pub(super) server_url: String,
 }
 
 /// The content of a queue.
@@ -85,15 +85,10 @@ pub(crate) struct Place {
     pub(crate) redriven: bool,
 }
 
-/// Answers SQS calls on `listener` until `stopped`.
-pub(super) async fn serve(
-    listener: TcpListener,
-    queues: Queues,
-    stopped: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+/// Answers SQS calls.
+pub(super) fn router(queues: Queues) -> Router {
     // Some SDKs call `/`, others the queue's URL. The queue's size limit applies, not axum's.
-    let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(queues);
-    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+    Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(queues)
 }
 
 async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -> Response {
@@ -121,9 +116,9 @@ async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -
 }
 
 impl Queues {
-    /// No queues yet, at a server whose address begins with `url`.
-    pub(super) fn new(url: String) -> Self {
-        Queues { store: Arc::default(), url }
+    /// No queues yet.
+    pub(super) fn new(server_url: String) -> Self {
+        Queues { store: Arc::default(), server_url }
     }
 
     /// Creates a queue, and gives its URL.
@@ -135,7 +130,7 @@ impl Queues {
     }
 
     fn url(&self, name: &str) -> String {
-        format!("{}/000000000000/{name}", self.url)
+        format!("{}/000000000000/{name}", self.server_url)
     }
 
     /// A queue's counts and its latest messages, at most `most`. None if there is no such queue.
