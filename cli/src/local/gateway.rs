@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -134,10 +135,7 @@ impl Functions {
         self.journal.arrives();
         // As in Lambda, the invocation goes on when the caller disconnects.
         let recorded = tokio::spawn(self.clone().record(name, head, body, crash)).await;
-        recorded.map_or_else(
-            |_| (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None),
-            |(response, number)| (response, Some(number)),
-        )
+        recorded.unwrap_or_else(|_| (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None))
     }
 
     /// Invokes the function and keeps the delivery in the journal, even if the function crashes.
@@ -147,7 +145,7 @@ impl Functions {
         head: Parts,
         body: Bytes,
         crash: Option<Crash>,
-    ) -> (Response, u64) {
+    ) -> (Response, Option<u64>) {
         let started = OffsetDateTime::now_utc();
         let mut delivery = RecordedDelivery {
             number: 0,
@@ -170,7 +168,7 @@ impl Functions {
             refused(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         };
         delivery.status = response.status().as_u16();
-        (response, self.journal.keep(delivery))
+        (response, Some(self.journal.keep(delivery)))
     }
 
     /// None if the function crashed.
@@ -217,7 +215,9 @@ impl Function {
             "_aws": {"Timestamp": started.unix_timestamp_nanos() / 1_000_000},
             "TotalMs": (OffsetDateTime::now_utc() - started).whole_milliseconds(),
         });
-        if let Some((event, key)) = self.read(delivery, started) {
+        // What made the function panic may do so again.
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(delivery, started)));
+        if let Ok(Some((event, key))) = read {
             log["id"] = event.id.into();
             log["type"] = event.event_type.as_str().into();
             log["subject"] = event.subject.into();

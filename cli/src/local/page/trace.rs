@@ -63,7 +63,7 @@ impl Page {
     fn known(&self, text: &str) -> Known {
         let all = self.functions.journal.all();
         let mut deliveries: Vec<_> = all.iter().map(|taken| taken.log.clone()).collect();
-        // Last, because a claim that is not settled is theirs.
+        // Last: a claim that is held is theirs, not that of a later copy, which was busy.
         deliveries.sort_by_key(|log| log.get("outcome").is_some_and(|outcome| outcome == CRASHED));
         let (sent, forgot) = self.queues.sent(|message_id, body| {
             let Event { provider, account, id, subject, .. } = Event::from_json(body).ok()?;
