@@ -65,6 +65,7 @@ export function fate(place, outcome) {
 export const heading = (...children) => el('h2', { tabindex: -1 }, ...children);
 export const back = () => el('a', { class: 'back', href: '#' }, '← Deliveries');
 export const block = (title, ...children) => el('section', { class: 'block' }, el('h3', {}, title), ...children);
+export const note = (text) => el('p', { class: 'note' }, text);
 export const button = (text, click, attributes) => el('button', { type: 'button', ...attributes, click }, text);
 
 /** A button that copies a text. A browser lets no page copy that came over the network without TLS. */

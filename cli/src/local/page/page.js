@@ -211,12 +211,17 @@ function route() {
 
 // ---- Keys, filters, theme ----
 
+/** Uses what the browser stores, if it stores anything. */
+function storage(use) {
+  try { return use(); } catch { return undefined; }
+}
+
 /** Narrows the list, and keeps the filters for as long as the tab lives. */
 function filter(changes) {
   if ('text' in changes) state.found = new Set();
   Object.assign(state, changes);
   const { outcome, provider, text } = state;
-  try { sessionStorage.filters = JSON.stringify({ outcome, provider, text }); } catch { /* a browser that keeps nothing */ }
+  storage(() => { sessionStorage.filters = JSON.stringify({ outcome, provider, text }); });
   renderCounts();
   renderList();
   if (changes.text) searchSoon();
@@ -229,8 +234,7 @@ function showFilters() {
 }
 
 function restoreFilters() {
-  let kept = {};
-  try { kept = JSON.parse(sessionStorage.filters ?? '{}'); } catch { /* as above */ }
+  const kept = storage(() => JSON.parse(sessionStorage.filters)) ?? {};
   if (kept.outcome in OUTCOMES) state.outcome = kept.outcome;
   if (state.catalogue.some(({ name }) => name === kept.provider)) state.provider = kept.provider;
   state.text = String(kept.text ?? '');
@@ -271,14 +275,13 @@ document.addEventListener('keydown', (event) => {
 function theme(name) {
   document.documentElement.dataset.theme = name;
   $('theme').textContent = `Theme: ${name}`;
-  try { localStorage.theme = name; } catch { /* a browser that keeps nothing */ }
+  storage(() => { localStorage.theme = name; });
 }
 $('theme').addEventListener('click', () => {
   const themes = ['system', 'light', 'dark'];
   theme(themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % 3]);
 });
-let kept;
-try { kept = localStorage.theme; } catch { /* as above */ }
+const kept = storage(() => localStorage.theme);
 theme(['light', 'dark'].includes(kept) ? kept : 'system');
 
 addEventListener('hashchange', route);
