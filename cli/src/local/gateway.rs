@@ -46,7 +46,7 @@ type Settings = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// All functions.
 pub(crate) struct Functions {
-    pub(crate) by_platform: BTreeMap<&'static str, Function>,
+    pub(crate) by_platform: BTreeMap<&'static str, Arc<Function>>,
     /// Their latest deliveries.
     pub(crate) journal: Journal,
 }
@@ -117,7 +117,7 @@ impl Functions {
             let settings = settings(engines, resources, secrets);
             let intake = Intake::new(Config::from_settings(provider, &settings)?);
             let (verifier, secrets) = (Verifier::new(provider, &settings)?, Secrets::parse(secrets)?);
-            by_platform.insert(provider.name, Function { intake, settings, verifier, secrets });
+            by_platform.insert(provider.name, Arc::new(Function { intake, settings, verifier, secrets }));
         }
         Ok(Functions { by_platform, journal: Journal::default() })
     }
@@ -126,7 +126,8 @@ impl Functions {
     /// returns the delivery's number in the journal, if a function was invoked.
     pub(crate) async fn deliver(self: &Arc<Self>, request: Request, crash: Option<Crash>) -> (Response, Option<u64>) {
         let (head, body) = request.into_parts();
-        let Some(&name) = self.by_platform.keys().find(|name| address(head.uri.path(), name).is_some()) else {
+        let function = self.by_platform.iter().find(|(name, _)| address(head.uri.path(), name).is_some());
+        let Some((_, function)) = function else {
             return (refused(StatusCode::NOT_FOUND, "Not Found"), None);
         };
         let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
@@ -134,14 +135,14 @@ impl Functions {
         };
         self.journal.arrives();
         // As in Lambda, the invocation goes on when the caller disconnects.
-        let recorded = tokio::spawn(self.clone().record(name, head, body, crash)).await;
+        let recorded = tokio::spawn(self.clone().record(function.clone(), head, body, crash)).await;
         recorded.unwrap_or_else(|_| (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None))
     }
 
     /// Invokes the function and keeps the delivery in the journal, even if the function crashes.
     async fn record(
         self: Arc<Self>,
-        name: &'static str,
+        function: Arc<Function>,
         head: Parts,
         body: Bytes,
         crash: Option<Crash>,
@@ -159,27 +160,22 @@ impl Functions {
             log: Map::new(),
         };
         // A task of its own, so that a crash ends nothing else.
-        let invocation = tokio::spawn(self.clone().invoke(name, head, body, crash));
+        let invocation = tokio::spawn(function.clone().invoke(head, body, crash));
         let response = if let Ok(Some(Handled { response, log })) = invocation.await {
             delivery.log = serde_json::from_str(&log).unwrap_or_default();
             answer(response)
         } else {
-            delivery.log = self.by_platform[name].crashed(&delivery, started);
+            delivery.log = function.crashed(&delivery, started);
             refused(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         };
         delivery.status = response.status().as_u16();
         (response, Some(self.journal.keep(delivery)))
     }
+}
 
+impl Function {
     /// None if the function crashed.
-    async fn invoke(
-        self: Arc<Self>,
-        name: &'static str,
-        head: Parts,
-        body: Bytes,
-        crash: Option<Crash>,
-    ) -> Option<Handled> {
-        let Function { intake, settings, verifier, .. } = &self.by_platform[name];
+    async fn invoke(self: Arc<Self>, head: Parts, body: Bytes, crash: Option<Crash>) -> Option<Handled> {
         let mut event = ApiGatewayV2httpRequest::default();
         event.raw_path = Some(head.uri.path().to_owned());
         event.raw_query_string = head.uri.query().map(str::to_owned);
@@ -198,13 +194,11 @@ impl Functions {
 
         let invocation = LambdaEvent::new(Payload(Some(event)), context);
         match crash {
-            None => Some(intake.handle(invocation).await),
-            Some(crash) => crash::handle(crash, verifier.provider(), settings, invocation).await.ok()?,
+            None => Some(self.intake.handle(invocation).await),
+            Some(crash) => crash::handle(crash, self.verifier.provider(), &self.settings, invocation).await.ok()?,
         }
     }
-}
 
-impl Function {
     /// What takes the place of the log line that a crashed function does not write.
     fn crashed(&self, delivery: &RecordedDelivery, started: OffsetDateTime) -> Map<String, Value> {
         let name = self.verifier.provider().name;

@@ -30,7 +30,8 @@ use crate::{
 
 /// What can be sent: every event of every platform that has secrets here.
 pub(super) async fn catalogue(State(page): State<Arc<Page>>) -> Json<Value> {
-    let platforms = page.functions.by_platform.values().map(|Function { verifier, secrets, .. }| {
+    let platforms = page.functions.by_platform.values().map(|function| {
+        let Function { verifier, secrets, .. } = function.as_ref();
         let provider = verifier.provider();
         let sample = provider.events.first().and_then(|(event, ..)| Template::of(provider, event));
         json!({
@@ -123,7 +124,7 @@ fn preferred(verifier: &Verifier, template: &Template) -> Option<&'static Scheme
 impl Page {
     /// The function of a platform.
     pub(super) fn function(&self, platform: &str) -> anyhow::Result<&Function> {
-        let function = self.functions.by_platform.get(platform);
+        let function = self.functions.by_platform.get(platform).map(Arc::as_ref);
         function.context("there are no secrets for this platform: see --secrets")
     }
 

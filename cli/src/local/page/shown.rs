@@ -7,7 +7,6 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{
     Json,
     extract::{Path, State},
-    http::HeaderMap,
     response::Response,
 };
 use hookgate_event::Event;
@@ -59,10 +58,15 @@ impl Page {
             Some(query) => format!("{}?{}", taken.target.path(), mask::query(query)),
             None => taken.target.path().to_owned(),
         };
+        let headers = taken.headers.iter().map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            let masked = mask::header(name.as_str(), &text);
+            json!({"name": name.as_str(), "masked": masked.is_some(), "value": masked.unwrap_or(text.into_owned())})
+        });
         json!({
             "summary": taken.summary(),
             "target": target,
-            "headers": headers(&taken.headers),
+            "headers": headers.collect::<Vec<_>>(),
             "body": mask::body(&text),
             "body_masked": mask::body(&text) != text,
             "body_is_text": std::str::from_utf8(&taken.body).is_ok(),
@@ -97,15 +101,6 @@ impl Page {
         let explanation = explain::explain(&request, function.verifier, &function.secrets, &account, received);
         Some((explanation, function.read(taken, received).map(|(event, _)| event)))
     }
-}
-
-fn headers(headers: &HeaderMap) -> Value {
-    let shown = headers.iter().map(|(name, value)| {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        let masked = mask::header(name.as_str(), &text);
-        json!({"name": name.as_str(), "masked": masked.is_some(), "value": masked.unwrap_or(text.into_owned())})
-    });
-    shown.collect()
 }
 
 /// What became of a delivery, in a sentence.
