@@ -69,13 +69,46 @@ fn a_delivery_arrives_on_the_stream_with_counts_that_add_up() {
     assert_eq!(intake.deliver(&format!("/webhooks/{platform}"), &[], b"{}"), rejected);
     let counts = &stream.next("delivery")["counts"];
     let expected = json!({"received": 2, "queued": 1, "duplicate": 0, "quarantined": 0, "ping": 0, "rejected": 1, "too_large": 0,
-        "busy": 0, "unavailable": 0, "died": 0});
+        "busy": 0, "unavailable": 0, "crashed": 0});
     assert_eq!(*counts, expected);
 
     // What no function took is no delivery.
     assert_eq!(intake.deliver("/webhooks/nobody", &[], b"{}"), 404);
     assert_eq!(intake.get("/api/deliveries")["counts"], expected);
     assert_eq!(Stream::open(&intake).next("snapshot")["deliveries"].as_array().unwrap().len(), 2);
+}
+
+/// A crashed function answers and logs nothing: the page knows as much of its delivery as of any other all the same.
+#[test]
+fn a_crashed_delivery_is_listed_like_any_other() {
+    let intake = Intake::start();
+    let mut stream = Stream::open(&intake);
+    let (platform, body) = (with_ids().name, order("evt_1"));
+    let signed = support::signed(with_ids(), body.as_bytes(), 0);
+    let mut headers = vec![("host", intake.host())];
+    headers.extend(signed.headers.iter().map(|(name, value)| (&**name, &**value)));
+    let crash = format!("POST /api/crash/claimed/webhooks/{platform}");
+    assert_eq!(intake.request(&crash, &headers, &signed.body).0, 500);
+
+    let news = stream.next("delivery");
+    let delivery = &news["delivery"];
+    assert_eq!(
+        (&delivery["number"], &delivery["outcome"], &delivery["status"]),
+        (&json!(1), &json!("crashed"), &json!(500))
+    );
+    assert_eq!((&delivery["provider"], &delivery["account"]), (&json!(platform), &json!("default")));
+    assert_eq!((&delivery["id"], &delivery["subject"]), (&json!("evt_1"), &json!(subject())));
+    assert_eq!((&news["counts"]["received"], &news["counts"]["crashed"]), (&json!(1), &json!(1)));
+
+    let shown = intake.latest();
+    assert_eq!((&shown["log"], &shown["body"]), (&Value::Null, &json!(body)));
+    assert_eq!(shown["explanation"]["verifies"], true);
+    assert!(shown["event"].as_str().unwrap().contains("evt_1"), "{shown}");
+    assert!(shown["words"].as_str().unwrap().starts_with("The function crashed: "), "{shown}");
+    assert_eq!(intake.get("/api/deliveries/1/claim")["item"]["state"], "claimed");
+    assert_eq!(intake.get("/api/search?text=EVT_1")["numbers"], json!([1]));
+    // Its claim is still held.
+    assert_eq!(intake.post("/api/deliveries/1/replay", &json!({})).1["outcome"], "busy");
 }
 
 /// What `cargo run` sends is on the page, and its counts say that nothing was lost.

@@ -172,6 +172,24 @@ const tests = {
     assert.equal(outcomes.reduce((sum, each) => sum + each), received);
   },
 
+  'a crashed delivery is listed like any other, without a log line': async () => {
+    // Nothing that a proxy has passed on may let a function crash.
+    const headers = Object.fromEntries(Object.entries(sample.headers).filter(([name]) => !/^(host|content-length|x-forwarded-.*)$/.test(name)));
+    const { body, rawPath } = sample;
+    const answer = await fetch(`${running.url}api/crash/claimed${rawPath}`, { method: 'POST', headers, body });
+    assert.equal(answer.status, 500);
+    await becomes(count('crashed'), '1');
+    await becomes($('.sum'), 'adds up');
+    await $('#list li').filter({ hasText: 'Crashed' }).locator('a').click();
+    await becomes($('.verdict'), 'The function crashed: the platform was asked to retry.');
+    await becomes($('.verdict'), 'Verifies by scheme');
+    await becomes($('#event-block'), 'Queued only if SQS accepted it before the crash.');
+    await becomes($('#claim'), 'An invocation holds the lease');
+    assert(!(await $('#right').textContent()).includes('Log line'));
+    await screenshot('crashed');
+    await accessible('crashed');
+  },
+
   'what cannot be read is in quarantine, and seen there without being received': async () => {
     // Without what the event is about, of a platform that does not write it into the envelope itself.
     const { name, member } = platforms.findLast((one) => one.member.includes('.'));

@@ -4,7 +4,7 @@
 //! connection to it means that the event is claimed. The proxy passes the function's request on to SQS, and the first byte of
 //! the answer means that SQS has accepted the event. No answer is passed back.
 
-use std::{error::Error, io};
+use std::io;
 
 use hookgate_intake::{
     Config, Handled, Intake,
@@ -44,7 +44,7 @@ pub(super) async fn handle(
     provider: &'static Provider,
     settings: impl Fn(&str) -> Option<String>,
     invocation: LambdaEvent<Payload>,
-) -> Result<Option<Handled>, Box<dyn Error + Send + Sync>> {
+) -> anyhow::Result<Option<Handled>> {
     const SQS: &str = "AWS_ENDPOINT_URL_SQS";
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (own, sqs) = (format!("http://{}", listener.local_addr()?), settings(SQS).unwrap_or_default());

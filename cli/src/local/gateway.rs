@@ -2,11 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,21 +12,24 @@ use anyhow::{Context as _, anyhow};
 use axum::{
     body::{Body, Bytes, to_bytes},
     extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use hookgate_event::Event;
 use hookgate_intake::{
     Config, Handled, Intake, address,
+    claim::partition_key,
     lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent, Payload},
 };
-use hookgate_verify::{Provider, Secrets, providers};
-use serde_json::{Map, Value};
+use hookgate_verify::{Account, Delivery, Provider, Secrets, Verifier, providers};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
 
 use crate::{
     local::crash::{self, Crash},
     local::engines::{Engines, Resources},
-    local::journal::{Journal, MOST_BODY_BYTES, RecordedDelivery},
+    local::journal::{CRASHED, Journal, MOST_BODY_BYTES, RecordedDelivery},
 };
 
 /// Lambda's limit for an invocation, in bytes.
@@ -45,10 +46,17 @@ type Settings = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// All functions.
 pub(crate) struct Functions {
-    intakes: BTreeMap<&'static str, (&'static Provider, Settings, Intake)>,
-    invocations: AtomicU64,
+    pub(crate) by_platform: BTreeMap<&'static str, Arc<Function>>,
     /// Their latest deliveries.
     pub(crate) journal: Journal,
+}
+
+/// A platform's function, and with what it verifies.
+pub(crate) struct Function {
+    intake: Intake,
+    settings: Settings,
+    pub(crate) verifier: Verifier,
+    pub(crate) secrets: Secrets,
 }
 
 impl SecretsFile {
@@ -104,41 +112,42 @@ fn settings(engines: &Engines, resources: &Resources, secrets: &str) -> Settings
 impl Functions {
     /// Every provider's function that has secrets.
     pub(crate) fn new(engines: &Engines, resources: &Resources, secrets: &SecretsFile) -> anyhow::Result<Self> {
-        let mut intakes = BTreeMap::new();
+        let mut by_platform = BTreeMap::new();
         for (provider, secrets) in &secrets.0 {
             let settings = settings(engines, resources, secrets);
-            let config = Config::from_settings(provider, &settings)?;
-            intakes.insert(provider.name, (*provider, settings, Intake::new(config)));
+            let intake = Intake::new(Config::from_settings(provider, &settings)?);
+            let (verifier, secrets) = (Verifier::new(provider, &settings)?, Secrets::parse(secrets)?);
+            by_platform.insert(provider.name, Arc::new(Function { intake, settings, verifier, secrets }));
         }
-        let (invocations, journal) = (AtomicU64::new(0), Journal::default());
-        Ok(Functions { intakes, invocations, journal })
+        Ok(Functions { by_platform, journal: Journal::default() })
     }
 
     /// Does what API Gateway and Lambda do: wraps the request into an event, invokes the function, unwraps the answer. Also
-    /// returns the delivery's number in the journal, if a function handled it to the end.
+    /// returns the delivery's number in the journal, if a function was invoked.
     pub(crate) async fn deliver(self: &Arc<Self>, request: Request, crash: Option<Crash>) -> (Response, Option<u64>) {
         let (head, body) = request.into_parts();
-        let Some(&name) = self.intakes.keys().find(|name| address(head.uri.path(), name).is_some()) else {
-            return (not_found(), None);
+        let function = self.by_platform.iter().find(|(name, _)| address(head.uri.path(), name).is_some());
+        let Some((_, function)) = function else {
+            return (refused(StatusCode::NOT_FOUND, "Not Found"), None);
         };
         let Ok(body) = to_bytes(body, MAX_BODY_BYTES).await else {
-            let message = axum::Json(serde_json::json!({"message": "Request Too Long"}));
-            return ((StatusCode::PAYLOAD_TOO_LARGE, message).into_response(), None);
+            return (refused(StatusCode::PAYLOAD_TOO_LARGE, "Request Too Long"), None);
         };
         self.journal.arrives();
         // As in Lambda, the invocation goes on when the caller disconnects.
-        let handled = tokio::spawn(self.clone().record(name, head, body, crash)).await;
-        handled.unwrap_or_else(|_| (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None))
+        let recorded = tokio::spawn(self.clone().record(function.clone(), head, body, crash)).await;
+        recorded.unwrap_or_else(|_| (StatusCode::INTERNAL_SERVER_ERROR.into_response(), None))
     }
 
     /// Invokes the function and keeps the delivery in the journal, even if the function crashes.
     async fn record(
         self: Arc<Self>,
-        name: &'static str,
+        function: Arc<Function>,
         head: Parts,
         body: Bytes,
         crash: Option<Crash>,
     ) -> (Response, Option<u64>) {
+        let started = OffsetDateTime::now_utc();
         let mut delivery = RecordedDelivery {
             number: 0,
             method: head.method.clone(),
@@ -147,31 +156,26 @@ impl Functions {
             // A copy: hyper's slice could keep a large buffer alive.
             body: body[..body.len().min(MOST_BODY_BYTES)].to_vec(),
             body_bytes: body.len(),
-            status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(),
-            log: crashed(name, head.uri.path()),
+            status: 0,
+            log: Map::new(),
         };
         // A task of its own, so that a crash ends nothing else.
-        let invocation = tokio::spawn(self.clone().invoke(name, head, body, crash));
-        let Ok(Some(Handled { response, log })) = invocation.await else {
-            self.journal.dies(delivery);
-            // This is API Gateway's answer then.
-            let message = axum::Json(serde_json::json!({"message": "Internal Server Error"}));
-            return ((StatusCode::INTERNAL_SERVER_ERROR, message).into_response(), None);
+        let invocation = tokio::spawn(function.clone().invoke(head, body, crash));
+        let response = if let Ok(Some(Handled { response, log })) = invocation.await {
+            delivery.log = serde_json::from_str(&log).unwrap_or_default();
+            answer(response)
+        } else {
+            delivery.log = function.crashed(&delivery, started);
+            refused(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
         };
-        delivery.status = u16::try_from(response.status_code).unwrap_or_default();
-        delivery.log = serde_json::from_str(&log).unwrap_or_default();
-        (answer(response), Some(self.journal.keep(delivery)))
+        delivery.status = response.status().as_u16();
+        (response, Some(self.journal.keep(delivery)))
     }
+}
 
+impl Function {
     /// None if the function crashed.
-    async fn invoke(
-        self: Arc<Self>,
-        name: &'static str,
-        head: Parts,
-        body: Bytes,
-        crash: Option<Crash>,
-    ) -> Option<Handled> {
-        let (provider, settings, intake) = &self.intakes[name];
+    async fn invoke(self: Arc<Self>, head: Parts, body: Bytes, crash: Option<Crash>) -> Option<Handled> {
         let mut event = ApiGatewayV2httpRequest::default();
         event.raw_path = Some(head.uri.path().to_owned());
         event.raw_query_string = head.uri.query().map(str::to_owned);
@@ -184,27 +188,53 @@ impl Functions {
 
         let mut context = Context::default();
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let number = self.invocations.fetch_add(1, Ordering::Relaxed);
         // Unique across restarts too, as Lambda's request ids are: claims are owned by them.
-        context.request_id = format!("local-{}-{number}", now.as_nanos());
+        context.request_id = format!("local-{}", uuid::Uuid::new_v4());
         context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
 
         let invocation = LambdaEvent::new(Payload(Some(event)), context);
         match crash {
-            None => Some(intake.handle(invocation).await),
-            Some(crash) => crash::handle(crash, provider, settings, invocation).await.ok()?,
+            None => Some(self.intake.handle(invocation).await),
+            Some(crash) => crash::handle(crash, self.verifier.provider(), &self.settings, invocation).await.ok()?,
         }
     }
-}
 
-/// What takes the place of the log line that a crashed function does not write.
-fn crashed(name: &str, path: &str) -> Map<String, Value> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let log = serde_json::json!({
-        "provider": name, "account": address(path, name), "outcome": "crashed",
-        "_aws": {"Timestamp": u64::try_from(now.as_millis()).unwrap_or_default()},
-    });
-    serde_json::from_value(log).unwrap_or_default()
+    /// What takes the place of the log line that a crashed function does not write.
+    fn crashed(&self, delivery: &RecordedDelivery, started: OffsetDateTime) -> Map<String, Value> {
+        let name = self.verifier.provider().name;
+        let mut log = json!({
+            "provider": name,
+            "account": address(delivery.target.path(), name),
+            "outcome": CRASHED,
+            "_aws": {"Timestamp": started.unix_timestamp_nanos() / 1_000_000},
+            "TotalMs": (OffsetDateTime::now_utc() - started).whole_milliseconds(),
+        });
+        // What made the function panic may do so again.
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(delivery, started)));
+        if let Ok(Some((event, key))) = read {
+            log["id"] = event.id.into();
+            log["type"] = event.event_type.as_str().into();
+            log["subject"] = event.subject.into();
+            log["key"] = key.into();
+        }
+        serde_json::from_value(log).unwrap_or_default()
+    }
+
+    /// The event of a delivery and its claim's key, if the delivery is verified and can be read.
+    pub(crate) fn read(
+        &self,
+        delivery: &RecordedDelivery,
+        received: OffsetDateTime,
+    ) -> Option<(Event<'static>, String)> {
+        let name = self.verifier.provider().name;
+        let account = Account::parse(address(delivery.target.path(), name)?)?;
+        let (headers, body) = (delivery.headers.clone(), delivery.body.clone());
+        let delivery = Delivery { headers, body, account, received };
+        let proof = self.verifier.authenticate(&delivery, &self.secrets).ok()?;
+        let reading = proof.read().ok()?;
+        let key = partition_key(name, delivery.account.as_str(), &reading.key);
+        Some((reading.event.into_owned(), key))
+    }
 }
 
 /// API Gateway joins the values of a repeated header.
@@ -222,6 +252,7 @@ fn answer(response: ApiGatewayV2httpResponse) -> Response {
     (status.unwrap_or(StatusCode::BAD_GATEWAY), response.headers, body).into_response()
 }
 
-fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, "application/json")], r#"{"message":"Not Found"}"#).into_response()
+/// API Gateway's own answer, where no function's answer is passed on.
+fn refused(status: StatusCode, message: &str) -> Response {
+    (status, axum::Json(json!({"message": message}))).into_response()
 }

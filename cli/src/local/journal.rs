@@ -1,7 +1,7 @@
 //! The local intake's latest deliveries in bounded memory, for the page and the lines on the terminal.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,9 +12,6 @@ use tokio::sync::broadcast;
 /// How many deliveries are kept.
 pub const MOST_DELIVERIES: usize = 500;
 
-/// How many of the deliveries are kept whose function crashed.
-const MOST_CRASHES: usize = 32;
-
 /// How much of a body is kept, in bytes. A delivery with a longer body cannot be explained or replayed.
 pub const MOST_BODY_BYTES: usize = 1024 * 1024;
 
@@ -24,9 +21,8 @@ pub const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// How many deliveries a follower may fall behind before it has to start again from a snapshot.
 const MOST_NEWS: usize = 256;
 
-/// Every outcome, in the order of the page.
-pub const OUTCOMES: [&str; 8] =
-    ["queued", "duplicate", "quarantined", "ping", "rejected", "too_large", "busy", "unavailable"];
+/// The outcome of a delivery whose function crashed.
+pub(crate) const CRASHED: &str = "crashed";
 
 /// One delivery and its result.
 #[derive(Debug)]
@@ -43,7 +39,7 @@ pub struct RecordedDelivery {
     pub body_bytes: usize,
     /// The answer's HTTP status.
     pub status: u16,
-    /// The delivery's log line.
+    /// The delivery's log line, or what takes its place where the function [`CRASHED`].
     pub log: Map<String, Value>,
 }
 
@@ -59,13 +55,11 @@ pub struct Journal {
 #[derive(Debug, Default)]
 struct JournalState {
     deliveries: VecDeque<Arc<RecordedDelivery>>,
-    /// Those whose function crashed, which have no log line.
-    crashes: VecDeque<Arc<RecordedDelivery>>,
     bytes: usize,
     last: u64,
     received: u64,
-    died: u64,
-    outcomes: [u64; OUTCOMES.len()],
+    /// The number of deliveries by outcome. Those that arrived and are not in it are in progress.
+    outcomes: BTreeMap<&'static str, u64>,
 }
 
 impl RecordedDelivery {
@@ -115,7 +109,10 @@ impl RecordedDelivery {
 impl Default for Journal {
     fn default() -> Self {
         let run = time::OffsetDateTime::now_utc().unix_timestamp_nanos();
-        Journal { kept: Mutex::default(), news: broadcast::channel(MOST_NEWS).0, run }
+        let outcomes =
+            ["queued", "duplicate", "quarantined", "ping", "rejected", "too_large", "busy", "unavailable", CRASHED];
+        let kept = JournalState { outcomes: outcomes.map(|name| (name, 0)).into(), ..JournalState::default() };
+        Journal { kept: Mutex::new(kept), news: broadcast::channel(MOST_NEWS).0, run }
     }
 }
 
@@ -130,28 +127,13 @@ impl Journal {
         self.kept().received += 1;
     }
 
-    /// Counts and keeps a delivery whose function crashed.
-    pub fn dies(&self, taken: RecordedDelivery) {
-        let kept = &mut *self.kept();
-        kept.died += 1;
-        kept.crashes.push_back(Arc::new(taken));
-        if kept.crashes.len() > MOST_CRASHES {
-            kept.crashes.pop_front();
-        }
-    }
-
-    /// The latest deliveries whose function crashed.
-    pub(crate) fn crashes(&self) -> Vec<Arc<RecordedDelivery>> {
-        self.kept().crashes.iter().cloned().collect()
-    }
-
     /// Keeps a delivery and returns its number.
     pub fn keep(&self, taken: RecordedDelivery) -> u64 {
         let kept = &mut *self.kept();
         kept.last += 1;
         let taken = Arc::new(RecordedDelivery { number: kept.last, ..taken });
-        if let Some(place) = OUTCOMES.iter().position(|outcome| *outcome == taken.said("outcome")) {
-            kept.outcomes[place] += 1;
+        if let Some(count) = kept.outcomes.get_mut(taken.said("outcome")) {
+            *count += 1;
         }
         let news = json!({"delivery": taken.summary(), "counts": kept.counts()}).to_string();
         kept.bytes += taken.bytes();
@@ -179,7 +161,7 @@ impl Journal {
 
     /// The number of deliveries by outcome.
     pub fn outcomes(&self) -> BTreeMap<&'static str, u64> {
-        OUTCOMES.into_iter().zip(self.kept().outcomes).collect()
+        self.kept().outcomes.clone()
     }
 
     /// A delivery, if it is still kept.
@@ -189,11 +171,11 @@ impl Journal {
         kept.deliveries.get(place).cloned()
     }
 
-    /// The number and the message's id of each delivery that was queued or put into quarantine.
-    pub(crate) fn messages(&self) -> Vec<(u64, String)> {
+    /// The number of each delivery that was queued or put into quarantine, by its message's id.
+    pub(crate) fn messages(&self) -> HashMap<String, u64> {
         let kept = self.kept();
         let sent = kept.deliveries.iter().filter(|taken| matches!(taken.said("outcome"), "queued" | "quarantined"));
-        sent.map(|taken| (taken.number, taken.said("message_id").to_owned())).filter(|(_, id)| !id.is_empty()).collect()
+        sent.filter_map(|taken| Some((taken.log.get("message_id")?.as_str()?.to_owned(), taken.number))).collect()
     }
 
     /// Every delivery that is kept.
@@ -203,12 +185,10 @@ impl Journal {
 }
 
 impl JournalState {
-    /// The numbers of arrived deliveries and of each outcome. The difference is in progress.
+    /// The numbers of arrived deliveries and of each outcome.
     fn counts(&self) -> Value {
-        let mut counts = json!({"received": self.received, "died": self.died});
-        for (outcome, count) in OUTCOMES.iter().zip(self.outcomes) {
-            counts[outcome] = count.into();
-        }
+        let mut counts = json!(self.outcomes);
+        counts["received"] = self.received.into();
         counts
     }
 }

@@ -9,14 +9,12 @@ pub mod page;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::Context;
 use axum::{
     Router,
     extract::{Request, State},
     response::Response,
 };
 use tokio::{
-    net::TcpListener,
     sync::{broadcast, oneshot},
     task::JoinHandle,
 };
@@ -27,12 +25,13 @@ use crate::{
     local::gateway::Functions,
 };
 
-/// The running local intake.
+/// The local intake, running until dropped.
 pub struct Local {
-    address: SocketAddr,
+    url: String,
     functions: Arc<Functions>,
-    end: oneshot::Sender<()>,
-    serving: JoinHandle<()>,
+    /// Stops the server when it is dropped.
+    running: oneshot::Sender<()>,
+    serving: JoinHandle<std::io::Result<()>>,
 }
 
 impl Local {
@@ -44,28 +43,21 @@ impl Local {
         secrets: &SecretsFile,
     ) -> anyhow::Result<Self> {
         let functions = Arc::new(Functions::new(engines, resources, secrets)?);
-        let listener = TcpListener::bind(address)
-            .await
-            .with_context(|| format!("cannot listen on {address}: choose another with --listen"))?;
-        let address = listener.local_addr()?;
-        let page = page::router(functions.clone(), engines, resources, secrets)?;
+        let (listener, url) = engines::bind(address, "--listen").await?;
+        let page = page::router(functions.clone(), engines, resources).await?;
         let router = page.merge(Router::new().fallback(invoke).with_state(functions.clone()));
-        let (end, ended) = oneshot::channel();
-        let serving = tokio::spawn(async move {
-            let serve = axum::serve(listener, router).with_graceful_shutdown(async move {
-                // If `Local` is dropped without `end`, the server goes on.
-                if ended.await.is_err() {
-                    std::future::pending::<()>().await;
-                }
-            });
-            let _ = serve.await;
+        let (running, ended) = oneshot::channel();
+        let serve = axum::serve(listener, router).with_graceful_shutdown(async {
+            // The error is the signal: the sender is gone.
+            let _ = ended.await;
         });
-        Ok(Local { address, functions, end, serving })
+        let serving = tokio::spawn(serve.into_future());
+        Ok(Local { url, functions, running, serving })
     }
 
     /// Stops taking deliveries, and waits up to a second for the answers to those in progress.
     pub async fn end(self) {
-        let _ = self.end.send(());
+        drop(self.running);
         let _ = tokio::time::timeout(Duration::from_secs(1), self.serving).await;
     }
 
@@ -81,7 +73,7 @@ impl Local {
 
     /// The base of the addresses that take deliveries: `{url}/webhooks/{provider}[/{account}]`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        self.url.clone()
     }
 }
 

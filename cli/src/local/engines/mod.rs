@@ -2,8 +2,7 @@
 
 mod sqs;
 
-pub(crate) use sqs::{JOURNAL, Place, Step, What};
-pub use sqs::{Look, Queues, Seen};
+pub(crate) use sqs::{JOURNAL, Place, Queues, Seen, Step, What};
 
 use std::{io, net::SocketAddr};
 
@@ -12,7 +11,7 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
 };
-use aws_sdk_sqs::{config::BehaviorVersion, types::QueueAttributeName};
+use aws_sdk_sqs::config::BehaviorVersion;
 use aws_smithy_async::rt::sleep::{SharedAsyncSleep, TokioSleep};
 use aws_types::{SdkConfig, region::Region};
 use dynoxide::{Database, server::serve_with_shutdown};
@@ -21,8 +20,7 @@ use tokio::{net::TcpListener, sync::watch};
 /// Both engines, running on loopback until dropped.
 #[derive(Debug)]
 pub struct Engines {
-    dynamodb: SocketAddr,
-    sqs: SocketAddr,
+    dynamodb_url: String,
     queues: Queues,
     /// Stops both servers when it is dropped.
     _running: watch::Sender<()>,
@@ -31,8 +29,8 @@ pub struct Engines {
 impl Engines {
     /// Starts both, empty. Port 0 picks a free one.
     pub async fn start(dynamodb: SocketAddr, sqs: SocketAddr) -> anyhow::Result<Self> {
-        let dynamodb = bind(dynamodb, "--dynamodb").await?;
-        let sqs = bind(sqs, "--sqs").await?;
+        let (dynamodb, dynamodb_url) = bind(dynamodb, "--dynamodb").await?;
+        let (sqs, sqs_url) = bind(sqs, "--sqs").await?;
         let database = Database::memory().context("cannot open a database in memory")?;
 
         let (running, watched) = watch::channel(());
@@ -43,25 +41,25 @@ impl Engines {
                 let _ = watched.changed().await;
             }
         };
-        let queues = Queues::new(format!("http://{}", sqs.1));
-        let engines = Self { dynamodb: dynamodb.1, sqs: sqs.1, queues, _running: running };
-        tokio::spawn(serve_with_shutdown(dynamodb.0, database, stopped()));
-        tokio::spawn(sqs::serve(sqs.0, engines.queues(), stopped()));
-        Ok(engines)
+        let queues = Queues::new(sqs_url);
+        tokio::spawn(serve_with_shutdown(dynamodb, database, stopped()));
+        let sqs = axum::serve(sqs, sqs::router(queues.clone())).with_graceful_shutdown(stopped());
+        tokio::spawn(sqs.into_future());
+        Ok(Self { dynamodb_url, queues, _running: running })
     }
 
     /// DynamoDB's address, like `http://127.0.0.1:9001`.
     pub fn dynamodb_url(&self) -> String {
-        format!("http://{}", self.dynamodb)
+        self.dynamodb_url.clone()
     }
 
     /// SQS's address, like `http://127.0.0.1:9002`. Queue URLs begin with it.
     pub fn sqs_url(&self) -> String {
-        format!("http://{}", self.sqs)
+        self.queues.server_url.clone()
     }
 
     /// Direct access to the queues of this SQS.
-    pub fn queues(&self) -> Queues {
+    pub(crate) fn queues(&self) -> Queues {
         self.queues.clone()
     }
 
@@ -76,7 +74,8 @@ impl Engines {
     }
 }
 
-async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+/// Listens on an address, which `option` chose, and gives the URL of a server there.
+pub(super) async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, String)> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         let failure = match error.kind() {
             io::ErrorKind::AddrInUse => format!("port {} is in use: choose another with {option}", address.port()),
@@ -84,8 +83,8 @@ async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener,
         };
         anyhow!(error).context(failure)
     })?;
-    let address = listener.local_addr()?;
-    Ok((listener, address))
+    let url = format!("http://{}", listener.local_addr()?);
+    Ok((listener, url))
 }
 
 /// The configuration of an AWS SDK client for an engine: plain HTTP, and credentials that no engine checks.
@@ -121,23 +120,13 @@ pub async fn provision(engines: &Engines) -> anyhow::Result<Resources> {
 
     create_table(&engines.dynamodb(), TABLE).await?;
 
-    let sqs = engines.sqs();
-    let dead_letters_url = create_queue(&sqs, DEAD_LETTERS, None).await?;
-    let dead_letters = sqs
-        .get_queue_attributes()
-        .queue_url(&dead_letters_url)
-        .attribute_names(QueueAttributeName::QueueArn)
-        .send()
-        .await
-        .with_context(|| format!("cannot create {DEAD_LETTERS}"))?
-        .attributes
-        .and_then(|mut attributes| attributes.remove(&QueueAttributeName::QueueArn));
-    let redrive = serde_json::json!({"deadLetterTargetArn": dead_letters, "maxReceiveCount": 5}).to_string();
-
+    let queues = &engines.queues;
+    let dead_letters_url = queues.create(DEAD_LETTERS, None)?;
+    let redrive = serde_json::json!({"deadLetterTargetArn": sqs::arn(DEAD_LETTERS), "maxReceiveCount": 5});
     Ok(Resources {
         table: TABLE.into(),
-        events_url: create_queue(&sqs, "hookgate-events", Some(redrive)).await?,
-        quarantine_url: create_queue(&sqs, "hookgate-quarantine", None).await?,
+        events_url: queues.create("hookgate-events", Some(redrive))?,
+        quarantine_url: queues.create("hookgate-quarantine", None)?,
         dead_letters_url,
     })
 }
@@ -162,20 +151,13 @@ pub async fn create_table(client: &aws_sdk_dynamodb::Client, name: &str) -> anyh
     Ok(())
 }
 
-async fn create_queue(client: &aws_sdk_sqs::Client, name: &str, redrive: Option<String>) -> anyhow::Result<String> {
-    let attributes = redrive.map(|policy| [(QueueAttributeName::RedrivePolicy, policy)].into());
-    let created = client.create_queue().queue_name(name).set_attributes(attributes).send().await;
-    let url = created.map_err(anyhow::Error::from).and_then(|queue| queue.queue_url.context("SQS returned no URL"));
-    url.with_context(|| format!("cannot create {name}"))
-}
-
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::{
         operation::{put_item::PutItemError, update_item::UpdateItemError},
         types::{AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld, TimeToLiveStatus},
     };
-
+    use aws_sdk_sqs::types::QueueAttributeName;
     use tokio::io::AsyncReadExt;
 
     use super::*;
@@ -201,7 +183,8 @@ mod tests {
     #[tokio::test]
     async fn both_end_when_dropped() {
         let engines = started().await;
-        let addresses = [engines.dynamodb, engines.sqs];
+        let urls = [engines.dynamodb_url(), engines.sqs_url()];
+        let addresses = urls.each_ref().map(|url| url.trim_start_matches("http://"));
         // Held open, as every SDK holds its connection.
         let mut held = Vec::new();
         for address in addresses {

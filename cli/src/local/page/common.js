@@ -4,12 +4,13 @@
 
 export const OUTCOMES = {
   queued: ['✓', 'Queued'], duplicate: ['↻', 'Duplicate'], quarantined: ['▲', 'Quarantined'], ping: ['·', 'Ping'],
-  rejected: ['✕', 'Rejected'],   too_large: ['↑', 'Too large'], busy: ['…', 'Busy'], unavailable: ['!', 'Unavailable'],
+  rejected: ['✕', 'Rejected'], too_large: ['↑', 'Too large'], busy: ['…', 'Busy'], unavailable: ['!', 'Unavailable'],
+  crashed: ['†', 'Crashed'],
 };
 const LONGEST_COLOURED = 200_000;
 const MOST_TOKENS = 20_000;
 export const state = {
-  run: '', gone: 0, deliveries: new Map(), counts: {}, limits: {}, queues: {}, fates: {}, catalogue: [],
+  run: '', gone: 0, deliveries: new Map(), counts: {}, limits: {}, queues: { fates: {} }, catalogue: [],
   outcome: '', provider: '', text: '', found: new Set(), selected: 0, exact: false, focus: false, unsaid: [],
 };
 export const $ = (id) => document.getElementById(id);
@@ -64,6 +65,7 @@ export function fate(place, outcome) {
 export const heading = (...children) => el('h2', { tabindex: -1 }, ...children);
 export const back = () => el('a', { class: 'back', href: '#' }, '← Deliveries');
 export const block = (title, ...children) => el('section', { class: 'block' }, el('h3', {}, title), ...children);
+export const note = (text) => el('p', { class: 'note' }, text);
 export const button = (text, click, attributes) => el('button', { type: 'button', ...attributes, click }, text);
 
 /** A button that copies a text. A browser lets no page copy that came over the network without TLS. */

@@ -2,20 +2,23 @@
 
 use std::sync::Arc;
 
+use anyhow::{Context as _, anyhow, bail};
 use axum::{
     Json,
     extract::{Path, State},
     http::{HeaderMap, StatusCode, header},
-    response::{IntoResponse, Response},
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Page, acts::SendRequest, gone, mask, refused};
+use super::{
+    Answer, Page, Refused,
+    acts::{SendRequest, bad_request},
+    mask,
+};
 use crate::{
     json::{Escapes, Space, Style},
-    local::journal::RecordedDelivery,
+    local::{gateway::Function, journal::RecordedDelivery},
     send::{
         plan::{MOST_CURL_BYTES, curl},
         template::Template,
@@ -33,38 +36,29 @@ pub(super) async fn as_curl(
     Path(number): Path<u64>,
     asked: HeaderMap,
     _: Json<Value>,
-) -> Response {
-    let Some(taken) = page.functions.journal.get(number) else { return gone() };
+) -> Answer {
+    let taken = page.delivery(number)?;
     // The guard has let this name through.
     let host = asked.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    match page.curl(&taken, &format!("http://{host}")) {
-        Ok((curl, note)) => Json(json!({"curl": curl, "note": note})).into_response(),
-        Err(why) => refused(StatusCode::CONFLICT, &why),
-    }
-}
-
-/// What is to be written anew.
-#[derive(Deserialize)]
-pub(super) struct Draft {
-    provider: String,
-    body: String,
+    let copy = page.curl(&taken, &format!("http://{host}"));
+    let (curl, note) = copy.map_err(|why| Refused(StatusCode::CONFLICT, format!("{why:#}")))?;
+    Ok(Json(json!({"curl": curl, "note": note})))
 }
 
 /// A body with new ids, and its times moved to now.
-pub(super) async fn freshened(State(page): State<Arc<Page>>, Json(draft): Json<Draft>) -> Response {
-    let Some(platform) = page.platforms.get(&*draft.provider) else {
-        return refused(StatusCode::BAD_REQUEST, "there are no secrets for this platform: see --secrets");
-    };
-    let mut template = Template::received(platform.verifier.provider(), &HeaderMap::new(), &draft.body);
+pub(super) async fn freshened(State(page): State<Arc<Page>>, Json(draft): Json<SendRequest>) -> Answer {
+    let Function { verifier, .. } = page.function(&draft.provider).map_err(|why| bad_request(&why))?;
+    let mut template =
+        Template::received(verifier.provider(), &HeaderMap::new(), draft.body.as_deref().unwrap_or_default());
     template.move_times(OffsetDateTime::now_utc());
     template.freshen_ids();
     let style = Style { space: Space::Lines(2), escapes: Escapes::Kept, sorted: false };
-    Json(json!({"body": template.body.write(style)})).into_response()
+    Ok(Json(json!({"body": template.body.write(style)})))
 }
 
 impl Page {
     /// The command, and what to know of it.
-    fn curl(&self, taken: &RecordedDelivery, origin: &str) -> Result<(String, String), String> {
+    fn curl(&self, taken: &RecordedDelivery, origin: &str) -> anyhow::Result<(String, String)> {
         let body = copied(taken)?;
         let query = taken.target.query().unwrap_or_default();
         let mut headers = Vec::new();
@@ -73,7 +67,7 @@ impl Page {
             if matches!(name.as_str(), "host" | "content-length" | "connection" | "transfer-encoding") {
                 continue;
             }
-            let value = value.to_str().map_err(|_| format!("the header {name} is not text: use Replay"))?;
+            let value = value.to_str().map_err(|_| anyhow!("the header {name} is not text: use Replay"))?;
             match mask::header(name.as_str(), value) {
                 None => headers.push((name.to_string(), value.to_owned())),
                 Some(_) => left_out.push(name.as_str()),
@@ -83,12 +77,19 @@ impl Page {
             let url = format!("{origin}{}", taken.target);
             return Ok((curl(&taken.method, &url, &headers, body), "As it came: nothing of it is masked.".to_owned()));
         }
-        let mut plan = self.plan(SendRequest::again(taken, body.to_owned()))?;
+        let account = Some(taken.said("account")).filter(|account| !account.is_empty());
+        let mut plan = self.plan(SendRequest {
+            provider: taken.said("provider").to_owned(),
+            account: account.map(str::to_owned),
+            body: Some(body.to_owned()),
+            from: Some(taken.number),
+            ..SendRequest::default()
+        })?;
         let scheme = plan.scheme.name;
-        plan.url = format!("{origin}{}", taken.target.path()).parse().map_err(|_| "its path is no URL".to_owned())?;
+        plan.url = format!("{origin}{}", taken.target.path()).parse().map_err(|_| anyhow!("its path is no URL"))?;
         let is_masked = |name: &str, value: &str| mask::header(name, value).is_some();
         plan.template.headers.retain(|(name, value)| !is_masked(name, value));
-        let command = plan.curl().map_err(|error| format!("{error:#}"))?;
+        let command = plan.curl()?;
         let query = if query.is_empty() { "" } else { " The query is left out." };
         let note = format!(
             "Signed anew (scheme {scheme}) with this intake’s secret: signatures and credentials as received are not \
@@ -98,34 +99,15 @@ impl Page {
     }
 }
 
-impl SendRequest {
-    /// The same delivery with this body, to be signed anew.
-    fn again(taken: &RecordedDelivery, body: String) -> Self {
-        let account = Some(taken.said("account")).filter(|account| !account.is_empty());
-        SendRequest {
-            provider: taken.said("provider").to_owned(),
-            account: account.map(str::to_owned),
-            body: Some(body),
-            from: Some(taken.number),
-            ..SendRequest::default()
-        }
-    }
-}
-
 /// The body as text that fits on a command line, or why it does not.
-fn copied(taken: &RecordedDelivery) -> Result<&str, String> {
+fn copied(taken: &RecordedDelivery) -> anyhow::Result<&str> {
     if !taken.is_whole() {
-        return Err(format!(
-            "its body of {} bytes was not kept whole: send it again from where it came",
-            taken.body_bytes
-        ));
+        bail!("its body of {} bytes was not kept whole: send it again from where it came", taken.body_bytes);
     }
     if taken.body.len() > MOST_CURL_BYTES {
         let bytes = taken.body.len();
-        return Err(format!(
-            "its body has {bytes} bytes, more than a command line holds ({MOST_CURL_BYTES}): use Replay"
-        ));
+        bail!("its body has {bytes} bytes, more than a command line holds ({MOST_CURL_BYTES}): use Replay");
     }
     let text = std::str::from_utf8(&taken.body).ok().filter(|text| !text.contains('\0'));
-    text.ok_or_else(|| "its body is not text, which a command line cannot hold: use Replay".to_owned())
+    text.context("its body is not text, which a command line cannot hold: use Replay")
 }

@@ -1,6 +1,6 @@
 // One delivery in full, or where to begin.
 
-import { $, address, back, badge, block, button, call, clock, code, copyable, copying, el, fate, heading, show, size, state } from './common.js';
+import { $, address, back, badge, block, button, call, clock, code, copyable, copying, el, fate, heading, note, show, size, state } from './common.js';
 import { act, edit, openForm } from './form.js';
 
 export function showStart() {
@@ -47,10 +47,10 @@ export async function showDelivery(number) {
         isWhole(shown) && button('Edit and resend', () => edit(shown)), button('Copy as curl', () => curl(number)))),
     el('div', { id: 'curl', role: 'status' }),
     el('p', { class: 'line' }, el('code', {}, `${summary.method} ${shown.target}`), ` at ${clock(summary.received)}, `,
-      `${size(summary.body_bytes)}, answered ${summary.status} in ${summary.TotalMs?.toFixed(1)} ms`),
+      `${size(summary.body_bytes)}, answered ${summary.status} in ${summary.TotalMs.toFixed(1)} ms`),
     verdict(shown),
-    el('div', { class: 'columns' }, el('div', {}, body(shown), headers(shown)),
-      el('div', {}, event(shown), el('div', { id: 'claim' }, block('Claim')), timing(shown.log), log(shown.log))));
+    el('div', { class: 'columns' }, el('div', {}, el('div', { id: 'body' }, body(shown)), headers(shown)),
+      el('div', {}, el('div', { id: 'event-block' }, event(shown)), el('div', { id: 'claim' }, block('Claim')), shown.log && [timing(shown.log), log(shown.log)])));
   showClaim(number);
 }
 
@@ -58,9 +58,9 @@ const isWhole = ({ summary, body_kept, body_is_text }) => body_is_text && body_k
 
 /** Shows the command too: it says how it was made, and a browser may not let it be copied. */
 async function curl(number) {
-  const { curl: command, note } = await call(`/api/deliveries/${number}/curl`, {}).catch((error) => ({ note: `No curl command: ${error.message}` }));
+  const { curl: command, note: made } = await call(`/api/deliveries/${number}/curl`, {}).catch((error) => ({ note: `No curl command: ${error.message}` }));
   if (number !== state.selected) return;
-  $('curl').replaceChildren(block('As curl', el('p', { class: 'note' }, note), command && copyable(command)));
+  $('curl').replaceChildren(block('As curl', note(made), command && copyable(command)));
   if (command) $('curl').querySelector('button').click();
 }
 
@@ -91,20 +91,14 @@ function body(shown) {
     toggle.closest('.block').replaceWith(fresh);
     fresh.querySelector('button').focus();
   } }, 'As received');
-  const made = block('Body', ...notes.map((note) => el('p', { class: 'note' }, note)),
-    text ? code(text, !state.exact) : el('p', { class: 'note' }, 'Empty.'));
-  made.id = 'body';
-  if (text) made.firstChild.append(el('span', { class: 'buttons' }, toggle, isWhole(shown) && copying(text, { class: 'small' }, 'Copy body')));
-  return made;
+  const buttons = text && el('span', { class: 'buttons' }, toggle, isWhole(shown) && copying(text, { class: 'small' }, 'Copy body'));
+  return block(['Body', buttons], ...notes.map(note), text ? code(text, !state.exact) : note('Empty.'));
 }
 
 function event({ summary, event }) {
-  const note = { queued: '', duplicate: 'As this copy reads; the first one was queued.', quarantined: 'Not queued: in quarantine.' }[summary.outcome] ?? 'Not queued.';
-  const made = block('Normalised event', note && event && el('p', { class: 'note' }, note),
-    event ? code(event, true) : el('p', { class: 'note' }, summary.outcome === 'rejected' ? 'None: nothing is read before the signature is verified.' : 'None: it could not be read as an event.'));
-  if (event) made.firstChild.append(copying(event, { class: 'small' }, 'Copy event'));
-  made.id = 'event-block';
-  return made;
+  const about = { queued: '', duplicate: 'As this copy reads; the first one was queued.', quarantined: 'Not queued: in quarantine.', crashed: 'Queued only if SQS accepted it before the crash.' }[summary.outcome] ?? 'Not queued.';
+  if (event) return block(['Normalised event', copying(event, { class: 'small' }, 'Copy event')], about && note(about), code(event, true));
+  return block('Normalised event', note(summary.outcome === 'rejected' ? 'None: nothing is read before the signature is verified.' : 'None: it could not be read as an event.'));
 }
 
 function headers({ headers }) {
@@ -116,7 +110,7 @@ function timing(log) {
   const steps = [['claim', log.ClaimMs], ['enqueue', log.EnqueueMs], ['settle', log.settle_ms]].filter(([, ms]) => ms != null);
   const rest = log.TotalMs - steps.reduce((sum, [, ms]) => sum + ms, 0);
   const all = [...steps, [steps.length ? 'verify and the rest' : 'verify', Math.max(0, rest)]];
-  return block(`Time: ${log.TotalMs?.toFixed(2)} ms`, el('dl', { class: 'times' }, all.flatMap(([name, ms]) =>
+  return block(`Time: ${log.TotalMs.toFixed(2)} ms`, el('dl', { class: 'times' }, all.flatMap(([name, ms]) =>
     [el('dt', {}, name), el('dd', {}, el('progress', { max: log.TotalMs, value: ms, 'aria-label': name }), `${ms.toFixed(2)} ms`)])));
 }
 

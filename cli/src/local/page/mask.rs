@@ -1,5 +1,7 @@
 //! What the page shows in place of signatures and credentials: enough of a signature to tell two apart, too little to use.
 
+use std::ops::Range;
+
 use hookgate_verify::{Scheme, providers};
 
 /// What headers are called that carry a signature: their values are cut short.
@@ -34,11 +36,15 @@ pub fn query(query: &str) -> String {
 
 /// A body with the signatures in it cut short.
 pub fn body(body: &str) -> String {
-    schemes().fold(body.to_owned(), |body, scheme| match (scheme.signature_member(), &*scheme.signature_prefix()) {
-        (None, _) => body,
-        (Some(name), "") => without_member(&body, name),
-        // Wherever it stands: a name may be spelled with escapes, and JSON may stand in a string.
-        (Some(name), prefix) => without_digits(&without_member(&body, name), prefix),
+    schemes().fold(body.to_owned(), |body, scheme| {
+        let Some(name) = scheme.signature_member() else { return body };
+        // At whatever depth and however often.
+        let body = masked(&body, &format!("\"{name}\""), string, words);
+        match &*scheme.signature_prefix() {
+            "" => body,
+            // Wherever it stands: a name may be spelled with escapes, and JSON may stand in a string.
+            prefix => masked(&body, prefix, digits, cut),
+        }
     })
 }
 
@@ -46,42 +52,35 @@ fn schemes() -> impl Iterator<Item = &'static Scheme> {
     providers::ALL.iter().flat_map(|provider| provider.schemes())
 }
 
-/// Every JSON member of this name, at whatever depth and however often, with its string cut short.
-fn without_member(text: &str, name: &str) -> String {
-    let quoted = format!("\"{name}\"");
-    let mut parts = text.split(&quoted);
+/// The text with what `value` finds behind each marker masked. It gets the text up to the next marker.
+fn masked(text: &str, marker: &str, value: fn(&str) -> Range<usize>, mask: fn(&str) -> String) -> String {
+    let mut parts = text.split(marker);
     let mut masked = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let opened = part.trim_start().strip_prefix(':').and_then(|part| part.trim_start().strip_prefix('"'));
-        let value = opened.map_or("", |value| &value[..end_of_string(value)]);
-        let start = opened.map_or(0, |value| part.len() - value.len());
-        masked.extend([&quoted, &part[..start], &words(value), &part[start + value.len()..]]);
+        let Range { start, end } = value(part);
+        masked.extend([marker, &part[..start], &mask(&part[start..end]), &part[end..]]);
     }
     masked
 }
 
-/// Where the string ends; where nothing closes it, with the text.
-fn end_of_string(text: &str) -> usize {
+/// The string of the JSON member whose name precedes; where nothing closes it, all of the rest.
+fn string(rest: &str) -> Range<usize> {
+    let opened = rest.trim_start().strip_prefix(':').and_then(|rest| rest.trim_start().strip_prefix('"'));
+    let Some(value) = opened else { return 0..0 };
+    let start = rest.len() - value.len();
     let mut escaped = false;
     let closes = |(_, c): &(usize, char)| {
         let quote = *c == '"' && !escaped;
         escaped = *c == '\\' && !escaped;
         quote
     };
-    text.char_indices().find(closes).map_or(text.len(), |(end, _)| end)
+    start..value.char_indices().find(closes).map_or(rest.len(), |(length, _)| start + length)
 }
 
-/// The digits behind every such prefix cut short, be they hex or base64.
-fn without_digits(text: &str, prefix: &str) -> String {
-    let mut parts = text.split(prefix);
-    let mut masked = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let end = part.find(|c: char| !c.is_ascii_alphanumeric() && !"+/=".contains(c)).unwrap_or(part.len());
-        let (digits, behind) = part.split_at(end);
-        let digits = if behind.starts_with('…') { digits.to_owned() } else { cut(digits) };
-        masked.extend([prefix, &digits, behind]);
-    }
-    masked
+/// Digits, be they hex or base64, unless they are cut short already.
+fn digits(rest: &str) -> Range<usize> {
+    let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"+/=".contains(c)).unwrap_or(rest.len());
+    if rest[end..].starts_with('…') { 0..0 } else { 0..end }
 }
 
 /// What stands between the separators of a signature or a query, each cut short, but for names and Unix times.

@@ -11,7 +11,7 @@ mod search;
 mod shown;
 pub(crate) mod trace;
 
-use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -25,16 +25,17 @@ use axum::{
     routing::{get, post},
 };
 use futures_util::stream;
-use hookgate_verify::{Secrets, Verifier};
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::{sync::broadcast, time::Interval};
 
 use super::{
     engines::{Engines, Queues, Resources},
-    gateway::{Functions, SecretsFile},
+    gateway::Functions,
     host,
+    journal::RecordedDelivery,
 };
-use crate::client::aws::Deployment;
+use crate::client::aws::{Clients, Deployment};
 
 /// How often queues are looked at for followers.
 const LOOK: Duration = Duration::from_secs(1);
@@ -51,48 +52,27 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// What the page's answers are made from.
 struct Page {
     functions: Arc<Functions>,
-    platforms: BTreeMap<&'static str, Platform>,
-    dynamodb: aws_sdk_dynamodb::Client,
     resources: Resources,
     queues: Queues,
-    /// For what the page does as a command would.
-    deployment: Deployment,
-}
-
-/// How one platform's deliveries are verified here.
-struct Platform {
-    verifier: Verifier,
-    secrets: Secrets,
+    clients: Clients,
 }
 
 /// Everything that is not a webhook's address.
-pub(crate) fn router(
+pub(crate) async fn router(
     functions: Arc<Functions>,
     engines: &Engines,
     resources: &Resources,
-    secrets: &SecretsFile,
 ) -> anyhow::Result<Router> {
-    let mut platforms = BTreeMap::new();
-    for (provider, secrets) in &secrets.0 {
-        let verifier = Verifier::new(provider, |name| std::env::var(name).ok());
-        let (verifier, secrets) = (verifier?, Secrets::parse(secrets)?);
-        platforms.insert(provider.name, Platform { verifier, secrets });
-    }
-    let page = Page {
-        functions,
-        platforms,
-        dynamodb: engines.dynamodb(),
-        resources: resources.clone(),
-        queues: engines.queues(),
-        deployment: Deployment {
-            aws: false,
-            profile: None,
-            region: None,
-            stack: String::new(),
-            dynamodb: engines.dynamodb_url(),
-            sqs: engines.sqs_url(),
-        },
+    let deployment = Deployment {
+        aws: false,
+        profile: None,
+        region: None,
+        stack: String::new(),
+        dynamodb: engines.dynamodb_url(),
+        sqs: engines.sqs_url(),
     };
+    let clients = deployment.clients().await?;
+    let page = Page { functions, resources: resources.clone(), queues: engines.queues(), clients };
     let file =
         |kind: &'static str, text: &'static str| get(move || async move { ([(header::CONTENT_TYPE, kind)], text) });
     Ok(Router::new()
@@ -118,7 +98,7 @@ pub(crate) fn router(
         .route("/api/catalogue", get(acts::catalogue))
         .route("/api/send", post(acts::send))
         .route("/api/fresh", post(copies::freshened))
-        .route("/api/crash/{crash}/{*path}", post(acts::crash))
+        .nest("/api/crash/{crash}", Router::new().fallback(post(acts::crash)))
         .layer(middleware::from_fn(guard))
         .with_state(Arc::new(page)))
 }
@@ -141,14 +121,11 @@ async fn guard(request: Request, next: Next) -> Response {
     // A link may lead to the page from anywhere.
     let is_page = request.method() == Method::GET && request.uri().path() == "/";
     let mut response = if is_passed_on {
-        refused(StatusCode::FORBIDDEN, "the page is for this machine alone: a tunnel passes on /webhooks/ only")
+        forbidden("the page is for this machine alone: a tunnel passes on /webhooks/ only")
     } else if !host::is_local(&named) {
-        refused(
-            StatusCode::FORBIDDEN,
-            "open the page by its address, like http://127.0.0.1:9000/: no other name is answered",
-        )
+        forbidden("open the page by its address, like http://127.0.0.1:9000/: no other name is answered")
     } else if !is_page && !from_here {
-        refused(StatusCode::FORBIDDEN, "another site's page may not use this one")
+        forbidden("another site's page may not use this one")
     } else {
         next.run(request).await
     };
@@ -165,30 +142,49 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-fn refused(status: StatusCode, why: &str) -> Response {
-    (status, Json(json!({"error": why}))).into_response()
+/// An answer to the page.
+type Answer = Result<Json<Value>, Refused>;
+
+/// Why the page does not get what it asked for.
+struct Refused(StatusCode, String);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"error": self.1}))).into_response()
+    }
 }
 
-fn gone() -> Response {
-    refused(StatusCode::NOT_FOUND, "this delivery is no longer kept: only the last ones are")
+/// A call to an engine that failed.
+impl From<anyhow::Error> for Refused {
+    fn from(error: anyhow::Error) -> Self {
+        Refused(StatusCode::BAD_GATEWAY, format!("{error:#}"))
+    }
+}
+
+fn forbidden(why: &str) -> Response {
+    Refused(StatusCode::FORBIDDEN, why.to_owned()).into_response()
+}
+
+/// Answers with what `work` makes, on a thread where it may take its time.
+async fn worked_out<T: Serialize + Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Response {
+    let made = tokio::task::spawn_blocking(work).await;
+    made.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |made| Json(made).into_response())
 }
 
 /// One who follows what is taken.
 struct Follower {
     page: Arc<Page>,
-    snapshot: Option<Value>,
-    news: broadcast::Receiver<String>,
+    /// What comes after the snapshot. None until that was told.
+    news: Option<broadcast::Receiver<String>>,
     looking: Interval,
-    /// How full the queues were, and where the deliveries' messages.
-    seen: [Value; 2],
+    /// The queues as they were told last.
+    queues: Value,
 }
 
 /// Everything that is kept, then every delivery as it is taken, and whenever that changes how full the queues are and where
 /// the deliveries' messages.
 async fn follow(State(page): State<Arc<Page>>) -> Response {
-    let (snapshot, news) = page.functions.journal.follow();
-    let looking = tokio::time::interval(LOOK);
-    let follower = Follower { page, snapshot: Some(snapshot), news, looking, seen: Default::default() };
+    let follower = Follower { page, news: None, looking: tokio::time::interval(LOOK), queues: Value::Null };
     let events = stream::unfold(follower, async |mut follower| {
         let event = follower.next().await;
         Some((Ok::<_, Infallible>(event), follower))
@@ -198,42 +194,42 @@ async fn follow(State(page): State<Arc<Page>>) -> Response {
 
 impl Follower {
     async fn next(&mut self) -> Event {
+        let Some(news) = &mut self.news else { return self.snapshot() };
         loop {
-            if let Some(snapshot) = self.snapshot.take() {
-                return Event::default().event("snapshot").retry(RECONNECT).data(snapshot.to_string());
-            }
             tokio::select! {
-                news = self.news.recv() => {
-                    if let Ok(news) = news {
-                        return Event::default().event("delivery").data(news);
-                    }
+                news = news.recv() => return match news {
+                    Ok(news) => Event::default().event("delivery").data(news),
                     // Too far behind, in a flood: look at everything anew.
-                    let (snapshot, news) = self.page.functions.journal.follow();
-                    (self.snapshot, self.news) = (Some(snapshot), news);
-                }
+                    Err(_) => self.snapshot(),
+                },
                 _ = self.looking.tick() => {
-                    let now = [self.page.fullness(), self.page.fates()];
-                    if now != self.seen {
-                        self.seen = now;
-                        let [mut queues, fates] = self.seen.clone();
-                        queues["fates"] = fates;
-                        return Event::default().event("queues").data(queues.to_string());
+                    let queues = self.page.fullness();
+                    if queues != self.queues {
+                        let event = Event::default().event("queues").data(queues.to_string());
+                        self.queues = queues;
+                        return event;
                     }
                 }
             }
         }
     }
+
+    fn snapshot(&mut self) -> Event {
+        let (snapshot, news) = self.page.functions.journal.follow();
+        self.news = Some(news);
+        Event::default().event("snapshot").retry(RECONNECT).data(snapshot.to_string())
+    }
 }
 
-async fn deliveries(State(page): State<Arc<Page>>) -> Response {
-    Json(page.functions.journal.follow().0).into_response()
+async fn deliveries(State(page): State<Arc<Page>>) -> Json<Value> {
+    Json(page.functions.journal.follow().0)
 }
 
 impl Page {
-    /// How many messages the queues hold.
-    fn fullness(&self) -> Value {
-        let held = |url: &str| self.queues.look(url, 0).map(|look| [look.waiting, look.in_flight]);
-        let Resources { events_url, quarantine_url, dead_letters_url, .. } = &self.resources;
-        json!({"events": held(events_url), "quarantine": held(quarantine_url), "dead_letters": held(dead_letters_url)})
+    /// A delivery, if it is still kept.
+    fn delivery(&self, number: u64) -> Result<Arc<RecordedDelivery>, Refused> {
+        self.functions.journal.get(number).ok_or_else(|| {
+            Refused(StatusCode::NOT_FOUND, "this delivery is no longer kept: only the last ones are".to_owned())
+        })
     }
 }

@@ -41,7 +41,6 @@ function connect() {
   });
   on('queues', (queues) => {
     state.queues = queues;
-    state.fates = queues.fates;
     renderSoon();
     if (location.hash.startsWith('#queues')) showQueues();
     else if (state.selected) showClaim(state.selected);
@@ -88,8 +87,8 @@ function makeCounts() {
 }
 
 function renderCounts() {
-  const { received = 0, died = 0, ...outcomes } = state.counts;
-  const working = received - died - Object.values(outcomes).reduce((sum, count) => sum + count, 0);
+  const { received = 0, ...outcomes } = state.counts;
+  const working = received - Object.values(outcomes).reduce((sum, count) => sum + count, 0);
   if (!$('counts').firstChild) makeCounts();
   for (const chip of $('counts').querySelectorAll('button')) {
     const { outcome } = chip.dataset;
@@ -98,7 +97,7 @@ function renderCounts() {
     chip.dataset.none = count === 0;
     chip.setAttribute('aria-pressed', String(state.outcome === outcome));
   }
-  $('counts').lastChild.textContent = working ? `${working} in progress` : died ? `${died} died` : '✓ adds up';
+  $('counts').lastChild.textContent = working ? `${working} in progress` : '✓ adds up';
   const inQueue = (name) => (state.queues[name] ?? [0, 0]).reduce((sum, count) => sum + count, 0);
   $('queues-link').textContent = `Queue ${inQueue('events')} · quarantine ${inQueue('quarantine')} · dead letters ${inQueue('dead_letters')}`;
 }
@@ -116,12 +115,13 @@ function row(summary) {
     badge(summary.outcome), el('span', { class: 'address' }, address(summary)),
     el('time', {}, clock(summary.received)),
     el('span', { class: 'second' }, el('span', { class: 'what' }, what),
-      el('span', { class: 'took' }, el('span', { class: 'fate' }), `${summary.TotalMs?.toFixed(1)} ms`))));
+      el('span', { class: 'took' }, el('span', { class: 'fate' }), `${summary.TotalMs.toFixed(1)} ms`))));
 }
 
 /** What became of the message, once the queues were looked at. */
 function renderFate(element, { number, outcome }) {
-  const word = number in state.fates ? fate(state.fates[number], outcome)[0] : '';
+  const { fates } = state.queues;
+  const word = number in fates ? fate(fates[number], outcome)[0] : '';
   const place = element.querySelector('.fate');
   if (place.textContent !== word) place.textContent = word;
 }
@@ -211,12 +211,17 @@ function route() {
 
 // ---- Keys, filters, theme ----
 
+/** Uses what the browser stores, if it stores anything. */
+function storage(use) {
+  try { return use(); } catch { return undefined; }
+}
+
 /** Narrows the list, and keeps the filters for as long as the tab lives. */
 function filter(changes) {
   if ('text' in changes) state.found = new Set();
   Object.assign(state, changes);
   const { outcome, provider, text } = state;
-  try { sessionStorage.filters = JSON.stringify({ outcome, provider, text }); } catch { /* a browser that keeps nothing */ }
+  storage(() => { sessionStorage.filters = JSON.stringify({ outcome, provider, text }); });
   renderCounts();
   renderList();
   if (changes.text) searchSoon();
@@ -229,8 +234,7 @@ function showFilters() {
 }
 
 function restoreFilters() {
-  let kept = {};
-  try { kept = JSON.parse(sessionStorage.filters ?? '{}'); } catch { /* as above */ }
+  const kept = storage(() => JSON.parse(sessionStorage.filters)) ?? {};
   if (kept.outcome in OUTCOMES) state.outcome = kept.outcome;
   if (state.catalogue.some(({ name }) => name === kept.provider)) state.provider = kept.provider;
   state.text = String(kept.text ?? '');
@@ -271,14 +275,13 @@ document.addEventListener('keydown', (event) => {
 function theme(name) {
   document.documentElement.dataset.theme = name;
   $('theme').textContent = `Theme: ${name}`;
-  try { localStorage.theme = name; } catch { /* a browser that keeps nothing */ }
+  storage(() => { localStorage.theme = name; });
 }
 $('theme').addEventListener('click', () => {
   const themes = ['system', 'light', 'dark'];
   theme(themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % 3]);
 });
-let kept;
-try { kept = localStorage.theme; } catch { /* as above */ }
+const kept = storage(() => localStorage.theme);
 theme(['light', 'dark'].includes(kept) ? kept : 'system');
 
 addEventListener('hashchange', route);

@@ -1,6 +1,6 @@
 // The queues: what they hold, out of quarantine, and back from the dead-letter queue.
 
-import { $, address, back, block, button, call, clock, code, el, heading, number, received, show, state } from './common.js';
+import { $, address, back, block, button, call, clock, code, el, heading, note, number, received, show, state } from './common.js';
 
 /** The message whose release was tried in a dry run, and what came of it; and what the last act came to. */
 let asked = null;
@@ -39,7 +39,7 @@ export async function showQueues() {
     code(held.text, true));
   const queue = (name, about, held, act, extra) => !held ? block(name, el('p', {}, 'This queue was deleted.'))
     : block(name, el('p', {}, `${number(held.waiting)} waiting, ${number(held.in_flight)} in flight. ${about}`), extra,
-      held.messages.length < held.waiting + held.in_flight && el('p', { class: 'note' }, `The newest ${held.messages.length}:`),
+      held.messages.length < held.waiting + held.in_flight && note(`The newest ${held.messages.length}:`),
       ...held.messages.map((each) => message(each, act)));
   const dead = queues.dead_letters?.waiting;
   show(back(), heading('Queues'), el('p', {}, 'Read-only view: receive counts do not change.'),

@@ -7,16 +7,16 @@ use axum::{
     Json,
     extract::{Path, Query, State},
     http::StatusCode,
-    response::{IntoResponse, Response},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
+use hookgate_event::Event;
 use hookgate_intake::{Quarantined, release::Installation};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
-use super::{Page, mask, refused};
+use super::{Answer, Page, Refused, mask};
 use crate::{
-    client::messages::Held,
+    client::messages::{Held, name},
     commands::{
         quarantine::{How, Item, Releasing},
         redrive,
@@ -37,51 +37,44 @@ pub(super) struct Wanted {
 }
 
 /// What the queues hold, untouched.
-pub(super) async fn queues(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Response {
-    let numbers: HashMap<_, _> =
-        page.functions.journal.messages().into_iter().map(|(number, id)| (id, number)).collect();
+pub(super) async fn queues(State(page): State<Arc<Page>>, Query(wanted): Query<Wanted>) -> Json<Value> {
+    let numbers = page.functions.journal.messages();
     let wanted = wanted.message.and_then(|id| page.queues.find(&id));
-    let held = |url: &str| {
+    Json(page.each_queue(|url| {
         let look = page.queues.look(url, MOST_MESSAGES)?;
-        let here = wanted.iter().filter(|(queue, _)| url.ends_with(&format!("/{queue}"))).map(|(_, seen)| seen);
-        let beyond = here.filter(|seen| look.latest.iter().all(|shown| shown.id != seen.id));
+        let here = wanted.iter().filter(|seen| seen.place.queue == name(url));
+        let beyond = here.filter(|seen| look.latest.iter().all(|shown| shown.place.id != seen.place.id));
         let messages = look.latest.iter().chain(beyond).map(|seen| message(seen, &numbers));
         Some(json!({"waiting": look.waiting, "in_flight": look.in_flight, "messages": messages.collect::<Vec<_>>()}))
-    };
-    let Resources { events_url, quarantine_url, dead_letters_url, .. } = &page.resources;
-    Json(json!({
-        "events": held(events_url),
-        "quarantine": held(quarantine_url),
-        "dead_letters": held(dead_letters_url),
     }))
-    .into_response()
 }
 
 /// A message as the page shows it: an event's text, or what a quarantined delivery was; and the delivery that it is from.
-fn message(seen: &Seen, numbers: &HashMap<String, u64>) -> Value {
-    let mut ids = seen.earlier_ids.iter().chain([&seen.id]);
+fn message(Seen { place, earlier_ids, sent, body }: &Seen, numbers: &HashMap<String, u64>) -> Value {
+    let mut ids = earlier_ids.iter().chain([&place.id]);
     let mut shown = json!({
-        "id": seen.id, "sent": seen.sent, "receives": seen.receives, "waiting": seen.waiting,
+        "id": place.id, "sent": sent, "receives": place.receives, "waiting": place.waiting,
         "number": ids.find_map(|id| numbers.get(id)),
     });
-    if let Ok(entry) = serde_json::from_str::<Quarantined>(&seen.body) {
-        let body = entry.body.as_ref().and_then(|body| BASE64_STANDARD.decode(body).ok());
+    if let Ok(entry) = serde_json::from_str::<Quarantined>(body) {
+        let text = entry.body.as_ref().and_then(|body| BASE64_STANDARD.decode(body).ok());
         shown["reason"] = entry.reason.into();
         shown["provider"] = entry.provider.into();
         shown["account"] = entry.account.into();
-        shown["text"] = match body {
-            Some(body) => beginning(&mask::body(&String::from_utf8_lossy(&body))),
+        shown["text"] = match text {
+            Some(text) => beginning(&mask::body(&String::from_utf8_lossy(&text))),
             None => "(a large body, kept compressed)".into(),
         };
-    } else {
-        // As a consumer reads it: a payload may hold what a `Value` cannot.
-        let event = hookgate_event::Event::from_json(&seen.body).ok();
-        shown["type"] = event.as_ref().map(|event| event.event_type.as_str()).into();
-        shown["provider"] = event.as_ref().map(|event| event.provider.clone()).into();
-        shown["account"] = event.as_ref().map(|event| event.account.clone()).into();
-        shown["subject"] = event.and_then(|event| event.subject).into();
-        shown["text"] = beginning(&seen.body);
+        return shown;
     }
+    // As a consumer reads it: a payload may hold what a `Value` cannot.
+    if let Ok(event) = Event::from_json(body) {
+        shown["type"] = event.event_type.as_str().into();
+        shown["provider"] = event.provider.into();
+        shown["account"] = event.account.into();
+        shown["subject"] = event.subject.into();
+    }
+    shown["text"] = beginning(body);
     shown
 }
 
@@ -93,11 +86,10 @@ fn beginning(text: &str) -> Value {
 }
 
 /// How a quarantined message is to be released.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 pub(super) struct ReleaseRequest {
-    #[serde(default)]
     dry_run: bool,
-    #[serde(default)]
     new_id: bool,
 }
 
@@ -106,82 +98,73 @@ pub(super) async fn release(
     State(page): State<Arc<Page>>,
     Path(id): Path<String>,
     Json(request): Json<ReleaseRequest>,
-) -> Response {
+) -> Answer {
     // Whoever names one message has looked at it, as with the command.
     let how = How { dry_run: request.dry_run, new_id: request.new_id, too_old: true };
-    match page.release(&id, how).await {
-        Ok(Some(done)) => Json(done).into_response(),
-        Ok(None) => refused(
-            StatusCode::NOT_FOUND,
-            "the quarantine does not give this message: it was released or deleted, or somebody else looks at it and it \
-             comes back within two minutes",
-        ),
-        Err(error) => refused(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
+    // As the functions have it, which have checked it.
+    let days = std::env::var("CLAIM_TTL_DAYS").ok().and_then(|days| days.parse().ok()).unwrap_or(30);
+    let installation = Installation {
+        table: page.resources.table.clone(),
+        queue_url: page.resources.events_url.clone(),
+        claim_ttl: Duration::from_hours(24 * days),
+        dynamodb: page.clients.dynamodb.clone(),
+        sqs: page.clients.sqs.clone(),
+    };
+    let releasing = Releasing::new(&page.clients, installation)?;
+    let told = async |item: &Item| {
+        let done = releasing.one(item, how).await?;
+        let mut json = done.json(item, &done.words(how.dry_run), how.dry_run);
+        json["leaves"] = done.leaves_quarantine().into();
+        anyhow::Ok(json)
+    };
+    let not_given = || {
+        let why = "the quarantine does not give this message: it was released or deleted, or somebody else looks at it and it \
+                   comes back within two minutes";
+        Refused(StatusCode::NOT_FOUND, why.to_owned())
+    };
+    let quarantine = &page.resources.quarantine_url;
+    if how.dry_run {
+        let found = page.queues.find(&id).filter(|seen| seen.place.queue == name(quarantine));
+        let Seen { place, body, .. } = found.ok_or_else(not_given)?;
+        return Ok(Json(told(&Item::read(place.id, &body)).await?));
     }
+    let mut held = Held::new(&page.clients, quarantine);
+    let mut released = None;
+    while let Some(batch) = held.more(Duration::ZERO).await? {
+        if let Some(item) = batch.into_iter().map(Item::from).find(|item| item.message_id == id) {
+            released = Some(told(&item).await);
+            break;
+        }
+    }
+    if matches!(&released, Some(Ok(json)) if json["leaves"] == true) {
+        held.delete(&id).await?;
+    }
+    held.give_back().await?;
+    Ok(Json(released.ok_or_else(not_given)??))
 }
 
 /// Moves the dead letters back to their queue.
-pub(super) async fn redrive(State(page): State<Arc<Page>>, _: Json<Value>) -> Response {
-    let moved = async {
-        let clients = page.deployment.clients().await?;
-        redrive::redrive(&clients, &page.resources.dead_letters_url, None, None, false).await
-    };
-    match moved.await {
-        Ok(moved) => {
-            let mut json = moved.json();
-            json["words"] = moved.words().into();
-            Json(json).into_response()
-        }
-        Err(error) => refused(StatusCode::BAD_GATEWAY, &format!("{error:#}")),
-    }
+pub(super) async fn redrive(State(page): State<Arc<Page>>, _: Json<Value>) -> Answer {
+    let moved = redrive::redrive(&page.clients, &page.resources.dead_letters_url, None, None, false).await?;
+    let mut json = moved.json();
+    json["words"] = moved.words().into();
+    Ok(Json(json))
 }
 
 impl Page {
-    /// None where the quarantine does not give the message.
-    async fn release(&self, id: &str, how: How) -> anyhow::Result<Option<Value>> {
-        let clients = self.deployment.clients().await?;
-        // As the functions have it, which have checked it.
-        let days = std::env::var("CLAIM_TTL_DAYS").ok().and_then(|days| days.parse().ok()).unwrap_or(30);
-        let installation = Installation {
-            table: self.resources.table.clone(),
-            queue_url: self.resources.events_url.clone(),
-            claim_ttl: Duration::from_hours(24 * days),
-            dynamodb: clients.dynamodb.clone(),
-            sqs: clients.sqs.clone(),
-        };
-        let releasing = Releasing::new(&clients, installation)?;
-        let told = async |item: &Item| {
-            let done = releasing.one(item, how).await?;
-            let mut json = done.json(item, &done.words(how.dry_run), how.dry_run);
-            json["leaves"] = done.leaves_quarantine().into();
-            anyhow::Ok(json)
-        };
-        let quarantine = &self.resources.quarantine_url;
-        if how.dry_run {
-            let found = self.queues.find(id).filter(|(queue, _)| quarantine.ends_with(&format!("/{queue}")));
-            let Some((_, seen)) = found else { return Ok(None) };
-            return told(&Item::read(seen.id, &seen.body)).await.map(Some);
-        }
-        let mut held = Held::new(&clients, quarantine);
-        let mut released = Ok(None);
-        while let Some(batch) = held.more(Duration::ZERO).await? {
-            if let Some(item) = batch.into_iter().map(Item::from).find(|item| item.message_id == id) {
-                released = told(&item).await.map(Some);
-                break;
-            }
-        }
-        if matches!(&released, Ok(Some(json)) if json["leaves"] == true) {
-            held.delete(id).await?;
-        }
-        held.give_back().await?;
-        released
+    /// How many messages the queues hold, and where the message of each delivery is that has one: by the delivery's number,
+    /// null where it is on no queue.
+    pub(super) fn fullness(&self) -> Value {
+        let mut queues = self.each_queue(|url| self.queues.look(url, 0).map(|look| [look.waiting, look.in_flight]));
+        let places = self.queues.places(|_| true);
+        let messages = self.functions.journal.messages().into_iter();
+        queues["fates"] = messages.map(|(id, number)| (number.to_string(), json!(places.get(&id)))).collect();
+        queues
     }
 
-    /// Where the message of each delivery is that has one: by the delivery's number, null where it is on no queue.
-    pub(super) fn fates(&self) -> Value {
-        let messages = self.functions.journal.messages();
-        let places = self.queues.places(|_| true);
-        let fates = messages.iter().map(|(number, id)| (number.to_string(), json!(places.get(id))));
-        Value::Object(fates.collect::<Map<_, _>>())
+    /// What `of` makes of each queue's URL, as the page names the queues.
+    fn each_queue<T: Serialize>(&self, of: impl Fn(&str) -> Option<T>) -> Value {
+        let Resources { events_url, quarantine_url, dead_letters_url, .. } = &self.resources;
+        json!({"events": of(events_url), "quarantine": of(quarantine_url), "dead_letters": of(dead_letters_url)})
     }
 }

@@ -1,28 +1,27 @@
 //! Searching the bodies and headers of what is kept.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    Json,
     extract::{Query, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use serde::Deserialize;
 use serde_json::json;
 
-use super::Page;
+use super::{Page, worked_out};
 use crate::local::journal::RecordedDelivery;
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
-    text: String,
+    pub(super) text: String,
 }
 
 /// The numbers of the deliveries in whose body or headers a text stands, as it was sent or as a JSON parser reads it.
 pub(super) async fn search(State(page): State<Arc<Page>>, Query(Wanted { text }): Query<Wanted>) -> Response {
     let text = text.to_lowercase();
     let all = page.functions.journal.all();
-    let search = move || {
+    worked_out(move || {
         let has = |own: &str| own.to_lowercase().contains(&text);
         let matches = |taken: &RecordedDelivery| {
             let mut headers = taken.headers.iter();
@@ -31,10 +30,10 @@ pub(super) async fn search(State(page): State<Arc<Page>>, Query(Wanted { text })
                 || (body.contains('\\') && has(&unescaped(&body)))
                 || headers.any(|(name, value)| has(name.as_str()) || has(&String::from_utf8_lossy(value.as_bytes())))
         };
-        all.iter().filter(|taken| matches(taken)).map(|taken| taken.number).collect::<Vec<_>>()
-    };
-    let found = tokio::task::spawn_blocking(search).await.unwrap_or_default();
-    Json(json!({"numbers": found})).into_response()
+        let found = all.iter().filter(|taken| matches(taken)).map(|taken| taken.number);
+        json!({"numbers": found.collect::<Vec<_>>()})
+    })
+    .await
 }
 
 /// The text with the escapes of JSON's strings resolved. Whatever is not one stays: bodies need not be JSON.
@@ -44,37 +43,14 @@ fn unescaped(text: &str) -> String {
     while let Some(at) = rest.find('\\') {
         plain.push_str(&rest[..at]);
         rest = &rest[at..];
-        let (read, length) = escape(rest);
+        // As long as a pair of surrogates, one code, or a letter; or no escape.
+        let parsed = |length| serde_json::from_str::<String>(&format!("\"{}\"", rest.get(..length)?)).ok();
+        let escape = [12, 6, 2].into_iter().find_map(|length| Some((parsed(length)?, length)));
+        let (read, length) = escape.unwrap_or(("\\".to_owned(), 1));
         plain.push_str(&read);
         rest = &rest[length..];
     }
     plain + rest
-}
-
-/// What the escape at the beginning stands for, and how long it is.
-fn escape(text: &str) -> (Cow<'static, str>, usize) {
-    let unit = |at: usize| u16::from_str_radix(text.get(at..at + 4)?, 16).ok();
-    let plain = match text.as_bytes().get(1) {
-        Some(b'"') => "\"",
-        Some(b'/') => "/",
-        Some(b'n') => "\n",
-        Some(b'r') => "\r",
-        Some(b't') => "\t",
-        Some(b'b') => "\u{8}",
-        Some(b'f') => "\u{c}",
-        Some(b'u') => {
-            let Some(first) = unit(2) else { return ("\\".into(), 1) };
-            let second = text.get(6..8).filter(|next| *next == "\\u").and_then(|_| unit(8));
-            let pair = second.and_then(|second| String::from_utf16(&[first, second]).ok());
-            return match pair.filter(|_| (0xd800..0xdc00).contains(&first)) {
-                Some(pair) => (pair.into(), 12),
-                None => (String::from_utf16_lossy(&[first]).into(), 6),
-            };
-        }
-        Some(b'\\') => "\\",
-        _ => return ("\\".into(), 1),
-    };
-    (plain.into(), 2)
 }
 
 #[cfg(test)]
@@ -91,8 +67,10 @@ mod tests {
             (r"\ud83d\ude00!", "😀!"),
             (r"C:\\new", r"C:\new"),
             // Of no pair, cut off, or no escape at all.
-            (r"\ud83d\u0041", "\u{fffd}A"),
-            (r"\ude00", "\u{fffd}"),
+            (r"\ud83d\u0041", r"\ud83dA"),
+            (r"\ude00", r"\ude00"),
+            (r"\ude00\u0041 and \n", "\\ude00A and \n"),
+            (r#""a\n":"b\t""#, "\"a\n\":\"b\t\""),
             (r"\u00e", r"\u00e"),
             (r"\u", r"\u"),
             (r"\é\x", r"\é\x"),

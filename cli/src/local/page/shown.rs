@@ -1,88 +1,92 @@
 //! What the page shows of a delivery: why it came out as it did, its event, its claim. Changes nothing.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
+use anyhow::anyhow;
+use aws_sdk_dynamodb::types::AttributeValue;
 use axum::{
     Json,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hookgate_event::Event;
-use hookgate_verify::Delivery;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{Page, gone, mask, refused};
-use crate::{arguments, capture, explain, local::journal::RecordedDelivery, output::moment};
+use super::{Answer, Page, Refused, mask, worked_out};
+use crate::{
+    arguments, capture,
+    explain::{self, Explanation},
+    local::journal::{CRASHED, RecordedDelivery},
+    output::moment,
+};
 
 /// One delivery with everything that is known of it and does not change.
-pub(super) async fn delivery(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Response {
-    let Some(taken) = page.functions.journal.get(number) else { return gone() };
+pub(super) async fn delivery(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Result<Response, Refused> {
+    let taken = page.delivery(number)?;
     // Explaining a signature that does not match takes hundreds of MACs.
-    let described = tokio::task::spawn_blocking(move || page.describe(&taken)).await;
-    described.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |json| Json(json).into_response())
+    Ok(worked_out(move || page.describe(&taken)).await)
 }
 
 /// What the table knows of a delivery's event, and where its message is.
-pub(super) async fn claim(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Response {
-    let Some(taken) = page.functions.journal.get(number) else { return gone() };
+pub(super) async fn claim(State(page): State<Arc<Page>>, Path(number): Path<u64>) -> Answer {
+    let taken = page.delivery(number)?;
     let key = taken.said("key");
     if key.is_empty() {
-        return Json(json!({"key": null})).into_response();
+        return Ok(Json(json!({"key": null})));
     }
-    let pk = aws_sdk_dynamodb::types::AttributeValue::S(key.to_owned());
-    let call = page.dynamodb.get_item().table_name(&page.resources.table).key("pk", pk).consistent_read(true);
-    let Ok(found) = call.send().await else {
-        return refused(StatusCode::BAD_GATEWAY, "the local DynamoDB does not answer");
-    };
-    let item: Option<Map<String, Value>> = found.item.map(|item| {
-        let text = |value: &aws_sdk_dynamodb::types::AttributeValue| {
-            value.as_s().or_else(|_| value.as_n()).map_or(Value::Null, |text| text.as_str().into())
-        };
-        item.iter().map(|(name, value)| (name.clone(), text(value))).collect()
-    });
-    let message_id = item.as_ref().and_then(|item| item.get("message_id")?.as_str());
+    let pk = AttributeValue::S(key.to_owned());
+    let call = page.clients.dynamodb.get_item().table_name(&page.resources.table).key("pk", pk).consistent_read(true);
+    let found = call.send().await.map_err(|_| anyhow!("the local DynamoDB does not answer"))?;
+    let text = |value: &AttributeValue| value.as_s().or_else(|_| value.as_n()).ok().cloned();
+    let item = found.item.map(|item| item.iter().map(|(name, value)| (name.clone(), text(value))).collect());
+    let item: Option<BTreeMap<_, _>> = item;
+    let message_id = item.as_ref().and_then(|item| item.get("message_id")?.as_ref());
     let message = message_id.and_then(|id| page.queues.places(|known| known == id).remove(id));
     let now = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
-    Json(json!({"key": key, "item": item, "message": message, "now": i64::try_from(now).unwrap_or_default()}))
-        .into_response()
+    Ok(Json(json!({"key": key, "item": item, "message": message, "now": now})))
 }
 
 impl Page {
     fn describe(&self, taken: &RecordedDelivery) -> Value {
         let text = String::from_utf8_lossy(&taken.body);
         let (explanation, event) = self.explain(taken).unzip();
-        let event = event.flatten();
+        let event: Option<Event> = event.flatten();
         let mut log = taken.log.clone();
         log.remove("_aws");
         let target = match taken.target.query() {
             Some(query) => format!("{}?{}", taken.target.path(), mask::query(query)),
             None => taken.target.path().to_owned(),
         };
+        let headers = taken.headers.iter().map(|(name, value)| {
+            let text = String::from_utf8_lossy(value.as_bytes());
+            let masked = mask::header(name.as_str(), &text);
+            json!({"name": name.as_str(), "masked": masked.is_some(), "value": masked.unwrap_or(text.into_owned())})
+        });
         json!({
             "summary": taken.summary(),
             "target": target,
-            "headers": headers(&taken.headers),
+            "headers": headers.collect::<Vec<_>>(),
             "body": mask::body(&text),
             "body_masked": mask::body(&text) != text,
             "body_is_text": std::str::from_utf8(&taken.body).is_ok(),
             "body_kept": taken.body.len(),
             "words": words(taken),
             "explanation": explanation,
-            "name": event.as_ref().map(|(name, _)| name),
-            "event": event.as_ref().map(|(_, text)| text),
-            "log": log,
+            "name": event.as_ref().map(|event| &event.provider_type),
+            "event": event.as_ref().map(Event::to_json),
+            // A crashed function logs nothing.
+            "log": (taken.said("outcome") != CRASHED).then_some(log),
         })
     }
 
-    /// What `hookgate explain` says of it, as if it were asked when the delivery came; and the event's name at the platform
-    /// and the normalised event, where there is one. None where there is nothing to explain.
-    fn explain(&self, taken: &RecordedDelivery) -> Option<(Value, Option<(String, String)>)> {
+    /// What `hookgate explain` says of it, as if it were asked when the delivery came; and its event, where there is one. None
+    /// where there is nothing to explain.
+    fn explain(&self, taken: &RecordedDelivery) -> Option<(Explanation, Option<Event<'static>>)> {
         if matches!(taken.said("reason"), "address" | "body_not_base64") || !taken.is_whole() {
             return None;
         }
-        let platform = self.platforms.get(taken.said("provider"))?;
+        let function = self.functions.by_platform.get(taken.said("provider"))?;
         let received = moment(taken.received())?;
         let request = capture::Request {
             form: "raw HTTP",
@@ -93,31 +97,10 @@ impl Page {
             received: Some(received),
             note: None,
         };
-        let account = arguments::account_of(&request.path, platform.verifier.provider()).unwrap_or_default();
-        let explanation = explain::explain(&request, platform.verifier, &platform.secrets, &account, received);
-        let event = self.event(taken).map(|event| (event.provider_type.clone(), event.to_json()));
-        Some((json!(explanation), event))
+        let account = arguments::account_of(&request.path, function.verifier.provider()).unwrap_or_default();
+        let explanation = explain::explain(&request, function.verifier, &function.secrets, &account, received);
+        Some((explanation, function.read(taken, received).map(|(event, _)| event)))
     }
-
-    /// The event of a delivery, if it is verified and can be read.
-    pub(super) fn event(&self, taken: &RecordedDelivery) -> Option<Event<'static>> {
-        let platform = self.platforms.get(taken.said("provider"))?;
-        let received = moment(taken.received())?;
-        let account = arguments::account_of(taken.target.path(), platform.verifier.provider()).unwrap_or_default();
-        let (headers, body) = (taken.headers.clone(), taken.body.clone());
-        let delivery = Delivery { headers, body, account, received };
-        let proof = platform.verifier.authenticate(&delivery, &platform.secrets).ok()?;
-        Some(proof.read().ok()?.event.into_owned())
-    }
-}
-
-fn headers(headers: &HeaderMap) -> Value {
-    let shown = headers.iter().map(|(name, value)| {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        let masked = mask::header(name.as_str(), &text);
-        json!({"name": name.as_str(), "masked": masked.is_some(), "value": masked.unwrap_or(text.into_owned())})
-    });
-    shown.collect()
 }
 
 /// What became of a delivery, in a sentence.
@@ -146,6 +129,10 @@ fn words(taken: &RecordedDelivery) -> String {
         ("rejected", _) => format!("{}: nothing was recorded or queued.", rejection(reason)),
         ("too_large", _) => {
             "Verified, but larger than a message can be, even compressed: nothing was recorded or queued.".into()
+        }
+        (CRASHED, _) => {
+            "The function crashed: the platform was asked to retry. A claim that it made holds until the lease ends."
+                .into()
         }
         ("busy", _) => "Another copy of the event is being processed: the platform was asked to retry.".into(),
         _ => format!("The step {reason} failed ({error}): the platform was asked to retry."),

@@ -6,23 +6,18 @@ use std::{
 };
 
 use axum::{
-    Json,
     extract::{Query, State},
-    http::StatusCode,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use hookgate_event::Event;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Page;
-use crate::local::engines::{Place, Step};
-
-#[derive(Deserialize)]
-pub(super) struct Wanted {
-    /// A subject, an event's id, or a message's id.
-    text: String,
-}
+use super::{Page, search::Wanted, worked_out};
+use crate::local::{
+    engines::{Place, Step},
+    journal::CRASHED,
+};
 
 /// One event of one account.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -58,9 +53,9 @@ pub(crate) struct Known {
     pub(crate) forgot: bool,
 }
 
+/// The text is a subject, an event's id, or a message's id.
 pub(super) async fn trace(State(page): State<Arc<Page>>, Query(Wanted { text }): Query<Wanted>) -> Response {
-    let known = tokio::task::spawn_blocking(move || page.known(&text)).await;
-    known.map_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response(), |known| Json(known).into_response())
+    worked_out(move || page.known(&text)).await
 }
 
 impl Page {
@@ -68,15 +63,8 @@ impl Page {
     fn known(&self, text: &str) -> Known {
         let all = self.functions.journal.all();
         let mut deliveries: Vec<_> = all.iter().map(|taken| taken.log.clone()).collect();
-        for crashed in self.functions.journal.crashes() {
-            let mut log = crashed.log.clone();
-            if let Some(event) = self.event(&crashed) {
-                log.insert("id".to_owned(), event.id.into());
-                log.insert("type".to_owned(), event.event_type.as_str().into());
-                log.insert("subject".to_owned(), event.subject.into());
-            }
-            deliveries.push(log);
-        }
+        // Last: a claim that is held is theirs, not that of a later copy, which was busy.
+        deliveries.sort_by_key(|log| log.get("outcome").is_some_and(|outcome| outcome == CRASHED));
         let (sent, forgot) = self.queues.sent(|message_id, body| {
             let Event { provider, account, id, subject, .. } = Event::from_json(body).ok()?;
             let named = id == text || message_id == text || subject.as_deref() == Some(text);
@@ -94,7 +82,7 @@ impl Page {
         let steps = self.queues.steps(|id| messages.contains_key(id)).into_iter();
         Known {
             steps: steps.map(|step| (messages[&step.message_id].clone(), step)).collect(),
-            places: self.queues.places(|id| messages.contains_key(id)).into_iter().collect(),
+            places: self.queues.places(|id| messages.contains_key(id)),
             forgot: forgot || all.first().is_some_and(|oldest| oldest.number > 1),
             deliveries,
         }

@@ -7,11 +7,12 @@ mod queue;
 mod tests;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use anyhow::anyhow;
 use axum::{
     Router,
     body::Bytes,
@@ -21,12 +22,13 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, time::Instant};
+use tokio::time::Instant;
 
 pub(crate) use self::journal::{Step, What};
+pub(super) use self::queue::arn;
 use self::{
     protocol::{Message, Refusal, Request, Result, is_asked_for, require, within},
-    queue::Store,
+    queue::{Queue, Store},
 };
 
 /// The one action that AWS does not have. Returns the messages that were sent to a queue after a given journal entry, oldest
@@ -38,37 +40,32 @@ const OLDER_PROTOCOL: &str = "<ErrorResponse><Error><Code>UnsupportedOperation</
 
 /// The queues. Unlike a receive, `look` and `find` neither raise receive counts nor hide messages.
 #[derive(Debug, Clone)]
-pub struct Queues {
+pub(crate) struct Queues {
     store: Arc<Mutex<Store>>,
-    /// The server's address, with which queue URLs begin.
-    url: String,
+    /// With which queue URLs begin.
+    pub(super) server_url: String,
 }
 
 /// The content of a queue.
 #[derive(Debug)]
-pub struct Look {
+pub(crate) struct Look {
     /// How many messages can be received.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
     /// How many are hidden, and may come back.
-    pub in_flight: usize,
+    pub(crate) in_flight: usize,
     /// The latest messages, newest first.
-    pub latest: Vec<Seen>,
+    pub(crate) latest: Vec<Seen>,
 }
 
 /// A message in a queue.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// SQS's id.
-    pub id: String,
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) place: Place,
     /// The ids that it had before each redrive.
-    pub earlier_ids: Vec<String>,
+    pub(crate) earlier_ids: Vec<String>,
     /// When it was sent, in Unix milliseconds.
-    pub sent: u64,
-    /// How often it was received.
-    pub receives: u64,
-    /// Whether it can be received now.
-    pub waiting: bool,
-    pub body: String,
+    pub(crate) sent: u64,
+    pub(crate) body: String,
 }
 
 /// Where a message is.
@@ -88,15 +85,10 @@ pub(crate) struct Place {
     pub(crate) redriven: bool,
 }
 
-/// Answers SQS calls on `listener` until `stopped`.
-pub(super) async fn serve(
-    listener: TcpListener,
-    queues: Queues,
-    stopped: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+/// Answers SQS calls.
+pub(super) fn router(queues: Queues) -> Router {
     // Some SDKs call `/`, others the queue's URL. The queue's size limit applies, not axum's.
-    let router = Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(queues);
-    axum::serve(listener, router).with_graceful_shutdown(stopped).await
+    Router::new().fallback(answer).layer(DefaultBodyLimit::disable()).with_state(queues)
 }
 
 async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -> Response {
@@ -124,46 +116,52 @@ async fn answer(State(queues): State<Queues>, headers: HeaderMap, body: Bytes) -
 }
 
 impl Queues {
-    /// No queues yet, at a server whose address begins with `url`.
-    pub(super) fn new(url: String) -> Self {
-        Queues { store: Arc::default(), url }
+    /// No queues yet.
+    pub(super) fn new(server_url: String) -> Self {
+        Queues { store: Arc::default(), server_url }
+    }
+
+    /// Creates a queue, and gives its URL.
+    pub(super) fn create(&self, name: &str, redrive_policy: Option<Value>) -> anyhow::Result<String> {
+        let attributes = redrive_policy.map(|policy| ("RedrivePolicy".to_owned(), policy.to_string()));
+        let created = self.with(|store, now| store.create(name, attributes.into_iter().collect(), now));
+        created.map_err(|Refusal(_, message)| anyhow!("cannot create {name}: {message}"))?;
+        Ok(self.url(name))
+    }
+
+    fn url(&self, name: &str) -> String {
+        format!("{}/000000000000/{name}", self.server_url)
     }
 
     /// A queue's counts and its latest messages, at most `most`. None if there is no such queue.
-    pub fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
+    pub(crate) fn look(&self, queue_url: &str, most: usize) -> Option<Look> {
         self.with(|store, now| {
-            let messages = &store.live(protocol::name(queue_url), now).ok()?.messages;
-            let waiting = messages.iter().filter(|message| message.visible_at <= now).count();
-            let latest = messages.iter().rev().take(most).map(|message| seen(message, now)).collect();
-            Some(Look { waiting, in_flight: messages.len() - waiting, latest })
+            let name = protocol::name(queue_url);
+            let queue = store.live(name, now).ok()?;
+            let waiting = queue.messages.iter().filter(|message| message.visible_at <= now).count();
+            let latest = queue.messages.iter().rev().take(most).map(|message| queue.seen(name, message, now)).collect();
+            Some(Look { waiting, in_flight: queue.messages.len() - waiting, latest })
         })
     }
 
-    /// The message that has this id, or had it before a redrive, and the name of its queue.
-    pub(crate) fn find(&self, message_id: &str) -> Option<(String, Seen)> {
+    /// The message that has this id, or had it before a redrive.
+    pub(crate) fn find(&self, message_id: &str) -> Option<Seen> {
         self.with(|store, now| {
             store.queues.iter().find_map(|(name, queue)| {
                 let found = queue.messages.iter().find(|message| message.ids().any(|id| id == message_id))?;
-                Some((name.clone(), seen(found, now)))
+                Some(queue.seen(name, found, now))
             })
         })
     }
 
     /// Where messages are, by each id that they have or had before a redrive.
-    pub(crate) fn places(&self, wanted: impl Fn(&str) -> bool) -> HashMap<String, Place> {
+    pub(crate) fn places(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Place> {
         self.with(|store, now| {
-            let mut places = HashMap::new();
+            let mut places = BTreeMap::new();
             for (name, queue) in &store.queues {
                 for message in &queue.messages {
-                    let place = || Place {
-                        id: message.id.clone(),
-                        queue: name.clone(),
-                        receives: message.receives,
-                        most_receives: queue.redrive.as_ref().map(|(_, most)| *most),
-                        waiting: message.visible_at <= now,
-                        redriven: !message.earlier_ids.is_empty(),
-                    };
-                    places.extend(message.ids().filter(|id| wanted(id)).map(|id| (id.to_owned(), place())));
+                    let ids = message.ids().filter(|id| wanted(id));
+                    places.extend(ids.map(|id| (id.to_owned(), queue.place(name, message, now))));
                 }
             }
             places
@@ -261,15 +259,14 @@ impl Queues {
 
     /// Performs every other action.
     fn perform(&self, action: &str, name: &str, request: Request) -> Result<Value> {
-        let url = |name: &str| format!("{}/000000000000/{name}", self.url);
         let new_id = || uuid::Uuid::new_v4().to_string();
-        let (done, created) = (|()| json!({}), json!({"QueueUrl": url(&request.queue_name)}));
+        let (done, created) = (|()| json!({}), json!({"QueueUrl": self.url(&request.queue_name)}));
         self.with(|store, now| match action {
             "CreateQueue" => store.create(&request.queue_name, request.attributes, now).map(|()| created),
             "GetQueueUrl" => store.queue(&request.queue_name).map(|_| created),
             "ListQueues" => {
                 let names = store.queues.keys().filter(|name| name.starts_with(&request.queue_name_prefix));
-                Ok(json!({"QueueUrls": names.map(|name| url(name)).collect::<Vec<_>>()}))
+                Ok(json!({"QueueUrls": names.map(|name| self.url(name)).collect::<Vec<_>>()}))
             }
             "GetQueueAttributes" => {
                 let mut attributes = store.attributes(name, now)?;
@@ -308,7 +305,20 @@ impl Queues {
     }
 }
 
-fn seen(message: &Message, now: u64) -> Seen {
-    let Message { id, earlier_ids, body, sent, receives, visible_at, .. } = message.clone();
-    Seen { id, earlier_ids, sent, receives, waiting: visible_at <= now, body }
+impl Queue {
+    fn seen(&self, name: &str, message: &Message, now: u64) -> Seen {
+        let Message { earlier_ids, sent, body, .. } = message.clone();
+        Seen { place: self.place(name, message, now), earlier_ids, sent, body }
+    }
+
+    fn place(&self, name: &str, message: &Message, now: u64) -> Place {
+        Place {
+            id: message.id.clone(),
+            queue: name.to_owned(),
+            receives: message.receives,
+            most_receives: self.redrive.as_ref().map(|(_, most)| *most),
+            waiting: message.visible_at <= now,
+            redriven: !message.earlier_ids.is_empty(),
+        }
+    }
 }

@@ -114,7 +114,7 @@ impl Store {
         let count = |of: fn(&Message, u64) -> bool| messages.iter().filter(|m| of(m, now)).count().to_string();
         let mut attributes = attributes.clone();
         attributes.extend([
-            ("QueueArn".into(), format!("{ARN}{name}")),
+            ("QueueArn".into(), arn(name)),
             ("ApproximateNumberOfMessages".into(), count(|m, now| m.visible_at <= now)),
             ("ApproximateNumberOfMessagesDelayed".into(), count(|m, now| m.visible_at > now && m.receives == 0)),
             ("ApproximateNumberOfMessagesNotVisible".into(), count(|m, now| m.visible_at > now && m.receives > 0)),
@@ -160,7 +160,7 @@ impl Store {
         let target = redrive.as_ref().map_or(name, |(target, _)| target);
         for mut message in dead.collect::<Vec<_>>() {
             message.earlier_receives = message.receives;
-            message.system.insert(SOURCE.into(), format!("{ARN}{name}"));
+            message.system.insert(SOURCE.into(), arn(name));
             self.journal.step(now, target, message.id.clone(), What::Moved { receives: message.receives });
             self.queue(target)?.messages.push(message);
         }
@@ -250,6 +250,11 @@ impl Queue {
         // `configure` accepts only numbers.
         self.attributes.get(name).and_then(|number| number.parse().ok()).unwrap_or_default()
     }
+}
+
+/// The ARN of the queue with this name.
+pub(crate) fn arn(name: &str) -> String {
+    format!("{ARN}{name}")
 }
 
 /// The dead-letter queue and `maxReceiveCount` of a redrive policy.
