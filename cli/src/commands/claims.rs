@@ -87,6 +87,9 @@ struct Which {
     deployment: Deployment,
 }
 
+/// How the owner of a release's claim begins: the id of the message in quarantine follows, then the time.
+pub(crate) const RELEASE: &str = "release-of-";
+
 /// A claim in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
@@ -228,6 +231,12 @@ impl Claim {
             stored: Stored::read(item),
             message_id: text("message_id"),
         }
+    }
+
+    /// The id of the message in quarantine, if it was claimed by a release.
+    pub(crate) fn released_from(&self) -> Option<&str> {
+        let (message_id, _) = self.stored.as_ref()?.owner.strip_prefix(RELEASE)?.rsplit_once('-')?;
+        Some(message_id)
     }
 
     /// The name of its state at `now`, in Unix milliseconds, and an explanation.

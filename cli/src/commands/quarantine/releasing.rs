@@ -72,14 +72,14 @@ impl<'a> Releasing<'a> {
         }
         let end = match self.known_conflict(entry, &readable).await? {
             Some(conflict) => End::Stored(conflict),
-            None => self.attempt(release, entry, &readable, How { new_id: false, ..how }).await?,
+            None => self.attempt(release, item, entry, &readable, How { new_id: false, ..how }).await?,
         };
         if !how.new_id || !matches!(end, End::Stored(StoreOutcome::Conflict { .. })) {
             return Ok(Done { readable: Some(readable), end });
         }
         Ok(match release.read(entry, true) {
             Ok(readable) => {
-                let end = self.attempt(release, entry, &readable, how).await?;
+                let end = self.attempt(release, item, entry, &readable, how).await?;
                 Done { readable: Some(readable), end }
             }
             Err(unusable) => Done { readable: None, end: End::Unusable(unusable) },
@@ -106,6 +106,7 @@ impl<'a> Releasing<'a> {
     async fn attempt(
         &self,
         release: &release::Release,
+        item: &Item,
         entry: &Quarantined,
         readable: &Readable,
         how: How,
@@ -115,7 +116,7 @@ impl<'a> Releasing<'a> {
         }
         // Unique per release: claims are owned by it.
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let owner = format!("release-{}-{now}", std::process::id());
+        let owner = format!("{}{}-{now}", claims::RELEASE, item.message_id);
         Ok(release.run(entry, how.new_id, &owner).await.map_or_else(End::Unusable, End::Stored))
     }
 

@@ -113,7 +113,7 @@ fn of_claim(id: &str, claim: &Claim, now: i64) -> Row {
     let (what, meaning) = claim.meaning(now);
     let detail = match &claim.stored {
         Some(Stored { owner, state: State::Claimed { .. }, .. }) => format!("{meaning} (request {owner})"),
-        Some(_) => String::new(),
+        Some(_) => claim.released_from().map_or_else(String::new, |id| format!("released from quarantine, was {id}")),
         None => meaning,
     };
     let message_id = claim.message_id.clone().unwrap_or_default();
@@ -142,7 +142,13 @@ fn mark(item: &Item, now: i64) -> (&'static str, String) {
 }
 
 /// Where an event is: the name of the place, and a sentence without its full stop.
-pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i64) -> (&'static str, String) {
+pub(super) fn whereabouts(
+    event: &Traced,
+    traced: &[Traced],
+    known: &Known,
+    is_local: bool,
+    now: i64,
+) -> (&'static str, String) {
     let steps = || known.steps.iter().rev().filter(|(key, _)| *key == event.key).map(|(_, step)| step);
     let places = steps().filter_map(|step| known.places.get(&step.message_id)).map(|place| (&place.id, place));
     let places: BTreeMap<_, _> = places.collect();
@@ -157,7 +163,11 @@ pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i6
         let (name, what) = match last.what {
             What::Expired => ("expired", "its message expired on"),
             What::Purged => ("purged", "its message was purged from"),
-            _ if Queue::named(&last.queue) == Some(Queue::Quarantine) => ("deleted", "it was released or deleted from"),
+            _ if Queue::named(&last.queue) == Some(Queue::Quarantine) => {
+                let mut claims = traced.iter().filter_map(|event| event.claim.as_ref());
+                let released = claims.any(|claim| claim.released_from() == Some(&last.message_id));
+                ("deleted", if released { "it was released from" } else { "it was released or deleted from" })
+            }
             _ => ("deleted", "its message was deleted from"),
         };
         words.push((name, format!("{what} {} at {}", plain(&last.queue), time_of(last))));
