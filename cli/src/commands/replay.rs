@@ -130,13 +130,15 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let queue_url = clients.queue(Queue::Events, None).await?;
     let table = clients.table(arguments.table.as_deref()).await?;
-    if found.wanted > 0 {
+    if found.wanted == 0 {
+        found.report(0)?;
+        return Ok(ExitCode::No);
+    }
+    if arguments.dry_run {
         let known = claims::item(&clients, &table, &arguments.key()).await?;
         ensure!(known.is_none_or(|known| arguments.is_of(&known)), arguments.other_filters());
-    }
-    if found.wanted == 0 || arguments.dry_run {
         found.report(0)?;
-        return Ok((found.wanted > 0).into());
+        return Ok(ExitCode::Yes);
     }
     if !clients.is_local() && !arguments.yes {
         anstream::eprintln!("{}", found.in_words());
