@@ -10,7 +10,7 @@ use aws_sdk_sqs::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::receive_message::{ReceiveMessageError, ReceiveMessageOutput},
-    types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
+    types::{ChangeMessageVisibilityBatchRequestEntry, Message, QueueAttributeName},
 };
 
 use anyhow::{Context as _, anyhow, bail};
@@ -31,6 +31,13 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// The size of SQS's batches.
 const BATCH: usize = 10;
+
+/// A message of a queue.
+#[derive(Debug)]
+pub struct Entry {
+    pub message_id: String,
+    pub body: String,
+}
 
 /// The messages of a queue that this process has received and not deleted.
 pub struct Held<'c> {
@@ -58,14 +65,11 @@ impl<'c> Held<'c> {
     /// None if the queue has no more.
     ///
     /// Can be cancelled: messages that SQS hands out nevertheless are returned by the next call, or given back.
-    pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Message>>> {
+    pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Entry>>> {
         self.prolong().await?;
         if self.receiving.is_none() {
             let receive = self.clients.sqs.receive_message().queue_url(self.url).max_number_of_messages(10);
-            let receive = receive
-                .visibility_timeout(seconds(self.hidden))
-                .wait_time_seconds(seconds(wait))
-                .message_system_attribute_names(MessageSystemAttributeName::All);
+            let receive = receive.visibility_timeout(seconds(self.hidden)).wait_time_seconds(seconds(wait));
             // A task of its own: a cancelled receive could hide messages that nobody knows of.
             self.receiving = Some(tokio::spawn(receive.send()));
             self.wait = wait;
@@ -74,13 +78,14 @@ impl<'c> Held<'c> {
         if received.is_empty() {
             return Ok(None);
         }
-        Ok(Some(received.into_iter().filter(|message| self.hold(message)).collect()))
+        Ok(Some(received.into_iter().filter_map(|message| self.hold(message)).collect()))
     }
 
-    /// Keeps the message's receipt. Whether the message is new.
-    fn hold(&mut self, message: &Message) -> bool {
-        let id = message.message_id.clone().unwrap_or_default();
-        self.receipts.insert(id, message.receipt_handle.clone().unwrap_or_default()).is_none()
+    /// Keeps the message's receipt. None if the message is not new.
+    fn hold(&mut self, message: Message) -> Option<Entry> {
+        let entry = Entry { message_id: message.message_id?, body: message.body.unwrap_or_default() };
+        let before = self.receipts.insert(entry.message_id.clone(), message.receipt_handle.unwrap_or_default());
+        before.is_none().then_some(entry)
     }
 
     /// The result of the receive in progress.
@@ -115,7 +120,7 @@ impl<'c> Held<'c> {
         // Messages of a lost or late answer become visible by themselves.
         let late = timeout(self.wait + GRACE, self.received()).await;
         for message in late.ok().and_then(Result::ok).unwrap_or_default() {
-            self.hold(&message);
+            self.hold(message);
         }
         self.hide_for(Duration::ZERO).await
     }
@@ -158,13 +163,6 @@ pub async fn hide_for(clients: &Clients, url: &str, receipts: &[&str], time: Dur
         };
     }
     Ok(())
-}
-
-/// A message that was sent to a queue of the local intake.
-#[derive(Debug)]
-pub struct Entry {
-    pub message_id: String,
-    pub body: String,
 }
 
 /// Reads a queue's journal in the local intake's SQS. Does not affect the queue's consumers.

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use hookgate_event::{Amount, Event, EventType, Unit};
-use http::{Request, Uri};
+use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -16,7 +16,7 @@ use crate::{
     client::{
         aws::{Clients, Deployment, Queue},
         http::{Poster, at},
-        messages::{self, Held, Journal},
+        messages::{self, Entry, Held, Journal},
     },
     error::ExitCode,
     output::{DIM, moment, plain, print},
@@ -132,10 +132,7 @@ async fn follow(
     source: &mut Source<'_>,
 ) -> anyhow::Result<ExitCode> {
     let wait = if arguments.once { messages::patience(clients) } else { WAIT };
-    let mut others = None;
-    if arguments.rejected {
-        others = Some(Others::new(&arguments::address("--url", &arguments.url)?, since)?);
-    }
+    let mut others = arguments.rejected.then(|| Others::new(&arguments.url, since)).transpose()?;
     // Other deliveries are asked for between two looks at the queue.
     let wait = if others.is_some() { wait.min(Duration::from_secs(1)) } else { wait };
     let mut shown = 0;
@@ -146,7 +143,7 @@ async fn follow(
         }
         let messages = source.next(wait).await?;
         let ended = messages.is_none() && arguments.once;
-        for (id, body) in messages.into_iter().flatten() {
+        for Entry { message_id, body } in messages.into_iter().flatten() {
             let event = Event::from_json(&body);
             if !arguments.only.admits(event.as_ref().ok()) || event.as_ref().is_ok_and(|event| is_earlier(event, since))
             {
@@ -157,7 +154,7 @@ async fn follow(
                 (Ok(event), false) => columns(event),
                 // A script is given events, and nothing else.
                 (Err(_), true) => continue,
-                (Err(_), false) => format!("message {id} is not an event ({} bytes)", body.len()),
+                (Err(_), false) => format!("message {message_id} is not an event ({} bytes)", body.len()),
             });
         }
         for line in lines {
@@ -187,8 +184,8 @@ struct Others {
 }
 
 impl Others {
-    fn new(intake: &Uri, since: Since) -> anyhow::Result<Self> {
-        let poster = Poster::new(at(intake, "/api/deliveries")?)?;
+    fn new(url: &str, since: Since) -> anyhow::Result<Self> {
+        let poster = Poster::new(at(&arguments::address("--url", url)?, "/api/deliveries")?)?;
         Ok(Others { poster, since, seen: (String::new(), 0) })
     }
 
@@ -218,19 +215,11 @@ impl Others {
 }
 
 impl Source<'_> {
-    /// The next messages, id and body. None where there are none now.
-    async fn next(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<(String, String)>>> {
+    /// The next messages. None where there are none now.
+    async fn next(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Entry>>> {
         match self {
-            Source::Received(held) => {
-                let batch = held.more(wait).await?.map(|batch| {
-                    batch.into_iter().map(|m| (m.message_id.unwrap_or_default(), m.body.unwrap_or_default())).collect()
-                });
-                Ok(batch)
-            }
-            Source::Journal(journal) => {
-                let entries = journal.more(wait).await?;
-                Ok(entries.map(|entries| entries.into_iter().map(|entry| (entry.message_id, entry.body)).collect()))
-            }
+            Source::Received(held) => held.more(wait).await,
+            Source::Journal(journal) => journal.more(wait).await,
         }
     }
 }

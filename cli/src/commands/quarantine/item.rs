@@ -2,13 +2,15 @@
 
 use std::fmt::Write as _;
 
-use aws_sdk_sqs::types::Message;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate_intake::{QUARANTINE, Quarantined};
 use hookgate_verify::{Provider, Unreadable, Verifier};
 use serde_json::{Value, json};
 
-use crate::output::{BOLD, MAYBE, plain};
+use crate::{
+    client::messages::Entry,
+    output::{BOLD, MAYBE, plain},
+};
 
 /// One message of the quarantine.
 pub(crate) struct Item {
@@ -32,9 +34,9 @@ impl Item {
     }
 }
 
-impl From<Message> for Item {
-    fn from(message: Message) -> Self {
-        Item::read(message.message_id.unwrap_or_default(), message.body.as_deref().unwrap_or_default())
+impl From<Entry> for Item {
+    fn from(Entry { message_id, body }: Entry) -> Self {
+        Item::read(message_id, &body)
     }
 }
 
