@@ -8,8 +8,7 @@ use std::{
 use anyhow::bail;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
 use hookgate_event::Event;
-use http::{HeaderMap, StatusCode, Uri};
-use serde::Serialize;
+use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -90,29 +89,6 @@ struct Forwarder<'a> {
     invokes: bool,
 }
 
-/// A message as Lambda gives it to a function.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Record<'m> {
-    message_id: Option<&'m str>,
-    receipt_handle: Option<&'m str>,
-    body: Option<&'m str>,
-    attributes: BTreeMap<&'m str, &'m str>,
-    message_attributes: BTreeMap<&'m str, MessageAttribute<'m>>,
-    md5_of_body: Option<&'m str>,
-    event_source: &'static str,
-    #[serde(rename = "eventSourceARN")]
-    event_source_arn: &'m str,
-    aws_region: Option<&'m str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MessageAttribute<'m> {
-    string_value: Option<&'m str>,
-    data_type: &'m str,
-}
-
 /// The status of an accepting answer, or why the message was not accepted.
 type Forwarded = Result<String, String>;
 
@@ -134,17 +110,16 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let receives = policy["maxReceiveCount"].as_u64().or_else(|| policy["maxReceiveCount"].as_str()?.parse().ok());
     let queue_arn = attribute(QueueAttributeName::QueueArn).await?.unwrap_or_default();
     let invokes = url.path().starts_with("/2015-03-31/functions/");
-    let poster = Poster::new(url.clone())?;
-    let forwarder = Forwarder { arguments, clients, queue_url, queue_arn, receives, poster, invokes };
+    let poster = Poster::new(url)?;
     if !arguments.once {
-        let name = messages::name(&forwarder.queue_url);
+        let (name, url) = (messages::name(&queue_url), poster.url());
         anstream::eprintln!("Forwarding {name} to {url}. Ctrl-C stops and returns unhandled messages to the queue.");
     }
-    forwarder.run(&url).await
+    Forwarder { arguments, clients, queue_url, queue_arn, receives, poster, invokes }.run().await
 }
 
 impl Forwarder<'_> {
-    async fn run(&self, url: &Uri) -> anyhow::Result<ExitCode> {
+    async fn run(&self) -> anyhow::Result<ExitCode> {
         let mut interrupted = std::pin::pin!(interrupted());
         let (mut count, mut failed) = (0_u64, 0_u64);
         loop {
@@ -179,7 +154,7 @@ impl Forwarder<'_> {
                     self.give_back(&batch).await?;
                     return Ok(ExitCode::Yes);
                 }
-                results = self.forward(&batch, url) => results,
+                results = self.forward(&batch) => results,
             };
             for (message, result) in batch.iter().zip(results) {
                 if result.is_ok() {
@@ -192,8 +167,8 @@ impl Forwarder<'_> {
         }
     }
 
-    async fn forward(&self, batch: &[Message], url: &Uri) -> Vec<Forwarded> {
-        if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0], url).await] }
+    async fn forward(&self, batch: &[Message]) -> Vec<Forwarded> {
+        if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0]).await] }
     }
 
     async fn receive(&self) -> anyhow::Result<Vec<Message>> {
@@ -224,15 +199,15 @@ impl Forwarder<'_> {
     }
 
     /// Posts one event.
-    async fn post(&self, message: &Message, url: &Uri) -> Forwarded {
+    async fn post(&self, message: &Message) -> Forwarded {
         let body = message.body().unwrap_or_default();
         let event = Event::from_json(body).map_err(|_| "not an event, not sent")?;
         let outgoing = match self.arguments.mode {
             Mode::Structured => structured(body, &event),
             Mode::Binary => binary(&event),
         };
-        let answer = self.exchange(outgoing).await.map_err(|why| format!("no answer from {url}: {why}"));
-        let (status, ..) = answer?;
+        let answer = self.exchange(outgoing).await;
+        let (status, ..) = answer.map_err(|why| format!("no answer from {}: {why}", self.poster.url()))?;
         let code = status.as_u16().to_string();
         match status {
             _ if status.is_success() => Ok(code),
@@ -273,23 +248,23 @@ impl Forwarder<'_> {
         Ok((head.status, head.headers, body.to_vec()))
     }
 
-    fn record<'m>(&'m self, message: &'m Message) -> Record<'m> {
+    /// A message as Lambda gives it to a function.
+    fn record(&self, message: &Message) -> Value {
         let attributes = message.attributes.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
         let sent = message.message_attributes.iter().flatten().map(|(name, value)| {
-            let (string_value, data_type) = (value.string_value(), value.data_type());
-            (name.as_str(), MessageAttribute { string_value, data_type })
+            (name.as_str(), json!({"stringValue": value.string_value(), "dataType": value.data_type()}))
         });
-        Record {
-            message_id: message.message_id(),
-            receipt_handle: message.receipt_handle(),
-            body: message.body(),
-            attributes: attributes.collect(),
-            message_attributes: sent.collect(),
-            md5_of_body: message.md5_of_body(),
-            event_source: "aws:sqs",
-            event_source_arn: &self.queue_arn,
-            aws_region: self.queue_arn.split(':').nth(3),
-        }
+        json!({
+            "messageId": message.message_id(),
+            "receiptHandle": message.receipt_handle(),
+            "body": message.body(),
+            "attributes": attributes.collect::<BTreeMap<_, _>>(),
+            "messageAttributes": sent.collect::<BTreeMap<_, _>>(),
+            "md5OfBody": message.md5_of_body(),
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self.queue_arn,
+            "awsRegion": self.queue_arn.split(':').nth(3),
+        })
     }
 
     /// One line: time, answer, duration, event, and what happens to the message if it was not accepted.
