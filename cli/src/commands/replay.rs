@@ -362,9 +362,8 @@ impl Arguments {
 
     /// Whether this item allows the replay.
     fn is_of(&self, known: &claims::Item) -> bool {
-        let expires_at = known.get("expires_at").and_then(|time| time.as_n().ok()?.parse::<i64>().ok());
-        expires_at.is_some_and(|time| time < now() / 1000)
-            || known.get("filters").is_some_and(|filters| filters.as_s() == Ok(&self.filters()))
+        claims::number(known, "expires_at").is_some_and(|time| time < now() / 1000)
+            || claims::text(known, "filters") == Some(&self.filters())
     }
 
     fn other_filters(&self) -> String {

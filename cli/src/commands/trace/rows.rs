@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::Traced;
 use crate::{
     client::aws::Queue,
-    commands::claims::{Claim, Item},
+    commands::claims::{Claim, Item, number, text},
     local::{
         engines::{Place, Step, What},
         page::trace::{EventKey, Known},
@@ -64,7 +64,7 @@ pub(super) fn timeline(known: &Known, traced: &[Traced], latest: &[Item], now: i
         }));
     }
     rows.extend(latest.iter().map(|item| {
-        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+        let text = |name: &str| text(item, name).unwrap_or_default();
         // A sort key is time, stage and id.
         let id = text("sort_key").splitn(3, ' ').nth(2).unwrap_or_default();
         of_consumer("latest", format!("{} {}", text("type"), text("status")).trim_end().to_owned(), id)
@@ -127,10 +127,9 @@ fn of_consumer(what: &str, detail: String, id: &str) -> Row {
 
 /// The name of a consumer's mark at `now`, in Unix milliseconds, and an explanation.
 fn mark(item: &Item, now: i64) -> (&'static str, String) {
-    let number = |name: &str| item.get(name)?.as_n().ok()?.parse::<i64>().ok();
-    let expiry = number("expires_at").map_or(i64::MAX, |seconds| seconds.saturating_mul(1000));
-    let owner = item.get("owner").and_then(|owner| owner.as_s().ok()).map_or("unknown", String::as_str);
-    match number("lease_until") {
+    let expiry = number(item, "expires_at").map_or(i64::MAX, |seconds| seconds.saturating_mul(1000));
+    let owner = text(item, "owner").unwrap_or("unknown");
+    match number(item, "lease_until") {
         // DynamoDB may not have deleted it yet.
         _ if expiry < now => ("forgotten", format!("the mark expired at {}", time(expiry))),
         Some(lease) if lease < now => {
