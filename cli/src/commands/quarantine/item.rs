@@ -77,8 +77,9 @@ impl Item {
     pub(super) fn json(&self) -> Value {
         let mut json = self.summary();
         if let Some(entry) = &self.entry {
-            json["explained"] = json!(explained(&entry.reason).0);
-            json["remedy"] = json!(explained(&entry.reason).1);
+            let (why, remedy) = explained(&entry.reason);
+            json["explained"] = why.into();
+            json["remedy"] = remedy.into();
             json["headers"] = json!(entry.headers);
             match entry.body_bytes().map(String::from_utf8) {
                 Some(Ok(text)) => json["body"] = json!(text),
