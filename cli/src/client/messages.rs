@@ -10,7 +10,7 @@ use aws_sdk_sqs::{
     config::http::HttpResponse,
     error::{ProvideErrorMetadata, SdkError},
     operation::receive_message::{ReceiveMessageError, ReceiveMessageOutput},
-    types::{ChangeMessageVisibilityBatchRequestEntry, Message, QueueAttributeName},
+    types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
 };
 
 use anyhow::{Context as _, anyhow, bail};
@@ -37,6 +37,8 @@ const BATCH: usize = 10;
 pub struct Entry {
     pub message_id: String,
     pub body: String,
+    /// When it was sent, in Unix milliseconds. None from a journal.
+    pub sent: Option<i64>,
 }
 
 /// The messages of a queue that this process has received and not deleted.
@@ -69,7 +71,10 @@ impl<'c> Held<'c> {
         self.prolong().await?;
         if self.receiving.is_none() {
             let receive = self.clients.sqs.receive_message().queue_url(self.url).max_number_of_messages(10);
-            let receive = receive.visibility_timeout(seconds(self.hidden)).wait_time_seconds(seconds(wait));
+            let receive = receive
+                .visibility_timeout(seconds(self.hidden))
+                .wait_time_seconds(seconds(wait))
+                .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
             // A task of its own: a cancelled receive could hide messages that nobody knows of.
             self.receiving = Some(tokio::spawn(receive.send()));
             self.wait = wait;
@@ -83,7 +88,9 @@ impl<'c> Held<'c> {
 
     /// Keeps the message's receipt. None if the message is not new.
     fn hold(&mut self, message: Message) -> Option<Entry> {
-        let entry = Entry { message_id: message.message_id?, body: message.body.unwrap_or_default() };
+        let sent = message.attributes.as_ref();
+        let sent = sent.and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp)?.parse().ok());
+        let entry = Entry { message_id: message.message_id?, body: message.body.unwrap_or_default(), sent };
         let before = self.receipts.insert(entry.message_id.clone(), message.receipt_handle.unwrap_or_default());
         before.is_none().then_some(entry)
     }
@@ -193,7 +200,8 @@ impl Journal {
         let Some(last) = entries.last() else { return Ok(None) };
         self.after = last["Number"].as_u64().unwrap_or(self.after);
         let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-        let read = |entry: &Value| Entry { message_id: text(entry, "MessageId"), body: text(entry, "Body") };
+        let read =
+            |entry: &Value| Entry { message_id: text(entry, "MessageId"), body: text(entry, "Body"), sent: None };
         Ok(Some(entries.iter().map(read).collect()))
     }
 

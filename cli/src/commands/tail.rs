@@ -95,14 +95,17 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
-    let since = match arguments.since {
+    let mut since = match arguments.since {
         Some(since) => since,
         None => (!arguments.once).then(OffsetDateTime::now_utc),
     };
+    let others = arguments.rejected.then(|| Others::new(&arguments.url, since)).transpose()?;
     let mut source = if clients.is_local() && has_dead_letters {
         let mut journal = Journal::new(clients.local_sqs(), &url)?;
         if arguments.since.is_none() && !arguments.once {
             journal.skip().await?;
+            // What comes now may have been received long ago: a release from quarantine, a replay.
+            since = None;
         }
         Source::Journal(Box::new(journal))
     } else if has_dead_letters && !arguments.disturb_consumers {
@@ -115,7 +118,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
 
     let followed = tokio::select! {
-        shown = follow(arguments, since, &clients, &mut source) => shown,
+        shown = follow(arguments, since, others, &clients, &mut source) => shown,
         () = interrupted() => Ok(ExitCode::Yes),
     };
     let back = match source {
@@ -128,11 +131,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn follow(
     arguments: &Arguments,
     since: Since,
+    mut others: Option<Others>,
     clients: &Clients,
     source: &mut Source<'_>,
 ) -> anyhow::Result<ExitCode> {
     let wait = if arguments.once { messages::patience(clients) } else { WAIT };
-    let mut others = arguments.rejected.then(|| Others::new(&arguments.url, since)).transpose()?;
     // Other deliveries are asked for between two looks at the queue.
     let wait = if others.is_some() { wait.min(Duration::from_secs(1)) } else { wait };
     let mut shown = 0;
@@ -143,10 +146,12 @@ async fn follow(
         }
         let messages = source.next(wait).await?;
         let ended = messages.is_none() && arguments.once;
-        for Entry { message_id, body } in messages.into_iter().flatten() {
+        for Entry { message_id, body, sent } in messages.into_iter().flatten() {
             let event = Event::from_json(&body);
-            if !arguments.only.admits(event.as_ref().ok()) || event.as_ref().is_ok_and(|event| is_earlier(event, since))
-            {
+            let received = || OffsetDateTime::parse(&event.as_ref().ok()?.received_time, &Rfc3339).ok();
+            let sent = sent.and_then(moment).or_else(received);
+            let earlier = since.zip(sent).is_some_and(|(since, sent)| sent < since);
+            if earlier || !arguments.only.admits(event.as_ref().ok()) {
                 continue;
             }
             lines.push_back(match (&event, arguments.json) {
@@ -168,11 +173,6 @@ async fn follow(
             return Ok((shown > 0).into());
         }
     }
-}
-
-fn is_earlier(event: &Event<'_>, since: Since) -> bool {
-    let received = OffsetDateTime::parse(&event.received_time, &Rfc3339).ok();
-    since.zip(received).is_some_and(|(since, received)| received < since)
 }
 
 /// The local intake's deliveries that put no event on the queue.

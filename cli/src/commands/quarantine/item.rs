@@ -35,7 +35,7 @@ impl Item {
 }
 
 impl From<Entry> for Item {
-    fn from(Entry { message_id, body }: Entry) -> Self {
+    fn from(Entry { message_id, body, .. }: Entry) -> Self {
         Item::read(message_id, &body)
     }
 }
