@@ -2,13 +2,12 @@
 
 use std::{
     collections::HashMap,
-    error::Error,
     time::{Duration, Instant},
 };
 
 use aws_sdk_sqs::{
     config::http::HttpResponse,
-    error::{ProvideErrorMetadata, SdkError},
+    error::SdkError,
     operation::receive_message::{ReceiveMessageError, ReceiveMessageOutput},
     types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
 };
@@ -100,16 +99,16 @@ impl<'c> Held<'c> {
         let Some(receiving) = &mut self.receiving else { return Ok(Vec::new()) };
         let received = receiving.await;
         self.receiving = None;
-        let received = received?;
-        let received = received.map_err(|error| self.failed("cannot receive from", &error))?;
-        Ok(received.messages.unwrap_or_default())
+        let doing = format!("cannot receive from {}", name(self.url));
+        Ok(received?.map_err(|error| self.clients.failed(&doing, &error))?.messages.unwrap_or_default())
     }
 
     /// Deletes one of these messages.
     pub async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
         let Some(receipt) = self.receipts.remove(message_id) else { return Ok(()) };
         let delete = self.clients.sqs.delete_message().queue_url(self.url).receipt_handle(receipt);
-        delete.send().await.map(|_| ()).map_err(|error| self.failed("cannot delete from", &error))
+        let doing = format!("cannot delete from {}", name(self.url));
+        delete.send().await.map(|_| ()).map_err(|error| self.clients.failed(&doing, &error))
     }
 
     /// Keeps the messages hidden once half of their time is over. Call it wherever time passes between two receives.
@@ -144,13 +143,6 @@ impl<'c> Held<'c> {
             attribute(self.clients, self.url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
         let hidden: usize = hidden.and_then(|count| count.parse().ok()).unwrap_or(0);
         Ok(hidden.saturating_sub(self.receipts.len()))
-    }
-
-    fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
-    where
-        E: ProvideErrorMetadata + Error + 'static,
-    {
-        self.clients.failed(&format!("{doing} {}", name(self.url)), error)
     }
 }
 
