@@ -50,7 +50,7 @@ pub struct Arguments {
     only: Filter,
     /// Start with earlier events: 10m, 2h, 1d, a time, or all [default: now; with --once, all]
     #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<Since>,
+    since: Option<OffsetDateTime>,
     /// Exit after what is there now
     #[arg(long)]
     once: bool,
@@ -73,13 +73,11 @@ pub struct Arguments {
     deployment: Deployment,
 }
 
-/// The time from which events are shown. None for all that there are.
-type Since = Option<OffsetDateTime>;
-
-fn since(text: &str) -> Result<Since, String> {
+/// Reads the time from which events are shown.
+fn since(text: &str) -> Result<OffsetDateTime, String> {
     match text {
-        "all" => Ok(None),
-        text => arguments::time(text).map(Some).map_err(|why| why + ", or all"),
+        "all" => Ok(OffsetDateTime::UNIX_EPOCH),
+        text => arguments::time(text).map_err(|why| why + ", or all"),
     }
 }
 
@@ -95,17 +93,15 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
-    let mut since = match arguments.since {
-        Some(since) => since,
-        None => (!arguments.once).then(OffsetDateTime::now_utc),
-    };
+    let default = || if arguments.once { OffsetDateTime::UNIX_EPOCH } else { OffsetDateTime::now_utc() };
+    let mut since = arguments.since.unwrap_or_else(default);
     let others = arguments.rejected.then(|| Others::new(&arguments.url, since)).transpose()?;
     let mut source = if clients.is_local() && has_dead_letters {
         let mut journal = Journal::new(clients.local_sqs(), &url)?;
         if arguments.since.is_none() && !arguments.once {
             journal.skip().await?;
             // What comes now may have been received long ago: a release from quarantine, a replay.
-            since = None;
+            since = OffsetDateTime::UNIX_EPOCH;
         }
         Source::Journal(Box::new(journal))
     } else if has_dead_letters && !arguments.disturb_consumers {
@@ -130,7 +126,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn follow(
     arguments: &Arguments,
-    since: Since,
+    since: OffsetDateTime,
     mut others: Option<Others>,
     clients: &Clients,
     source: &mut Source<'_>,
@@ -150,8 +146,7 @@ async fn follow(
             let event = Event::from_json(&body);
             let received = || OffsetDateTime::parse(&event.as_ref().ok()?.received_time, &Rfc3339).ok();
             let sent = sent.and_then(moment).or_else(received);
-            let earlier = since.zip(sent).is_some_and(|(since, sent)| sent < since);
-            if earlier || !arguments.only.admits(event.as_ref().ok()) {
+            if sent.is_some_and(|sent| sent < since) || !arguments.only.admits(event.as_ref().ok()) {
                 continue;
             }
             lines.push_back(match (&event, arguments.json) {
@@ -178,13 +173,13 @@ async fn follow(
 /// The local intake's deliveries that put no event on the queue.
 struct Others {
     poster: Poster,
-    since: Since,
+    since: OffsetDateTime,
     /// The run of the intake, and the number of the last delivery that was looked at.
     seen: (String, u64),
 }
 
 impl Others {
-    fn new(url: &str, since: Since) -> anyhow::Result<Self> {
+    fn new(url: &str, since: OffsetDateTime) -> anyhow::Result<Self> {
         let poster = Poster::new(at(&arguments::address("--url", url)?, "/api/deliveries")?)?;
         Ok(Others { poster, since, seen: (String::new(), 0) })
     }
@@ -203,7 +198,7 @@ impl Others {
         for delivery in kept["deliveries"].as_array().into_iter().flatten() {
             let number = delivery["number"].as_u64().unwrap_or_default();
             let received = delivery["received"].as_i64().and_then(moment);
-            let earlier = self.since.zip(received).is_some_and(|(since, received)| received < since);
+            let earlier = received.is_some_and(|received| received < self.since);
             let queued = matches!(delivery["outcome"].as_str(), Some("queued" | "duplicate" | "ping"));
             if number > self.seen.1 && !queued && !earlier {
                 lines.push(delivery_line(delivery));
