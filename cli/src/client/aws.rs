@@ -87,9 +87,6 @@ impl Queue {
     }
 }
 
-/// The same for the table of claims. The output names the table in use, which may be an older stack's.
-const TABLE: (&str, &str) = ("hookgate-claims", "ClaimsTable");
-
 impl Deployment {
     /// Makes the clients. Calls AWS only if the profile needs it.
     pub async fn clients(&self) -> anyhow::Result<Clients> {
@@ -166,11 +163,11 @@ impl Clients {
 
     /// The name of the table of claims: the one `given`, else the installation's own.
     pub async fn table(&self, given: Option<&str>) -> anyhow::Result<String> {
-        let (local, output) = TABLE;
         match given {
             Some(name) => Ok(name.to_owned()),
-            None if self.is_local() => Ok(local.to_owned()),
-            None => Ok(self.stack().await?.output(output)?.to_owned()),
+            None if self.is_local() => Ok("hookgate-claims".to_owned()),
+            // The table in use, which may be an older stack's.
+            None => Ok(self.stack().await?.output("ClaimsTable")?.to_owned()),
         }
     }
 

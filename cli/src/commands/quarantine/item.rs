@@ -19,6 +19,12 @@ pub(crate) struct Item {
     pub(super) entry: Option<Quarantined>,
 }
 
+impl From<Entry> for Item {
+    fn from(Entry { message_id, body, .. }: Entry) -> Self {
+        Item::read(message_id, &body)
+    }
+}
+
 impl Item {
     /// Whether `id` is the message id, or the id in the platform's answer, or long enough a beginning of either.
     pub(super) fn is(&self, id: &str) -> bool {
@@ -32,15 +38,7 @@ impl Item {
         let verifier = Verifier::new(Provider::named(&entry.provider)?, |name| std::env::var(name).ok()).ok()?;
         entry.id(&verifier)
     }
-}
 
-impl From<Entry> for Item {
-    fn from(Entry { message_id, body, .. }: Entry) -> Self {
-        Item::read(message_id, &body)
-    }
-}
-
-impl Item {
     pub(crate) fn read(message_id: String, body: &str) -> Self {
         Item { message_id, entry: serde_json::from_str(body).ok() }
     }

@@ -20,7 +20,7 @@ use crate::{
 
 /// Releases deliveries of every platform.
 pub(crate) struct Releasing<'a> {
-    pub(super) clients: &'a Clients,
+    clients: &'a Clients,
     installation: Installation,
     releases: BTreeMap<&'static str, release::Release>,
 }
