@@ -106,9 +106,7 @@ impl<'c> Held<'c> {
     /// Deletes one of these messages.
     pub async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
         let Some(receipt) = self.receipts.remove(message_id) else { return Ok(()) };
-        let delete = self.clients.sqs.delete_message().queue_url(self.url).receipt_handle(receipt);
-        let doing = format!("cannot delete from {}", name(self.url));
-        delete.send().await.map(|_| ()).map_err(|error| self.clients.failed(&doing, &error))
+        delete(self.clients, self.url, &receipt).await
     }
 
     /// Keeps the messages hidden once half of their time is over. Call it wherever time passes between two receives.
@@ -139,11 +137,18 @@ impl<'c> Held<'c> {
 
     /// How many messages are hidden because others hold them.
     pub async fn held_by_others(&self) -> anyhow::Result<usize> {
-        let hidden =
-            attribute(self.clients, self.url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+        let attributes = attributes(self.clients, self.url).await?;
+        let hidden = attributes.get(&QueueAttributeName::ApproximateNumberOfMessagesNotVisible);
         let hidden: usize = hidden.and_then(|count| count.parse().ok()).unwrap_or(0);
         Ok(hidden.saturating_sub(self.receipts.len()))
     }
+}
+
+/// Deletes a received message.
+pub async fn delete(clients: &Clients, url: &str, receipt: &str) -> anyhow::Result<()> {
+    let delete = clients.sqs.delete_message().queue_url(url).receipt_handle(receipt);
+    let doing = format!("cannot delete from {}", name(url));
+    delete.send().await.map(|_| ()).map_err(|error| clients.failed(&doing, &error))
 }
 
 /// Hides received messages for this time from now. Zero makes them visible.
@@ -216,17 +221,16 @@ pub fn name(url: &str) -> &str {
     url.rsplit(['/', ':']).next().unwrap_or(url)
 }
 
-/// One of the queue's attributes.
-pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -> anyhow::Result<Option<String>> {
-    let get = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(name.clone()).send().await;
-    let got =
-        get.map_err(|error| clients.failed(&format!("cannot read the attributes of {}", self::name(url)), &error))?;
-    Ok(got.attributes.and_then(|mut attributes| attributes.remove(&name)))
+/// The queue's attributes.
+pub async fn attributes(clients: &Clients, url: &str) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
+    let get = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send().await;
+    let got = get.map_err(|error| clients.failed(&format!("cannot read the attributes of {}", name(url)), &error))?;
+    Ok(got.attributes.unwrap_or_default())
 }
 
 /// Whether the queue has a redrive policy: then each receive counts against `maxReceiveCount`.
 pub async fn has_dead_letters(clients: &Clients, url: &str) -> anyhow::Result<bool> {
-    Ok(attribute(clients, url, QueueAttributeName::RedrivePolicy).await?.is_some())
+    Ok(attributes(clients, url).await?.contains_key(&QueueAttributeName::RedrivePolicy))
 }
 
 /// Refuses a queue that has a redrive policy. `remedy` says what to do instead.

@@ -104,11 +104,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             messages::name(&queue_url)
         );
     }
-    let attribute = async |name| messages::attribute(&clients, &queue_url, name).await;
-    let policy = attribute(QueueAttributeName::RedrivePolicy).await?.unwrap_or_default();
+    let mut attributes = messages::attributes(&clients, &queue_url).await?;
+    let policy = attributes.remove(&QueueAttributeName::RedrivePolicy).unwrap_or_default();
     let policy: Value = serde_json::from_str(&policy).unwrap_or_default();
     let receives = policy["maxReceiveCount"].as_u64().or_else(|| policy["maxReceiveCount"].as_str()?.parse().ok());
-    let queue_arn = attribute(QueueAttributeName::QueueArn).await?.unwrap_or_default();
+    let queue_arn = attributes.remove(&QueueAttributeName::QueueArn).unwrap_or_default();
     let invokes = url.path().starts_with("/2015-03-31/functions/");
     let poster = Poster::new(url)?;
     if !arguments.once {
@@ -121,7 +121,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 impl Forwarder<'_> {
     async fn run(&self) -> anyhow::Result<ExitCode> {
         let mut interrupted = std::pin::pin!(interrupted());
-        let (mut count, mut failed) = (0_u64, 0_u64);
+        let (mut any, mut failed) = (false, false);
         loop {
             // Not cancelled: messages that SQS is handing out would stay hidden with nobody to handle them.
             let mut receiving = std::pin::pin!(self.receive());
@@ -133,7 +133,7 @@ impl Forwarder<'_> {
                 }
             };
             if received.is_empty() && self.arguments.once {
-                return Ok((count > 0 && failed == 0).into());
+                return Ok((any && !failed).into());
             }
             // A message that is not an event matches no filter, but is not deleted: it may be all that is left of a delivery.
             let (batch, left_out): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| {
@@ -160,8 +160,8 @@ impl Forwarder<'_> {
                 if result.is_ok() {
                     self.delete(message).await?;
                 }
-                count += 1;
-                failed += u64::from(result.is_err());
+                any = true;
+                failed |= result.is_err();
                 print(self.line(message, &result, started.elapsed()))?;
             }
         }
@@ -186,10 +186,7 @@ impl Forwarder<'_> {
     }
 
     async fn delete(&self, message: &Message) -> anyhow::Result<()> {
-        let receipt = message.receipt_handle().unwrap_or_default();
-        let delete = self.clients.sqs.delete_message().queue_url(&self.queue_url).receipt_handle(receipt);
-        let doing = format!("cannot delete from {}", messages::name(&self.queue_url));
-        delete.send().await.map(|_| ()).map_err(|error| self.clients.failed(&doing, &error))
+        messages::delete(&self.clients, &self.queue_url, message.receipt_handle().unwrap_or_default()).await
     }
 
     /// Makes unhandled messages visible again.

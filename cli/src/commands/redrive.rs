@@ -130,12 +130,13 @@ pub(crate) async fn redrive(
     let start = start.set_max_number_of_messages_per_second(max_per_second).send().await;
     let started = start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
     let task = finished(clients, &arn, started.task_handle(), before, show).await?;
-    let hidden = messages::attribute(clients, url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+    let mut attributes = messages::attributes(clients, url).await?;
+    let hidden = attributes.remove(&QueueAttributeName::ApproximateNumberOfMessagesNotVisible);
     Ok(Moved { name, task, hidden: hidden.filter(|count| count != "0") })
 }
 
 async fn arn_of(clients: &Clients, url: &str) -> anyhow::Result<String> {
-    let arn = messages::attribute(clients, url, QueueAttributeName::QueueArn).await?;
+    let arn = messages::attributes(clients, url).await?.remove(&QueueAttributeName::QueueArn);
     arn.with_context(|| format!("SQS returned no ARN of {}", messages::name(url)))
 }
 

@@ -283,15 +283,13 @@ impl Arguments {
         ] {
             let count = async {
                 let url = clients.queue(queue, None).await?;
-                let mut count = 0;
-                for name in [
+                let attributes = messages::attributes(clients, &url).await?;
+                let counts = [
                     QueueAttributeName::ApproximateNumberOfMessages,
                     QueueAttributeName::ApproximateNumberOfMessagesDelayed,
                     QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-                ] {
-                    let number = messages::attribute(clients, &url, name).await?;
-                    count += number.and_then(|number| number.parse::<u64>().ok()).unwrap_or_default();
-                }
+                ];
+                let count: u64 = counts.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok()).sum();
                 anyhow::Ok((plain(messages::name(&url)), count))
             };
             notes.push(match count.await {
