@@ -9,6 +9,7 @@ use anyhow::bail;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
 use hookgate_event::Event;
 use http::{HeaderMap, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -353,15 +354,10 @@ fn binary(event: &Event<'_>) -> Outgoing {
     Outgoing { headers, body: data.get().as_bytes().to_vec() }
 }
 
-/// A header's value by section 3.1.3.2 of the binding: percent-encodes the UTF-8 bytes of everything but printable ASCII, and
-/// space, quote and per cent sign.
+/// A header's value by section 3.1.3.2 of the binding, which encodes space, quote, per cent sign, and all but printable ASCII.
 fn encoded(value: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b' ' | b'"' | b'%' => format!("%{byte:02X}"),
-        b'!'..=b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    value.bytes().map(byte).collect()
+    const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+    utf8_percent_encode(value, ENCODED).to_string()
 }
 
 #[cfg(test)]
