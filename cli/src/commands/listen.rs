@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::bail;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
+use futures_util::FutureExt as _;
 use hookgate_event::Event;
 use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -124,6 +125,10 @@ impl Forwarder<'_> {
         let mut interrupted = std::pin::pin!(interrupted());
         let (mut any, mut failed) = (false, false);
         loop {
+            // Ctrl-C first: a signal that comes with the first message must not end the process.
+            if interrupted.as_mut().now_or_never().is_some() {
+                return Ok(ExitCode::Yes);
+            }
             // Not cancelled: messages that SQS is handing out would stay hidden with nobody to handle them.
             let mut receiving = std::pin::pin!(self.receive());
             let received = tokio::select! {

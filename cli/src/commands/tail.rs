@@ -113,9 +113,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Source::Received(Held::new(&clients, &url))
     };
 
+    // Ctrl-C first: a signal that comes with the first message must not end the process.
     let followed = tokio::select! {
-        shown = follow(arguments, since, others, &clients, &mut source) => shown,
+        biased;
         () = interrupted() => Ok(ExitCode::Yes),
+        shown = follow(arguments, since, others, &clients, &mut source) => shown,
     };
     let back = match source {
         Source::Received(held) => held.give_back().await,

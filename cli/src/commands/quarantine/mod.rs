@@ -128,8 +128,9 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     // A release stops by itself, between two deliveries.
     let worked = tokio::select! {
-        worked = works => worked,
+        biased;
         () = interrupted(), if !matches!(arguments.command, Command::Release(_)) => Err(anyhow!("stopped")),
+        worked = works => worked,
     };
     let back = held.give_back().await;
     worked.and_then(|worked| back.map(|()| worked))
