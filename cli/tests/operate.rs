@@ -516,6 +516,38 @@ async fn tail_shows_what_comes_and_disturbs_nobody() {
     assert_eq!((seen.len(), &**count), (2, "2"));
 }
 
+/// What a release or a replay puts on the queue comes now, though it was received long ago.
+#[tokio::test(flavor = "multi_thread")]
+async fn tail_shows_what_comes_now_whenever_it_was_received() {
+    let world = World::new().await;
+    let watch = &world.resources.quarantine_url;
+    let id = world.quarantine("event_name", PLATFORM.name, ORDER.as_bytes()).await;
+    assert_eq!(world.run(&["quarantine", "release", &id]).await.code, Some(0));
+    let body = world.visible(&world.resources.events_url).await[0].body().unwrap().to_owned();
+    assert!(body.contains("2025-01-11T16:00:01.250Z"), "{body}");
+    for (queue, arguments) in
+        [(&world.resources.events_url, &["tail"][..]), (watch, &["tail", "--aws", "--queue", "hookgate-quarantine"])]
+    {
+        // Before.
+        world.send(queue, &body).await;
+        let mut tail = world.command(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
+        let reading = tokio::task::spawn_blocking(move || lines.next().unwrap().unwrap());
+        for number in 0.. {
+            assert!(number < 20, "it shows nothing of {queue}");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if reading.is_finished() {
+                break;
+            }
+            world.send(queue, &body.replace("evt_1", &format!("evt_now_{number}"))).await;
+        }
+        let line = reading.await.unwrap();
+        assert!(line.contains("evt_now_"), "{line}");
+        tail.kill().unwrap();
+        tail.wait().unwrap();
+    }
+}
+
 /// Without --since it starts with what comes now; and on request it shows the deliveries that queued nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn tail_starts_now_and_shows_what_was_turned_away_on_request() {

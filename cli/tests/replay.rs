@@ -167,6 +167,33 @@ async fn filters_say_which_and_a_name_belongs_to_them() {
     assert!(drain(&intake).await.is_empty());
 }
 
+/// As docs/operate.md says: a replay may write its name, and only a dry run reads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_needs_no_more_than_to_write_its_name() {
+    let intake = Intake::start();
+    intake.send(first(), event(first()), &[]);
+    let archive = run(&intake, &["tail", "--once", "--json"]).out;
+    drain(&intake).await;
+    let answer = async |headers: axum::http::HeaderMap| {
+        if headers["x-amz-target"] == "DynamoDB_20120810.PutItem" {
+            return (axum::http::StatusCode::OK, "{}");
+        }
+        (axum::http::StatusCode::BAD_REQUEST, r#"{"__type": "AccessDeniedException", "message": "No."}"#)
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let dynamodb = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    for (more, code, said) in
+        [(&["--dry-run"][..], 2, "cannot read the table hookgate-claims: AccessDeniedException: No."), (&[], 0, "")]
+    {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.args(["replay", "-", "--name", "fix-1", "--sqs", intake.sqs(), "--dynamodb", &dynamodb]).args(more);
+        let ran = ran(command, archive.as_bytes());
+        assert!(ran.code == Some(code) && ran.err.contains(said), "{more:?}: {} {}", ran.out, ran.err);
+    }
+    assert_eq!(drain(&intake).await.len(), 1);
+}
+
 /// One line that says so, nothing sent, exit code 2: even where what comes before could be sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn bad_input_sends_nothing() {

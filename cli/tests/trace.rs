@@ -334,6 +334,67 @@ async fn what_is_unknown_or_names_several_is_said() {
     }
 }
 
+/// What a release from quarantine queued was another delivery before, under an id of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_released_event_begins_with_its_quarantined_delivery() {
+    let (intake, provider) = (Intake::start(), with_ids());
+    let other = order("evt_1").replace("5500", "6600");
+    assert_eq!(deliver(&intake, "", provider, &order("evt_1")).await, 200);
+    assert_eq!(deliver(&intake, "", provider, &other).await, 200);
+    let mut release = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+    release.args(["quarantine", "release", "--all", "--new-id", "--claim-ttl-days", "3650", "--json"]);
+    let ran = Ran::of(release.args(["--sqs", intake.sqs(), "--dynamodb", intake.dynamodb()]));
+    assert_eq!(ran.code, Some(0), "{}", ran.err);
+    let released = ran.json()[0].clone();
+    let [id, message_id] = ["id", "quarantine_id"].map(|name| released[name].as_str().unwrap());
+    let quarantined = intake.get("/api/deliveries")["deliveries"][1]["id"].as_str().unwrap().to_owned();
+
+    let before = [
+        "TIME delivery quarantined ABOUT key_conflict BEFORE m1",
+        "TIME quarantine sent BEFORE m1",
+        "TIME quarantine received 1, hidden for 120 s BEFORE m1",
+    ];
+    let deleted = "TIME quarantine deleted BEFORE m1";
+    let was = "now claim quarantined BEFORE m1";
+    let whole = [
+        &before[..],
+        &["TIME queue sent AFTER m2", deleted, was, "now claim queued released from quarantine, was m1 AFTER m2"],
+        &[NO_CONSUMER, "BEFORE: it was released from hookgate-quarantine at TIME."],
+        &["AFTER: waiting on hookgate-events since TIME, received 0 of 5 times."],
+    ];
+    let named = |lines: &[&str]| {
+        let name = |line: &&str| begins(line).replace("BEFORE", &quarantined).replace("AFTER", id);
+        lines.iter().map(name).collect::<Vec<_>>()
+    };
+    let ran = trace(&intake, &[id]);
+    assert_eq!(ran.lines(), named(&whole.concat()), "{}", ran.err);
+
+    // The resource has both, each once.
+    let lines = trace(&intake, &[&subject()]).lines();
+    let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+    assert_eq!((count("delivery quarantined"), count("released from quarantine, was ")), (1, 1), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.contains(": it was released from ")).count(), 1, "{lines:?}");
+
+    // Of itself, what was quarantined knows no more than that it is gone.
+    let gone = "BEFORE: it was released or deleted from hookgate-quarantine at TIME.";
+    let alone = [&before[..], &[deleted, was, NO_CONSUMER, gone]].concat();
+    for text in [&*quarantined, message_id] {
+        assert_eq!(trace(&intake, &[text]).lines(), named(&alone));
+    }
+
+    // On AWS too, where no function has logged the event itself.
+    let log = intake.get(&format!("/api/trace?text={message_id}"))["deliveries"][0].clone();
+    let cloud = Cloud::new(&intake).await;
+    consumed(&intake, &[]).await;
+    let nothing = [started(), results("Complete", &[])];
+    let found = [started(), results("Complete", &[log])];
+    let (ran, asked) = cloud.trace(&[id], &[nothing, found.clone(), found].concat());
+    let lines = ran.lines();
+    assert_eq!((ran.code, &lines[..1]), (Some(0), &named(&before[..1])[..]), "{}", ran.err);
+    assert_eq!(lines[1..3], named(&[was, "now claim queued released from quarantine, was m1 AFTER m2"]));
+    assert!(asked[2][1]["queryString"].as_str().unwrap().contains(&format!("message_id = \"{message_id}\"")));
+}
+
 /// An AWS account: CloudFormation and CloudWatch Logs stand in, DynamoDB and SQS are an intake's.
 struct Cloud<'i> {
     intake: &'i Intake,

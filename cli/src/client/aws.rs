@@ -87,25 +87,20 @@ impl Queue {
     }
 }
 
-/// The same for the table of claims. The output names the table in use, which may be an older stack's.
-const TABLE: (&str, &str) = ("hookgate-claims", "ClaimsTable");
-
 impl Deployment {
     /// Makes the clients. Calls AWS only if the profile needs it.
     pub async fn clients(&self) -> anyhow::Result<Clients> {
-        let deployment = self.clone();
-        if !self.aws {
+        let (dynamodb, sqs, aws) = if self.aws {
+            let aws = self.load().await?;
+            (aws_sdk_dynamodb::Client::new(&aws), aws_sdk_sqs::Client::new(&aws), Some(aws))
+        } else {
             // On this machine a retry would only delay the error that nothing answers.
             let once =
                 |url: &str| engines::sdk_config(url).into_builder().retry_config(RetryConfig::disabled()).build();
             let dynamodb = aws_sdk_dynamodb::Client::new(&once(&self.dynamodb));
-            let sqs = aws_sdk_sqs::Client::new(&once(&self.sqs));
-            return Ok(Clients { dynamodb, sqs, aws: None, deployment, stack: OnceCell::new() });
-        }
-        let aws = self.load().await?;
-        let dynamodb = aws_sdk_dynamodb::Client::new(&aws);
-        let sqs = aws_sdk_sqs::Client::new(&aws);
-        Ok(Clients { dynamodb, sqs, aws: Some(aws), deployment, stack: OnceCell::new() })
+            (dynamodb, aws_sdk_sqs::Client::new(&once(&self.sqs)), None)
+        };
+        Ok(Clients { dynamodb, sqs, aws, deployment: self.clone(), stack: OnceCell::new() })
     }
 
     /// The standard chain: environment, profile, SSO, container, instance.
@@ -152,18 +147,14 @@ impl Clients {
     /// The URL of a queue: the one `given` by name or URL, else the installation's own.
     pub async fn queue(&self, queue: Queue, given: Option<&str>) -> anyhow::Result<String> {
         let (local, output) = queue.names();
-        match given {
+        let name = match given {
             Some(url) if url.contains(".amazonaws.") && self.is_local() => {
-                Err(anyhow!("{url} is a queue of an AWS account: add --aws"))
+                bail!("{url} is a queue of an AWS account: add --aws")
             }
-            Some(url) if url.contains("://") => Ok(url.to_owned()),
-            Some(name) => self.queue_named(name).await,
-            None if self.is_local() => self.queue_named(local).await,
-            None => Ok(self.stack().await?.output(output)?.to_owned()),
-        }
-    }
-
-    async fn queue_named(&self, name: &str) -> anyhow::Result<String> {
+            Some(url) if url.contains("://") => return Ok(url.to_owned()),
+            None if !self.is_local() => return Ok(self.stack().await?.output(output)?.to_owned()),
+            given => given.unwrap_or(local),
+        };
         let doing = format!("cannot find the queue {name}");
         let found = self.sqs.get_queue_url().queue_name(name).send().await;
         let found = found.map_err(|error| self.failed(&doing, &error))?;
@@ -172,11 +163,11 @@ impl Clients {
 
     /// The name of the table of claims: the one `given`, else the installation's own.
     pub async fn table(&self, given: Option<&str>) -> anyhow::Result<String> {
-        let (local, output) = TABLE;
         match given {
             Some(name) => Ok(name.to_owned()),
-            None if self.is_local() => Ok(local.to_owned()),
-            None => Ok(self.stack().await?.output(output)?.to_owned()),
+            None if self.is_local() => Ok("hookgate-claims".to_owned()),
+            // The table in use, which may be an older stack's.
+            None => Ok(self.stack().await?.output("ClaimsTable")?.to_owned()),
         }
     }
 
@@ -188,7 +179,7 @@ impl Clients {
     }
 
     /// The remedy for missing credentials.
-    pub(crate) fn log_in(&self) -> String {
+    fn log_in(&self) -> String {
         match &self.deployment.profile {
             Some(profile) => {
                 format!("check that {profile} is in ~/.aws/config, and log in (aws sso login --profile {profile})")
@@ -197,7 +188,6 @@ impl Clients {
         }
     }
 
-    /// The error of a failed call: what AWS answered, and the remedy.
     /// The credentials that sign calls.
     pub(crate) async fn credentials(&self) -> anyhow::Result<Credentials> {
         let found = match self.aws.as_ref().and_then(SdkConfig::credentials_provider) {
@@ -207,6 +197,7 @@ impl Clients {
         found.map_err(|why| anyhow!("no AWS credentials: {why}: {}", self.log_in()))
     }
 
+    /// The error of a failed call: what AWS answered, and the remedy.
     pub fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + Error + 'static,

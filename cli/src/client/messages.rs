@@ -2,13 +2,12 @@
 
 use std::{
     collections::HashMap,
-    error::Error,
     time::{Duration, Instant},
 };
 
 use aws_sdk_sqs::{
     config::http::HttpResponse,
-    error::{ProvideErrorMetadata, SdkError},
+    error::SdkError,
     operation::receive_message::{ReceiveMessageError, ReceiveMessageOutput},
     types::{ChangeMessageVisibilityBatchRequestEntry, Message, MessageSystemAttributeName, QueueAttributeName},
 };
@@ -31,6 +30,15 @@ const GRACE: Duration = Duration::from_secs(3);
 
 /// The size of SQS's batches.
 const BATCH: usize = 10;
+
+/// A message of a queue.
+#[derive(Debug)]
+pub struct Entry {
+    pub message_id: String,
+    pub body: String,
+    /// When it was sent, in Unix milliseconds. None from a journal.
+    pub sent: Option<i64>,
+}
 
 /// The messages of a queue that this process has received and not deleted.
 pub struct Held<'c> {
@@ -58,14 +66,14 @@ impl<'c> Held<'c> {
     /// None if the queue has no more.
     ///
     /// Can be cancelled: messages that SQS hands out nevertheless are returned by the next call, or given back.
-    pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Message>>> {
+    pub async fn more(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Entry>>> {
         self.prolong().await?;
         if self.receiving.is_none() {
             let receive = self.clients.sqs.receive_message().queue_url(self.url).max_number_of_messages(10);
             let receive = receive
                 .visibility_timeout(seconds(self.hidden))
                 .wait_time_seconds(seconds(wait))
-                .message_system_attribute_names(MessageSystemAttributeName::All);
+                .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp);
             // A task of its own: a cancelled receive could hide messages that nobody knows of.
             self.receiving = Some(tokio::spawn(receive.send()));
             self.wait = wait;
@@ -74,13 +82,16 @@ impl<'c> Held<'c> {
         if received.is_empty() {
             return Ok(None);
         }
-        Ok(Some(received.into_iter().filter(|message| self.hold(message)).collect()))
+        Ok(Some(received.into_iter().filter_map(|message| self.hold(message)).collect()))
     }
 
-    /// Keeps the message's receipt. Whether the message is new.
-    fn hold(&mut self, message: &Message) -> bool {
-        let id = message.message_id.clone().unwrap_or_default();
-        self.receipts.insert(id, message.receipt_handle.clone().unwrap_or_default()).is_none()
+    /// Keeps the message's receipt. None if the message is not new.
+    fn hold(&mut self, message: Message) -> Option<Entry> {
+        let sent = message.attributes.as_ref();
+        let sent = sent.and_then(|all| all.get(&MessageSystemAttributeName::SentTimestamp)?.parse().ok());
+        let entry = Entry { message_id: message.message_id?, body: message.body.unwrap_or_default(), sent };
+        let before = self.receipts.insert(entry.message_id.clone(), message.receipt_handle.unwrap_or_default());
+        before.is_none().then_some(entry)
     }
 
     /// The result of the receive in progress.
@@ -88,16 +99,14 @@ impl<'c> Held<'c> {
         let Some(receiving) = &mut self.receiving else { return Ok(Vec::new()) };
         let received = receiving.await;
         self.receiving = None;
-        let received = received?;
-        let received = received.map_err(|error| self.failed("cannot receive from", &error))?;
-        Ok(received.messages.unwrap_or_default())
+        let doing = format!("cannot receive from {}", name(self.url));
+        Ok(received?.map_err(|error| self.clients.failed(&doing, &error))?.messages.unwrap_or_default())
     }
 
     /// Deletes one of these messages.
     pub async fn delete(&mut self, message_id: &str) -> anyhow::Result<()> {
         let Some(receipt) = self.receipts.remove(message_id) else { return Ok(()) };
-        let delete = self.clients.sqs.delete_message().queue_url(self.url).receipt_handle(receipt);
-        delete.send().await.map(|_| ()).map_err(|error| self.failed("cannot delete from", &error))
+        delete(self.clients, self.url, &receipt).await
     }
 
     /// Keeps the messages hidden once half of their time is over. Call it wherever time passes between two receives.
@@ -115,7 +124,7 @@ impl<'c> Held<'c> {
         // Messages of a lost or late answer become visible by themselves.
         let late = timeout(self.wait + GRACE, self.received()).await;
         for message in late.ok().and_then(Result::ok).unwrap_or_default() {
-            self.hold(&message);
+            self.hold(message);
         }
         self.hide_for(Duration::ZERO).await
     }
@@ -128,18 +137,18 @@ impl<'c> Held<'c> {
 
     /// How many messages are hidden because others hold them.
     pub async fn held_by_others(&self) -> anyhow::Result<usize> {
-        let hidden =
-            attribute(self.clients, self.url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+        let attributes = attributes(self.clients, self.url).await?;
+        let hidden = attributes.get(&QueueAttributeName::ApproximateNumberOfMessagesNotVisible);
         let hidden: usize = hidden.and_then(|count| count.parse().ok()).unwrap_or(0);
         Ok(hidden.saturating_sub(self.receipts.len()))
     }
+}
 
-    fn failed<E>(&self, doing: &str, error: &SdkError<E, HttpResponse>) -> anyhow::Error
-    where
-        E: ProvideErrorMetadata + Error + 'static,
-    {
-        self.clients.failed(&format!("{doing} {}", name(self.url)), error)
-    }
+/// Deletes a received message.
+pub async fn delete(clients: &Clients, url: &str, receipt: &str) -> anyhow::Result<()> {
+    let delete = clients.sqs.delete_message().queue_url(url).receipt_handle(receipt);
+    let doing = format!("cannot delete from {}", name(url));
+    delete.send().await.map(|_| ()).map_err(|error| clients.failed(&doing, &error))
 }
 
 /// Hides received messages for this time from now. Zero makes them visible.
@@ -158,13 +167,6 @@ pub async fn hide_for(clients: &Clients, url: &str, receipts: &[&str], time: Dur
         };
     }
     Ok(())
-}
-
-/// A message that was sent to a queue of the local intake.
-#[derive(Debug)]
-pub struct Entry {
-    pub message_id: String,
-    pub body: String,
 }
 
 /// Reads a queue's journal in the local intake's SQS. Does not affect the queue's consumers.
@@ -195,7 +197,8 @@ impl Journal {
         let Some(last) = entries.last() else { return Ok(None) };
         self.after = last["Number"].as_u64().unwrap_or(self.after);
         let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-        let read = |entry: &Value| Entry { message_id: text(entry, "MessageId"), body: text(entry, "Body") };
+        let read =
+            |entry: &Value| Entry { message_id: text(entry, "MessageId"), body: text(entry, "Body"), sent: None };
         Ok(Some(entries.iter().map(read).collect()))
     }
 
@@ -218,17 +221,16 @@ pub fn name(url: &str) -> &str {
     url.rsplit(['/', ':']).next().unwrap_or(url)
 }
 
-/// One of the queue's attributes.
-pub async fn attribute(clients: &Clients, url: &str, name: QueueAttributeName) -> anyhow::Result<Option<String>> {
-    let get = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(name.clone()).send().await;
-    let got =
-        get.map_err(|error| clients.failed(&format!("cannot read the attributes of {}", self::name(url)), &error))?;
-    Ok(got.attributes.and_then(|mut attributes| attributes.remove(&name)))
+/// The queue's attributes.
+pub async fn attributes(clients: &Clients, url: &str) -> anyhow::Result<HashMap<QueueAttributeName, String>> {
+    let get = clients.sqs.get_queue_attributes().queue_url(url).attribute_names(QueueAttributeName::All).send().await;
+    let got = get.map_err(|error| clients.failed(&format!("cannot read the attributes of {}", name(url)), &error))?;
+    Ok(got.attributes.unwrap_or_default())
 }
 
 /// Whether the queue has a redrive policy: then each receive counts against `maxReceiveCount`.
 pub async fn has_dead_letters(clients: &Clients, url: &str) -> anyhow::Result<bool> {
-    Ok(attribute(clients, url, QueueAttributeName::RedrivePolicy).await?.is_some())
+    Ok(attributes(clients, url).await?.contains_key(&QueueAttributeName::RedrivePolicy))
 }
 
 /// Refuses a queue that has a redrive policy. `remedy` says what to do instead.

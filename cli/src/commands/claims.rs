@@ -87,6 +87,9 @@ struct Which {
     deployment: Deployment,
 }
 
+/// How the owner of a release's claim begins: the id of the message in quarantine follows, then the time.
+pub(crate) const RELEASE: &str = "release-of-";
+
 /// A claim in the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Claim {
@@ -103,7 +106,10 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let (Command::Show(Show { which, .. }) | Command::Forget(Forget { which, .. })) = &arguments.command;
     let clients = which.deployment.clients().await?;
     let table = clients.table(which.table.as_deref()).await?;
-    let claims = which.find(&clients, &table).await?;
+    let mut claims = Vec::new();
+    for key in which.keys() {
+        claims.extend(find(&clients, &table, &key).await?);
+    }
     let now = now();
     if let Command::Show(Show { json: true, .. }) = &arguments.command {
         print_json(&claims.iter().map(|claim| claim.json(now)).collect::<Value>())?;
@@ -143,12 +149,13 @@ impl Forget {
         if !clients.is_local() && !self.yes && !confirm("Delete this claim?") {
             bail!("nothing was deleted: answer y, or add --yes");
         }
-        let delete = clients.dynamodb.delete_item().table_name(table).key("pk", AttributeValue::S(claim.key.clone()));
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let delete = clients.dynamodb.delete_item().table_name(table).key("pk", text(&claim.key));
         let delete = delete
             .condition_expression("#state = :queued AND message_id = :message_id")
             .expression_attribute_names("#state", "state")
-            .expression_attribute_values(":queued", AttributeValue::S("queued".to_owned()))
-            .expression_attribute_values(":message_id", AttributeValue::S(message.clone()));
+            .expression_attribute_values(":queued", text("queued"))
+            .expression_attribute_values(":message_id", text(message));
         match delete.send().await {
             Ok(_) => {
                 print("Deleted. The platform's next delivery of this event counts as new.")?;
@@ -168,28 +175,18 @@ impl Forget {
 impl Which {
     /// Whether it is a claim's key: see [`partition_key`]. An event's id may contain a `#` too.
     fn is_key(&self) -> bool {
-        let mut parts = self.event.splitn(3, '#');
-        let mut part = || parts.next().unwrap_or_default();
-        let (provider, account, hash) = (part(), part(), part());
+        let parts: Vec<_> = self.event.splitn(3, '#').collect();
+        let &[provider, account, hash] = &parts[..] else { return false };
         Provider::named(provider).is_some() && Account::parse(account).is_some() && is_hash(hash)
-    }
-
-    async fn find(&self, clients: &Clients, table: &str) -> anyhow::Result<Vec<Claim>> {
-        let mut claims = Vec::new();
-        for key in self.keys() {
-            claims.extend(find(clients, table, &key).await?);
-        }
-        Ok(claims)
     }
 
     fn keys(&self) -> Vec<String> {
         if self.is_key() {
             return vec![self.event.clone()];
         }
-        let all =
-            providers::ALL.iter().filter(|provider| self.provider.is_none_or(|asked| asked.name == provider.name));
+        let asked = self.provider.map_or_else(|| providers::ALL.to_vec(), |provider| vec![provider]);
         // An event's id is its idempotency key.
-        all.map(|provider| partition_key(provider.name, self.account.as_str(), &self.event)).collect()
+        asked.iter().map(|provider| partition_key(provider.name, self.account.as_str(), &self.event)).collect()
     }
 }
 
@@ -204,6 +201,14 @@ pub(crate) async fn find(clients: &Clients, table: &str, key: &str) -> anyhow::R
 
 /// An item of a table.
 pub(crate) type Item = HashMap<String, AttributeValue>;
+
+pub(crate) fn text<'i>(item: &'i Item, name: &str) -> Option<&'i str> {
+    item.get(name)?.as_s().ok().map(String::as_str)
+}
+
+pub(crate) fn number(item: &Item, name: &str) -> Option<i64> {
+    item.get(name)?.as_n().ok()?.parse().ok()
+}
 
 /// The item with this partition key.
 pub(crate) async fn item(clients: &Clients, table: &str, key: &str) -> anyhow::Result<Option<Item>> {
@@ -221,13 +226,19 @@ pub(crate) fn now() -> i64 {
 
 impl Claim {
     fn read(item: &Item) -> Self {
-        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned();
+        let text = |name: &str| text(item, name).map(str::to_owned);
         Claim {
             key: text("pk").unwrap_or_default(),
             event_id: text("event_id").unwrap_or_default(),
             stored: Stored::read(item),
             message_id: text("message_id"),
         }
+    }
+
+    /// The id of the message in quarantine, if it was claimed by a release.
+    pub(crate) fn released_from(&self) -> Option<&str> {
+        let (message_id, _) = self.stored.as_ref()?.owner.strip_prefix(RELEASE)?.rsplit_once('-')?;
+        Some(message_id)
     }
 
     /// The name of its state at `now`, in Unix milliseconds, and an explanation.

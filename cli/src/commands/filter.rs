@@ -1,5 +1,7 @@
 //! The options that choose events.
 
+use std::collections::BTreeSet;
+
 use hookgate_event::Event;
 use hookgate_verify::{Account, Provider};
 use serde_json::{Value, json};
@@ -23,15 +25,10 @@ pub(crate) struct Filter {
 impl Filter {
     /// The options, whatever the order in which they were given.
     pub(crate) fn as_json(&self) -> Value {
-        let sorted = |mut names: Vec<&str>| {
-            names.sort_unstable();
-            names.dedup();
-            json!(names)
-        };
         json!({
-            "type": sorted(self.r#type.iter().map(String::as_str).collect()),
-            "provider": sorted(self.provider.iter().map(|provider| provider.name).collect()),
-            "account": sorted(self.account.iter().map(Account::as_str).collect()),
+            "type": self.r#type.iter().collect::<BTreeSet<_>>(),
+            "provider": self.provider.iter().map(|provider| provider.name).collect::<BTreeSet<_>>(),
+            "account": self.account.iter().map(Account::as_str).collect::<BTreeSet<_>>(),
         })
     }
 

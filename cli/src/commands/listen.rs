@@ -7,9 +7,10 @@ use std::{
 
 use anyhow::bail;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName as Attribute, QueueAttributeName};
+use futures_util::FutureExt as _;
 use hookgate_event::Event;
-use http::{HeaderMap, StatusCode, Uri};
-use serde::Serialize;
+use http::{HeaderMap, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -90,29 +91,6 @@ struct Forwarder<'a> {
     invokes: bool,
 }
 
-/// A message as Lambda gives it to a function.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Record<'m> {
-    message_id: Option<&'m str>,
-    receipt_handle: Option<&'m str>,
-    body: Option<&'m str>,
-    attributes: BTreeMap<&'m str, &'m str>,
-    message_attributes: BTreeMap<&'m str, MessageAttribute<'m>>,
-    md5_of_body: Option<&'m str>,
-    event_source: &'static str,
-    #[serde(rename = "eventSourceARN")]
-    event_source_arn: &'m str,
-    aws_region: Option<&'m str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MessageAttribute<'m> {
-    string_value: Option<&'m str>,
-    data_type: &'m str,
-}
-
 /// The status of an accepting answer, or why the message was not accepted.
 type Forwarded = Result<String, String>;
 
@@ -128,26 +106,29 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             messages::name(&queue_url)
         );
     }
-    let attribute = async |name| messages::attribute(&clients, &queue_url, name).await;
-    let policy = attribute(QueueAttributeName::RedrivePolicy).await?.unwrap_or_default();
+    let mut attributes = messages::attributes(&clients, &queue_url).await?;
+    let policy = attributes.remove(&QueueAttributeName::RedrivePolicy).unwrap_or_default();
     let policy: Value = serde_json::from_str(&policy).unwrap_or_default();
     let receives = policy["maxReceiveCount"].as_u64().or_else(|| policy["maxReceiveCount"].as_str()?.parse().ok());
-    let queue_arn = attribute(QueueAttributeName::QueueArn).await?.unwrap_or_default();
+    let queue_arn = attributes.remove(&QueueAttributeName::QueueArn).unwrap_or_default();
     let invokes = url.path().starts_with("/2015-03-31/functions/");
-    let poster = Poster::new(url.clone())?;
-    let forwarder = Forwarder { arguments, clients, queue_url, queue_arn, receives, poster, invokes };
+    let poster = Poster::new(url)?;
     if !arguments.once {
-        let name = messages::name(&forwarder.queue_url);
+        let (name, url) = (messages::name(&queue_url), poster.url());
         anstream::eprintln!("Forwarding {name} to {url}. Ctrl-C stops and returns unhandled messages to the queue.");
     }
-    forwarder.run(&url).await
+    Forwarder { arguments, clients, queue_url, queue_arn, receives, poster, invokes }.run().await
 }
 
 impl Forwarder<'_> {
-    async fn run(&self, url: &Uri) -> anyhow::Result<ExitCode> {
+    async fn run(&self) -> anyhow::Result<ExitCode> {
         let mut interrupted = std::pin::pin!(interrupted());
-        let (mut count, mut failed) = (0_u64, 0_u64);
+        let (mut any, mut failed) = (false, false);
         loop {
+            // Ctrl-C first: a signal that comes with the first message must not end the process.
+            if interrupted.as_mut().now_or_never().is_some() {
+                return Ok(ExitCode::Yes);
+            }
             // Not cancelled: messages that SQS is handing out would stay hidden with nobody to handle them.
             let mut receiving = std::pin::pin!(self.receive());
             let received = tokio::select! {
@@ -158,7 +139,7 @@ impl Forwarder<'_> {
                 }
             };
             if received.is_empty() && self.arguments.once {
-                return Ok((count > 0 && failed == 0).into());
+                return Ok((any && !failed).into());
             }
             // A message that is not an event matches no filter, but is not deleted: it may be all that is left of a delivery.
             let (batch, left_out): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| {
@@ -179,21 +160,21 @@ impl Forwarder<'_> {
                     self.give_back(&batch).await?;
                     return Ok(ExitCode::Yes);
                 }
-                results = self.forward(&batch, url) => results,
+                results = self.forward(&batch) => results,
             };
             for (message, result) in batch.iter().zip(results) {
                 if result.is_ok() {
                     self.delete(message).await?;
                 }
-                count += 1;
-                failed += u64::from(result.is_err());
+                any = true;
+                failed |= result.is_err();
                 print(self.line(message, &result, started.elapsed()))?;
             }
         }
     }
 
-    async fn forward(&self, batch: &[Message], url: &Uri) -> Vec<Forwarded> {
-        if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0], url).await] }
+    async fn forward(&self, batch: &[Message]) -> Vec<Forwarded> {
+        if self.invokes { self.invoke(batch).await } else { vec![self.post(&batch[0]).await] }
     }
 
     async fn receive(&self) -> anyhow::Result<Vec<Message>> {
@@ -211,10 +192,7 @@ impl Forwarder<'_> {
     }
 
     async fn delete(&self, message: &Message) -> anyhow::Result<()> {
-        let receipt = message.receipt_handle().unwrap_or_default();
-        let delete = self.clients.sqs.delete_message().queue_url(&self.queue_url).receipt_handle(receipt);
-        let doing = format!("cannot delete from {}", messages::name(&self.queue_url));
-        delete.send().await.map(|_| ()).map_err(|error| self.clients.failed(&doing, &error))
+        messages::delete(&self.clients, &self.queue_url, message.receipt_handle().unwrap_or_default()).await
     }
 
     /// Makes unhandled messages visible again.
@@ -224,15 +202,15 @@ impl Forwarder<'_> {
     }
 
     /// Posts one event.
-    async fn post(&self, message: &Message, url: &Uri) -> Forwarded {
+    async fn post(&self, message: &Message) -> Forwarded {
         let body = message.body().unwrap_or_default();
         let event = Event::from_json(body).map_err(|_| "not an event, not sent")?;
         let outgoing = match self.arguments.mode {
             Mode::Structured => structured(body, &event),
             Mode::Binary => binary(&event),
         };
-        let answer = self.exchange(outgoing).await.map_err(|why| format!("no answer from {url}: {why}"));
-        let (status, ..) = answer?;
+        let answer = self.exchange(outgoing).await;
+        let (status, ..) = answer.map_err(|why| format!("no answer from {}: {why}", self.poster.url()))?;
         let code = status.as_u16().to_string();
         match status {
             _ if status.is_success() => Ok(code),
@@ -273,23 +251,23 @@ impl Forwarder<'_> {
         Ok((head.status, head.headers, body.to_vec()))
     }
 
-    fn record<'m>(&'m self, message: &'m Message) -> Record<'m> {
+    /// A message as Lambda gives it to a function.
+    fn record(&self, message: &Message) -> Value {
         let attributes = message.attributes.iter().flatten().map(|(name, value)| (name.as_str(), value.as_str()));
         let sent = message.message_attributes.iter().flatten().map(|(name, value)| {
-            let (string_value, data_type) = (value.string_value(), value.data_type());
-            (name.as_str(), MessageAttribute { string_value, data_type })
+            (name.as_str(), json!({"stringValue": value.string_value(), "dataType": value.data_type()}))
         });
-        Record {
-            message_id: message.message_id(),
-            receipt_handle: message.receipt_handle(),
-            body: message.body(),
-            attributes: attributes.collect(),
-            message_attributes: sent.collect(),
-            md5_of_body: message.md5_of_body(),
-            event_source: "aws:sqs",
-            event_source_arn: &self.queue_arn,
-            aws_region: self.queue_arn.split(':').nth(3),
-        }
+        json!({
+            "messageId": message.message_id(),
+            "receiptHandle": message.receipt_handle(),
+            "body": message.body(),
+            "attributes": attributes.collect::<BTreeMap<_, _>>(),
+            "messageAttributes": sent.collect::<BTreeMap<_, _>>(),
+            "md5OfBody": message.md5_of_body(),
+            "eventSource": "aws:sqs",
+            "eventSourceARN": self.queue_arn,
+            "awsRegion": self.queue_arn.split(':').nth(3),
+        })
     }
 
     /// One line: time, answer, duration, event, and what happens to the message if it was not accepted.
@@ -381,15 +359,10 @@ fn binary(event: &Event<'_>) -> Outgoing {
     Outgoing { headers, body: data.get().as_bytes().to_vec() }
 }
 
-/// A header's value by section 3.1.3.2 of the binding: percent-encodes the UTF-8 bytes of everything but printable ASCII, and
-/// space, quote and per cent sign.
+/// A header's value by section 3.1.3.2 of the binding, which encodes space, quote, per cent sign, and all but printable ASCII.
 fn encoded(value: &str) -> String {
-    let byte = |byte: u8| match byte {
-        b' ' | b'"' | b'%' => format!("%{byte:02X}"),
-        b'!'..=b'~' => char::from(byte).to_string(),
-        _ => format!("%{byte:02X}"),
-    };
-    value.bytes().map(byte).collect()
+    const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+    utf8_percent_encode(value, ENCODED).to_string()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, QueueAttributeName};
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::interrupted;
@@ -129,12 +130,13 @@ pub(crate) async fn redrive(
     let start = start.set_max_number_of_messages_per_second(max_per_second).send().await;
     let started = start.map_err(|error| clients.failed(&format!("cannot move the messages of {name}"), &error))?;
     let task = finished(clients, &arn, started.task_handle(), before, show).await?;
-    let hidden = messages::attribute(clients, url, QueueAttributeName::ApproximateNumberOfMessagesNotVisible).await?;
+    let mut attributes = messages::attributes(clients, url).await?;
+    let hidden = attributes.remove(&QueueAttributeName::ApproximateNumberOfMessagesNotVisible);
     Ok(Moved { name, task, hidden: hidden.filter(|count| count != "0") })
 }
 
 async fn arn_of(clients: &Clients, url: &str) -> anyhow::Result<String> {
-    let arn = messages::attribute(clients, url, QueueAttributeName::QueueArn).await?;
+    let arn = messages::attributes(clients, url).await?.remove(&QueueAttributeName::QueueArn);
     arn.with_context(|| format!("SQS returned no ARN of {}", messages::name(url)))
 }
 
@@ -157,7 +159,7 @@ async fn finished(
     before: Option<i64>,
     show: bool,
 ) -> anyhow::Result<ListMessageMoveTasksResultEntry> {
-    let bar = show.then(|| progress(0));
+    let bar = if show { progress(0) } else { ProgressBar::hidden() };
     let started = Instant::now();
     let mut began = None;
     loop {
@@ -176,16 +178,12 @@ async fn finished(
             continue;
         };
         if !matches!(task.status(), Some("RUNNING" | "CANCELLING")) {
-            if let Some(bar) = bar {
-                bar.finish_and_clear();
-            }
+            bar.finish_and_clear();
             return Ok(task);
         }
-        if let Some(bar) = &bar {
-            let count = |number: i64| u64::try_from(number).unwrap_or_default();
-            bar.set_length(task.approximate_number_of_messages_to_move().map_or(0, count));
-            bar.set_position(count(task.approximate_number_of_messages_moved()));
-        }
+        let count = |number: i64| u64::try_from(number).unwrap_or_default();
+        bar.set_length(task.approximate_number_of_messages_to_move().map_or(0, count));
+        bar.set_position(count(task.approximate_number_of_messages_moved()));
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

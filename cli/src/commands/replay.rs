@@ -105,10 +105,9 @@ pub struct Arguments {
     deployment: Deployment,
 }
 
-fn name(text: &str) -> Result<String, String> {
+fn name(text: &str) -> Result<String, &'static str> {
     // As an account's name.
-    let name = Account::parse(text).map(|name| name.to_string());
-    name.ok_or_else(|| "a name is 1 to 64 of a-z, 0-9 and -".to_owned())
+    Account::parse(text).map(|name| name.to_string()).ok_or("a name is 1 to 64 of a-z, 0-9 and -")
 }
 
 /// Reads a time that stays the same when the replay is given again.
@@ -130,13 +129,15 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let queue_url = clients.queue(Queue::Events, None).await?;
     let table = clients.table(arguments.table.as_deref()).await?;
-    if found.wanted > 0 {
+    if found.wanted == 0 {
+        found.report(0)?;
+        return Ok(ExitCode::No);
+    }
+    if arguments.dry_run {
         let known = claims::item(&clients, &table, &arguments.key()).await?;
         ensure!(known.is_none_or(|known| arguments.is_of(&known)), arguments.other_filters());
-    }
-    if found.wanted == 0 || arguments.dry_run {
         found.report(0)?;
-        return Ok((found.wanted > 0).into());
+        return Ok(ExitCode::Yes);
     }
     if !clients.is_local() && !arguments.yes {
         anstream::eprintln!("{}", found.in_words());
@@ -145,8 +146,8 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     remember(&clients, &table, arguments).await?;
-    let sent = send(found.checked()?, found.wanted, &clients, &queue_url, arguments).await?;
-    found.report(sent)?;
+    found.send(&clients, &queue_url).await?;
+    found.report(found.wanted)?;
     Ok(ExitCode::Yes)
 }
 
@@ -248,12 +249,46 @@ impl<'a> Found<'a> {
         writeln!(self.checked, "{text}").context("cannot write to the temporary file")
     }
 
-    /// The events to send.
-    fn checked(&mut self) -> anyhow::Result<impl Iterator<Item = std::io::Result<String>> + use<>> {
+    /// Sends the events in their order, several at the same time. All are sent, or it is an error.
+    async fn send(&mut self, clients: &Clients, queue_url: &str) -> anyhow::Result<()> {
         self.checked.try_finish()?;
-        let mut file = self.checked.get_ref().try_clone()?;
+        let mut file = self.checked.get_ref();
         file.rewind()?;
-        Ok(BufReader::new(GzDecoder::new(BufReader::new(file))).lines())
+        let mut events = BufReader::new(GzDecoder::new(BufReader::new(file))).lines();
+        let (Arguments { name, rate, .. }, count) = (self.arguments, self.wanted);
+        let bar = progress(count);
+        let begun = Instant::now();
+        let mut interrupted = std::pin::pin!(interrupted());
+        let (mut sending, mut started, mut sent, mut stopped) = (JoinSet::new(), 0, 0, None);
+        while !sending.is_empty() || started < count && stopped.is_none() {
+            let due = rate.map_or(begun, |rate| begun + Duration::from_secs(started) / rate);
+            tokio::select! {
+                biased;
+                () = &mut interrupted, if stopped.is_none() => stopped = Some("stopped".to_owned()),
+                Some(ended) = sending.join_next() => match ended? {
+                    Ok(_) => {
+                        sent += 1;
+                        bar.set_position(sent);
+                    }
+                    Err(why) => _ = stopped.get_or_insert(why),
+                },
+                () = sleep_until(due), if started < count && stopped.is_none() && sending.len() < AT_ONCE => {
+                    let text = events.next().context("the temporary file is cut short")??;
+                    let (sqs, url, name) = (clients.sqs.clone(), queue_url.to_owned(), name.clone());
+                    sending.spawn(async move {
+                        let event = Event::from_json(&text).map_err(|why| why.to_string())?;
+                        let message = Replay::new(&event, &text, &name).ok_or("an event is too large")?;
+                        message.send(&sqs, &url).await.map_err(|why| format!("SQS did not take {} ({why})", plain(&event.id)))
+                    });
+                    started += 1;
+                }
+            }
+        }
+        bar.finish_and_clear();
+        if let Some(why) = stopped {
+            bail!("{why}: {sent} of {count} events were sent: give the same command again, {name} is known");
+        }
+        Ok(())
     }
 
     fn in_words(&self) -> String {
@@ -360,9 +395,8 @@ impl Arguments {
 
     /// Whether this item allows the replay.
     fn is_of(&self, known: &claims::Item) -> bool {
-        let expires_at = known.get("expires_at").and_then(|time| time.as_n().ok()?.parse::<i64>().ok());
-        expires_at.is_some_and(|time| time < now() / 1000)
-            || known.get("filters").is_some_and(|filters| filters.as_s() == Ok(&self.filters()))
+        claims::number(known, "expires_at").is_some_and(|time| time < now() / 1000)
+            || claims::text(known, "filters") == Some(&self.filters())
     }
 
     fn other_filters(&self) -> String {
@@ -381,50 +415,5 @@ impl Arguments {
         filters["to"] = json!(text(self.to));
         filters["id"] = json!(self.id.iter().collect::<BTreeSet<_>>());
         filters.to_string()
-    }
-}
-
-/// Sends the events in their order, several at the same time. Gives how many: all, or it is an error.
-async fn send(
-    mut events: impl Iterator<Item = std::io::Result<String>>,
-    count: u64,
-    clients: &Clients,
-    queue_url: &str,
-    arguments: &Arguments,
-) -> anyhow::Result<u64> {
-    let bar = progress(count);
-    let begun = Instant::now();
-    let mut interrupted = std::pin::pin!(interrupted());
-    let (mut sending, mut started, mut sent, mut stopped) = (JoinSet::new(), 0, 0, None);
-    while !sending.is_empty() || started < count && stopped.is_none() {
-        let due = arguments.rate.map_or(begun, |rate| begun + Duration::from_secs(started) / rate);
-        tokio::select! {
-            biased;
-            () = &mut interrupted, if stopped.is_none() => stopped = Some("stopped".to_owned()),
-            Some(ended) = sending.join_next() => match ended? {
-                Ok(_) => {
-                    sent += 1;
-                    bar.set_position(sent);
-                }
-                Err(why) => _ = stopped.get_or_insert(why),
-            },
-            () = sleep_until(due), if started < count && stopped.is_none() && sending.len() < AT_ONCE => {
-                let text = events.next().context("the temporary file is cut short")??;
-                let (sqs, url, name) = (clients.sqs.clone(), queue_url.to_owned(), arguments.name.clone());
-                sending.spawn(async move {
-                    let event = Event::from_json(&text).map_err(|why| why.to_string())?;
-                    let message = Replay::new(&event, &text, &name).ok_or("an event is too large")?;
-                    message.send(&sqs, &url).await.map_err(|why| format!("SQS did not take {} ({why})", plain(&event.id)))
-                });
-                started += 1;
-            }
-        }
-    }
-    bar.finish_and_clear();
-    match stopped {
-        Some(why) => {
-            bail!("{why}: {sent} of {count} events were sent: give the same command again, {} is known", arguments.name)
-        }
-        None => Ok(sent),
     }
 }

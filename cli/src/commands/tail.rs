@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use hookgate_event::{Amount, Event, EventType, Unit};
-use http::{Request, Uri};
+use http::Request;
 use http_body_util::Full;
 use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -16,7 +16,7 @@ use crate::{
     client::{
         aws::{Clients, Deployment, Queue},
         http::{Poster, at},
-        messages::{self, Held, Journal},
+        messages::{self, Entry, Held, Journal},
     },
     error::ExitCode,
     output::{DIM, moment, plain, print},
@@ -50,7 +50,7 @@ pub struct Arguments {
     only: Filter,
     /// Start with earlier events: 10m, 2h, 1d, a time, or all [default: now; with --once, all]
     #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<Since>,
+    since: Option<OffsetDateTime>,
     /// Exit after what is there now
     #[arg(long)]
     once: bool,
@@ -73,13 +73,11 @@ pub struct Arguments {
     deployment: Deployment,
 }
 
-/// The time from which events are shown. None for all that there are.
-type Since = Option<OffsetDateTime>;
-
-fn since(text: &str) -> Result<Since, String> {
+/// Reads the time from which events are shown.
+fn since(text: &str) -> Result<OffsetDateTime, String> {
     match text {
-        "all" => Ok(None),
-        text => arguments::time(text).map(Some).map_err(|why| why + ", or all"),
+        "all" => Ok(OffsetDateTime::UNIX_EPOCH),
+        text => arguments::time(text).map_err(|why| why + ", or all"),
     }
 }
 
@@ -95,14 +93,15 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
-    let since = match arguments.since {
-        Some(since) => since,
-        None => (!arguments.once).then(OffsetDateTime::now_utc),
-    };
+    let default = || if arguments.once { OffsetDateTime::UNIX_EPOCH } else { OffsetDateTime::now_utc() };
+    let mut since = arguments.since.unwrap_or_else(default);
+    let others = arguments.rejected.then(|| Others::new(&arguments.url, since)).transpose()?;
     let mut source = if clients.is_local() && has_dead_letters {
         let mut journal = Journal::new(clients.local_sqs(), &url)?;
         if arguments.since.is_none() && !arguments.once {
             journal.skip().await?;
+            // What comes now may have been received long ago: a release from quarantine, a replay.
+            since = OffsetDateTime::UNIX_EPOCH;
         }
         Source::Journal(Box::new(journal))
     } else if has_dead_letters && !arguments.disturb_consumers {
@@ -114,9 +113,11 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Source::Received(Held::new(&clients, &url))
     };
 
+    // Ctrl-C first: a signal that comes with the first message must not end the process.
     let followed = tokio::select! {
-        shown = follow(arguments, since, &clients, &mut source) => shown,
+        biased;
         () = interrupted() => Ok(ExitCode::Yes),
+        shown = follow(arguments, since, others, &clients, &mut source) => shown,
     };
     let back = match source {
         Source::Received(held) => held.give_back().await,
@@ -127,15 +128,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 async fn follow(
     arguments: &Arguments,
-    since: Since,
+    since: OffsetDateTime,
+    mut others: Option<Others>,
     clients: &Clients,
     source: &mut Source<'_>,
 ) -> anyhow::Result<ExitCode> {
     let wait = if arguments.once { messages::patience(clients) } else { WAIT };
-    let mut others = None;
-    if arguments.rejected {
-        others = Some(Others::new(&arguments::address("--url", &arguments.url)?, since)?);
-    }
     // Other deliveries are asked for between two looks at the queue.
     let wait = if others.is_some() { wait.min(Duration::from_secs(1)) } else { wait };
     let mut shown = 0;
@@ -146,10 +144,11 @@ async fn follow(
         }
         let messages = source.next(wait).await?;
         let ended = messages.is_none() && arguments.once;
-        for (id, body) in messages.into_iter().flatten() {
+        for Entry { message_id, body, sent } in messages.into_iter().flatten() {
             let event = Event::from_json(&body);
-            if !arguments.only.admits(event.as_ref().ok()) || event.as_ref().is_ok_and(|event| is_earlier(event, since))
-            {
+            let received = || OffsetDateTime::parse(&event.as_ref().ok()?.received_time, &Rfc3339).ok();
+            let sent = sent.and_then(moment).or_else(received);
+            if sent.is_some_and(|sent| sent < since) || !arguments.only.admits(event.as_ref().ok()) {
                 continue;
             }
             lines.push_back(match (&event, arguments.json) {
@@ -157,7 +156,7 @@ async fn follow(
                 (Ok(event), false) => columns(event),
                 // A script is given events, and nothing else.
                 (Err(_), true) => continue,
-                (Err(_), false) => format!("message {id} is not an event ({} bytes)", body.len()),
+                (Err(_), false) => format!("message {message_id} is not an event ({} bytes)", body.len()),
             });
         }
         for line in lines {
@@ -173,22 +172,17 @@ async fn follow(
     }
 }
 
-fn is_earlier(event: &Event<'_>, since: Since) -> bool {
-    let received = OffsetDateTime::parse(&event.received_time, &Rfc3339).ok();
-    since.zip(received).is_some_and(|(since, received)| received < since)
-}
-
 /// The local intake's deliveries that put no event on the queue.
 struct Others {
     poster: Poster,
-    since: Since,
+    since: OffsetDateTime,
     /// The run of the intake, and the number of the last delivery that was looked at.
     seen: (String, u64),
 }
 
 impl Others {
-    fn new(intake: &Uri, since: Since) -> anyhow::Result<Self> {
-        let poster = Poster::new(at(intake, "/api/deliveries")?)?;
+    fn new(url: &str, since: OffsetDateTime) -> anyhow::Result<Self> {
+        let poster = Poster::new(at(&arguments::address("--url", url)?, "/api/deliveries")?)?;
         Ok(Others { poster, since, seen: (String::new(), 0) })
     }
 
@@ -206,7 +200,7 @@ impl Others {
         for delivery in kept["deliveries"].as_array().into_iter().flatten() {
             let number = delivery["number"].as_u64().unwrap_or_default();
             let received = delivery["received"].as_i64().and_then(moment);
-            let earlier = self.since.zip(received).is_some_and(|(since, received)| received < since);
+            let earlier = received.is_some_and(|received| received < self.since);
             let queued = matches!(delivery["outcome"].as_str(), Some("queued" | "duplicate" | "ping"));
             if number > self.seen.1 && !queued && !earlier {
                 lines.push(delivery_line(delivery));
@@ -218,19 +212,11 @@ impl Others {
 }
 
 impl Source<'_> {
-    /// The next messages, id and body. None where there are none now.
-    async fn next(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<(String, String)>>> {
+    /// The next messages. None where there are none now.
+    async fn next(&mut self, wait: Duration) -> anyhow::Result<Option<Vec<Entry>>> {
         match self {
-            Source::Received(held) => {
-                let batch = held.more(wait).await?.map(|batch| {
-                    batch.into_iter().map(|m| (m.message_id.unwrap_or_default(), m.body.unwrap_or_default())).collect()
-                });
-                Ok(batch)
-            }
-            Source::Journal(journal) => {
-                let entries = journal.more(wait).await?;
-                Ok(entries.map(|entries| entries.into_iter().map(|entry| (entry.message_id, entry.body)).collect()))
-            }
+            Source::Received(held) => held.more(wait).await,
+            Source::Journal(journal) => journal.more(wait).await,
         }
     }
 }

@@ -2,19 +2,27 @@
 
 use std::fmt::Write as _;
 
-use aws_sdk_sqs::types::Message;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate_intake::{QUARANTINE, Quarantined};
 use hookgate_verify::{Provider, Unreadable, Verifier};
 use serde_json::{Value, json};
 
-use crate::output::{BOLD, MAYBE, plain};
+use crate::{
+    client::messages::Entry,
+    output::{BOLD, MAYBE, plain},
+};
 
 /// One message of the quarantine.
 pub(crate) struct Item {
     pub(crate) message_id: String,
     /// None if the message is not a quarantined delivery.
     pub(super) entry: Option<Quarantined>,
+}
+
+impl From<Entry> for Item {
+    fn from(Entry { message_id, body, .. }: Entry) -> Self {
+        Item::read(message_id, &body)
+    }
 }
 
 impl Item {
@@ -30,15 +38,7 @@ impl Item {
         let verifier = Verifier::new(Provider::named(&entry.provider)?, |name| std::env::var(name).ok()).ok()?;
         entry.id(&verifier)
     }
-}
 
-impl From<Message> for Item {
-    fn from(message: Message) -> Self {
-        Item::read(message.message_id.unwrap_or_default(), message.body.as_deref().unwrap_or_default())
-    }
-}
-
-impl Item {
     pub(crate) fn read(message_id: String, body: &str) -> Self {
         Item { message_id, entry: serde_json::from_str(body).ok() }
     }
@@ -75,8 +75,9 @@ impl Item {
     pub(super) fn json(&self) -> Value {
         let mut json = self.summary();
         if let Some(entry) = &self.entry {
-            json["explained"] = json!(explained(&entry.reason).0);
-            json["remedy"] = json!(explained(&entry.reason).1);
+            let (why, remedy) = explained(&entry.reason);
+            json["explained"] = why.into();
+            json["remedy"] = remedy.into();
             json["headers"] = json!(entry.headers);
             match entry.body_bytes().map(String::from_utf8) {
                 Some(Ok(text)) => json["body"] = json!(text),

@@ -119,16 +119,18 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         ));
     }
     let mut held = Held::new(&clients, &url);
-    let worked = match &arguments.command {
-        Command::List(list) => tokio::select! {
-            worked = list.run(&clients, &mut held) => worked,
-            () = interrupted() => Err(anyhow!("stopped")),
-        },
-        Command::Show(show) => tokio::select! {
-            worked = show.run(&clients, &mut held) => worked,
-            () = interrupted() => Err(anyhow!("stopped")),
-        },
-        Command::Release(release) => release.run(&clients, &mut held).await,
+    let works = async {
+        match &arguments.command {
+            Command::List(list) => list.run(&clients, &mut held).await,
+            Command::Show(show) => show.run(&clients, &mut held).await,
+            Command::Release(release) => release.run(&clients, &mut held).await,
+        }
+    };
+    // A release stops by itself, between two deliveries.
+    let worked = tokio::select! {
+        biased;
+        () = interrupted(), if !matches!(arguments.command, Command::Release(_)) => Err(anyhow!("stopped")),
+        worked = works => worked,
     };
     let back = held.give_back().await;
     worked.and_then(|worked| back.map(|()| worked))

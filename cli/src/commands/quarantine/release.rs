@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use futures_util::FutureExt as _;
 use hookgate_intake::release::Installation;
 use serde_json::Value;
 
@@ -90,74 +91,65 @@ impl Release {
             sqs: clients.sqs.clone(),
         };
         let releasing = Releasing::new(clients, installation)?;
-
-        let mut report = Report { missing: self.ids.clone(), met: 0, stayed: 0, json: Vec::new() };
-        let worked = self.each(&releasing, held, &mut report).await;
-        let Report { missing, met, stayed, json } = report;
+        let how = How {
+            dry_run: self.dry_run,
+            new_id: self.new_id,
+            too_old: !self.all || self.only.reason.iter().any(|reason| reason == TOO_OLD),
+        };
+        let (mut missing, mut stayed, mut json) = (self.ids.clone(), false, Vec::new());
+        let worked = async {
+            let mut interrupted = std::pin::pin!(interrupted());
+            let stopped = || anyhow!("stopped: what was not released yet is still in quarantine");
+            loop {
+                let batch = tokio::select! {
+                    biased;
+                    () = &mut interrupted => return Err(stopped()),
+                    batch = held.more(messages::patience(clients)) => batch?,
+                };
+                let Some(batch) = batch else { return Ok(()) };
+                for item in batch.into_iter().map(Item::from).filter(|item| self.asks_for(item)) {
+                    missing.retain(|id| !item.is(id));
+                    // Not interrupted by Ctrl-C: after half of it, the next release would queue the event again.
+                    held.prolong().await?;
+                    let done = releasing.one(&item, how).await?;
+                    let (leaves, words) = (done.leaves_quarantine(), done.words(self.dry_run));
+                    stayed |= !leaves;
+                    json.push(done.json(&item, &words, self.dry_run));
+                    if !self.at.json {
+                        print(done.line(&item, &words))?;
+                    }
+                    if leaves && !self.dry_run {
+                        let deleted = held.delete(&item.message_id).await;
+                        deleted.context(
+                            "queued, but still in quarantine: release it again, which deletes it as a duplicate",
+                        )?;
+                    }
+                    if interrupted.as_mut().now_or_never().is_some() {
+                        return Err(stopped());
+                    }
+                }
+                if !self.all && missing.is_empty() {
+                    return Ok(());
+                }
+            }
+        };
+        let worked = worked.await;
+        let none = json.is_empty();
         if self.at.json {
             print_json(&Value::Array(json))?;
         }
         worked?;
-        if met == 0 && self.all && !self.at.json {
+        if none && self.all && !self.at.json {
             print("Nothing to release.")?;
         }
         for id in &missing {
             anstream::eprintln!("Nothing in quarantine has the id {}.", plain(id));
         }
-        Ok((met > 0 && stayed == 0 && missing.is_empty()).into())
-    }
-
-    async fn each(&self, releasing: &Releasing<'_>, held: &mut Held<'_>, report: &mut Report) -> anyhow::Result<()> {
-        let wait = messages::patience(releasing.clients);
-        let too_old = !self.all || self.only.reason.iter().any(|reason| reason == TOO_OLD);
-        let how = How { dry_run: self.dry_run, new_id: self.new_id, too_old };
-        let mut interrupted = std::pin::pin!(interrupted());
-        let stopped = || anyhow!("stopped: what was not released yet is still in quarantine");
-        loop {
-            let batch = tokio::select! {
-                biased;
-                () = &mut interrupted => return Err(stopped()),
-                batch = held.more(wait) => batch?,
-            };
-            let Some(batch) = batch else { return Ok(()) };
-            for item in batch.into_iter().map(Item::from).filter(|item| self.asks_for(item)) {
-                report.missing.retain(|id| !item.is(id));
-                report.met += 1;
-                // Not interrupted by Ctrl-C: after half of it, the next release would queue the event again.
-                held.prolong().await?;
-                let done = releasing.one(&item, how).await?;
-                let (leaves, words) = (done.leaves_quarantine(), done.words(self.dry_run));
-                report.stayed += u64::from(!leaves);
-                if self.at.json {
-                    report.json.push(done.json(&item, &words, self.dry_run));
-                } else {
-                    print(done.line(&item, &words))?;
-                }
-                if leaves && !self.dry_run {
-                    let deleted = held.delete(&item.message_id).await;
-                    deleted.context(
-                        "queued, but still in quarantine: release it again, which deletes it as a duplicate",
-                    )?;
-                }
-                tokio::select! { biased; () = &mut interrupted => return Err(stopped()), () = std::future::ready(()) => {} }
-            }
-            if !self.all && report.missing.is_empty() {
-                return Ok(());
-            }
-        }
+        Ok((!none && !stayed && missing.is_empty()).into())
     }
 
     fn asks_for(&self, item: &Item) -> bool {
         let named = self.ids.iter().any(|id| item.is(id));
         item.entry.as_ref().map_or(named, |entry| self.only.admits(entry) && (self.all || named))
     }
-}
-
-/// The results so far.
-struct Report {
-    /// Requested ids that were not found yet.
-    missing: Vec<String>,
-    met: u64,
-    stayed: u64,
-    json: Vec<Value>,
 }

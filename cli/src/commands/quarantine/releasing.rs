@@ -20,7 +20,7 @@ use crate::{
 
 /// Releases deliveries of every platform.
 pub(crate) struct Releasing<'a> {
-    pub(super) clients: &'a Clients,
+    clients: &'a Clients,
     installation: Installation,
     releases: BTreeMap<&'static str, release::Release>,
 }
@@ -59,36 +59,39 @@ impl<'a> Releasing<'a> {
 
     /// Releases one. Its message stays in the quarantine: delete it where the delivery [leaves](Done::leaves_quarantine).
     pub(crate) async fn one(&self, item: &Item, how: How) -> anyhow::Result<Done> {
+        let unread = |end| Ok(Done { readable: None, end });
         let found = item.entry.as_ref().and_then(|entry| Some((entry, self.releases.get(&*entry.provider)?)));
-        let Some((entry, release)) = found else {
-            return Ok(Done { readable: None, end: End::Unusable(Unusable::Form) });
-        };
+        let Some((entry, release)) = found else { return unread(End::Unusable(Unusable::Form)) };
         let readable = match release.read(entry, false) {
             Ok(readable) => readable,
-            Err(unusable) => return Ok(Done { readable: None, end: End::Unusable(unusable) }),
+            Err(unusable) => return unread(End::Unusable(unusable)),
         };
-        if !how.too_old && (self.outlives_claims(&readable) || entry.reason == TOO_OLD) {
-            return Ok(Done { readable: None, end: End::TooOld });
+        // No claim is old enough to tell such an event from a replay. Its time in quarantine counts.
+        let age = readable.time.map(|time| OffsetDateTime::now_utc() - time);
+        if !how.too_old && (entry.reason == TOO_OLD || age.is_some_and(|age| age > self.installation.claim_ttl)) {
+            return unread(End::TooOld);
         }
-        let end = match self.known_conflict(entry, &readable).await? {
-            Some(conflict) => End::Stored(conflict),
-            None => self.attempt(release, entry, &readable, How { new_id: false, ..how }).await?,
+        // Unique per release: claims are owned by it.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let owner = format!("{}{}-{now}", claims::RELEASE, item.message_id);
+        let attempt = async |readable: Readable, new_id: bool| {
+            let end = if how.dry_run {
+                End::Stored(self.foretold(&readable).await?)
+            } else {
+                release.run(entry, new_id, &owner).await.map_or_else(End::Unusable, End::Stored)
+            };
+            Ok(Done { readable: Some(readable), end })
         };
-        if !how.new_id || !matches!(end, End::Stored(StoreOutcome::Conflict { .. })) {
-            return Ok(Done { readable: Some(readable), end });
-        }
-        Ok(match release.read(entry, true) {
-            Ok(readable) => {
-                let end = self.attempt(release, entry, &readable, how).await?;
-                Done { readable: Some(readable), end }
+        let done = match self.known_conflict(entry, &readable).await? {
+            Some(conflict) => Done { readable: Some(readable), end: End::Stored(conflict) },
+            None => attempt(readable, false).await?,
+        };
+        match release.read(entry, true) {
+            Ok(readable) if how.new_id && matches!(done.end, End::Stored(StoreOutcome::Conflict { .. })) => {
+                attempt(readable, true).await
             }
-            Err(unusable) => Done { readable: None, end: End::Unusable(unusable) },
-        })
-    }
-
-    /// Whether the event is older than any claim that could tell it from a replay. Its time in quarantine counts.
-    fn outlives_claims(&self, readable: &Readable) -> bool {
-        readable.time.is_some_and(|time| OffsetDateTime::now_utc() - time > self.installation.claim_ttl)
+            _ => Ok(done),
+        }
     }
 
     /// A conflict stays one when the claim of the other content has expired: consumers have had its id for that content,
@@ -103,27 +106,9 @@ impl<'a> Releasing<'a> {
         })
     }
 
-    async fn attempt(
-        &self,
-        release: &release::Release,
-        entry: &Quarantined,
-        readable: &Readable,
-        how: How,
-    ) -> anyhow::Result<End> {
-        if how.dry_run {
-            return Ok(End::Stored(self.foretold(readable).await?));
-        }
-        // Unique per release: claims are owned by it.
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let owner = format!("release-{}-{now}", std::process::id());
-        Ok(release.run(entry, how.new_id, &owner).await.map_or_else(End::Unusable, End::Stored))
-    }
-
     /// What a release would meet.
     async fn foretold(&self, readable: &Readable) -> anyhow::Result<StoreOutcome> {
-        let free = StoreOutcome::Queued { message_id: String::new(), unsettled: None };
         let found = claims::find(self.clients, &self.installation.table, &readable.key).await?;
-        let Some(stored) = found.and_then(|found| found.stored) else { return Ok(free) };
         let claim = Claim {
             key: readable.key.clone(),
             event_id: readable.id.clone(),
@@ -132,14 +117,15 @@ impl<'a> Releasing<'a> {
             lease_until: 0,
             expires_at: 0,
         };
-        if admits(Some(&stored), &claim, claims::now()) {
-            return Ok(free);
-        }
-        Ok(match judge(&stored, &claim, claims::now()) {
-            Refusal::Mine => free,
-            Refusal::Duplicate => StoreOutcome::Duplicate,
-            Refusal::Busy { retry_after } => StoreOutcome::Busy { retry_after },
-            Refusal::Conflict { claimed } => StoreOutcome::Conflict { claimed, received: readable.content.clone() },
+        let now = claims::now();
+        let stored = found.and_then(|found| found.stored).filter(|stored| !admits(Some(stored), &claim, now));
+        Ok(match stored.map(|stored| judge(&stored, &claim, now)) {
+            None | Some(Refusal::Mine) => StoreOutcome::Queued { message_id: String::new(), unsettled: None },
+            Some(Refusal::Duplicate) => StoreOutcome::Duplicate,
+            Some(Refusal::Busy { retry_after }) => StoreOutcome::Busy { retry_after },
+            Some(Refusal::Conflict { claimed }) => {
+                StoreOutcome::Conflict { claimed, received: readable.content.clone() }
+            }
         })
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     error::ExitCode,
     local::{
         engines::What,
-        page::trace::{EventKey, Known},
+        page::trace::{EventKey, Known, is_about},
     },
     output::{plain, print, print_json},
 };
@@ -93,22 +93,41 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let clients = arguments.deployment.clients().await?;
     let table = clients.table(arguments.table.as_deref()).await?;
     let mut notes = Vec::new();
-    let mut known = arguments.known(&clients, &mut notes).await?;
+    let mut known = arguments.known(&clients, text, &mut notes).await?;
     known.deliveries.retain(|log| EventKey::of(log).is_some_and(|key| arguments.admits(&key)));
     known.steps.retain(|(key, _)| arguments.admits(key));
     let mut keys: BTreeSet<_> = known.deliveries.iter().filter_map(EventKey::of).collect();
     keys.extend(known.steps.iter().map(|(key, _)| key.clone()));
-    let claimed = if keys.is_empty() { arguments.keys() } else { Vec::new() };
+    let only_tried = keys.is_empty();
+    if only_tried {
+        keys.extend(arguments.keys());
+    }
     let owner = |key: &EventKey| format!("{}/{}", plain(&key.provider), plain(&key.account));
 
     let consumed = arguments.consumed(&clients).await;
-    let mut traced = Vec::new();
-    for key in keys.into_iter().chain(claimed) {
+    let find = async |key: EventKey| {
         let claim = claims::find(&clients, &table, &partition_key(&key.provider, &key.account, &key.id)).await?;
-        traced.push(Traced { key, claim, marks: Vec::new() });
+        anyhow::Ok(Traced { key, claim, marks: Vec::new() })
+    };
+    let mut traced = Vec::new();
+    for key in keys {
+        let event = find(key).await?;
+        if only_tried && event.claim.is_none() {
+            continue;
+        }
+        // Before its release, it was a message in quarantine under another id.
+        let quarantined = event.claim.as_ref().and_then(Claim::released_from);
+        if let Some(message_id) = quarantined.filter(|id| !known.deliveries.iter().any(|log| is_about(log, id))) {
+            let before = arguments.known(&clients, message_id, &mut notes).await?;
+            if let Some(key) = before.deliveries.first().and_then(EventKey::of) {
+                traced.push(find(key).await?);
+            }
+            known.deliveries.extend(before.deliveries);
+            known.steps.extend(before.steps);
+            known.places.extend(before.places);
+        }
+        traced.push(event);
     }
-    // Of a key that was only tried, there is nothing but a claim.
-    traced.retain(|event| event.claim.is_some() || !known.deliveries.is_empty() || !known.steps.is_empty());
     let owners: BTreeSet<_> = traced.iter().map(|event| owner(&event.key)).collect();
     if owners.len() > 1 {
         let owners = owners.into_iter().collect::<Vec<_>>().join(", ");
@@ -130,7 +149,8 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let since = rfc3339_milliseconds(*since);
     let mut rows = rows::timeline(&known, &traced, &latest, now);
     rows.retain(|row| row.time.as_ref().is_none_or(|time| *time >= since));
-    let places = traced.iter().map(|event| (&event.key, rows::whereabouts(event, &known, clients.is_local(), now)));
+    let places =
+        traced.iter().map(|event| (&event.key, rows::whereabouts(event, &traced, &known, clients.is_local(), now)));
     if arguments.json {
         let places = places.map(|(key, (place, words))| json!({"id": key.id, "where": place, "words": words}));
         let places: Value = places.collect();
@@ -190,8 +210,8 @@ impl Arguments {
     }
 
     /// The deliveries and messages of what the text names.
-    async fn known(&self, clients: &Clients, notes: &mut Vec<String>) -> anyhow::Result<Known> {
-        let Some(aws) = &clients.aws else { return self.local().await };
+    async fn known(&self, clients: &Clients, text: &str, notes: &mut Vec<String>) -> anyhow::Result<Known> {
+        let Some(aws) = &clients.aws else { return self.local(text).await };
         let served = clients.stack().await?.served()?.into_iter().map(|(provider, _)| provider.name);
         let served = served.filter(|name| self.provider.is_none_or(|asked| asked.name == *name));
         let groups: Vec<_> = served.map(|name| format!("/aws/lambda/{}-{name}", self.deployment.stack)).collect();
@@ -199,10 +219,10 @@ impl Arguments {
             bail!("the stack {} has no function of this platform: choose another --provider", self.deployment.stack);
         }
         let search = async |text: &str| logs::search(clients, aws, &groups, self.since.unix_timestamp(), text).await;
-        let (mut lines, mut cut) = search(&self.text).await?;
+        let (mut lines, mut cut) = search(text).await?;
         // A message's id stands in one line only; its event's in those of all deliveries.
         if let [line] = &lines[..]
-            && line.get("message_id").is_some_and(|id| *id == self.text)
+            && line.get("message_id").is_some_and(|id| id == text)
             && let Some(key) = EventKey::of(line)
         {
             (lines, cut) = search(&key.id).await?;
@@ -215,8 +235,8 @@ impl Arguments {
         Ok(Known { deliveries: lines, ..Known::default() })
     }
 
-    async fn local(&self) -> anyhow::Result<Known> {
-        let text: String = form_urlencoded::byte_serialize(self.text.as_bytes()).collect();
+    async fn local(&self, text: &str) -> anyhow::Result<Known> {
+        let text: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let url = at(&arguments::address("--url", &self.url)?, &format!("/api/trace?text={text}"))?;
         let poster = Poster::new(url)?;
         let request = Request::get(poster.url()).body(Full::default())?;
@@ -263,15 +283,13 @@ impl Arguments {
         ] {
             let count = async {
                 let url = clients.queue(queue, None).await?;
-                let mut count = 0;
-                for name in [
+                let attributes = messages::attributes(clients, &url).await?;
+                let counts = [
                     QueueAttributeName::ApproximateNumberOfMessages,
                     QueueAttributeName::ApproximateNumberOfMessagesDelayed,
                     QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-                ] {
-                    let number = messages::attribute(clients, &url, name).await?;
-                    count += number.and_then(|number| number.parse::<u64>().ok()).unwrap_or_default();
-                }
+                ];
+                let count: u64 = counts.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok()).sum();
                 anyhow::Ok((plain(messages::name(&url)), count))
             };
             notes.push(match count.await {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::Traced;
 use crate::{
     client::aws::Queue,
-    commands::claims::{Claim, Item},
+    commands::claims::{Claim, Item, number, text},
     local::{
         engines::{Place, Step, What},
         page::trace::{EventKey, Known},
@@ -64,7 +64,7 @@ pub(super) fn timeline(known: &Known, traced: &[Traced], latest: &[Item], now: i
         }));
     }
     rows.extend(latest.iter().map(|item| {
-        let text = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str);
+        let text = |name: &str| text(item, name).unwrap_or_default();
         // A sort key is time, stage and id.
         let id = text("sort_key").splitn(3, ' ').nth(2).unwrap_or_default();
         of_consumer("latest", format!("{} {}", text("type"), text("status")).trim_end().to_owned(), id)
@@ -113,7 +113,7 @@ fn of_claim(id: &str, claim: &Claim, now: i64) -> Row {
     let (what, meaning) = claim.meaning(now);
     let detail = match &claim.stored {
         Some(Stored { owner, state: State::Claimed { .. }, .. }) => format!("{meaning} (request {owner})"),
-        Some(_) => String::new(),
+        Some(_) => claim.released_from().map_or_else(String::new, |id| format!("released from quarantine, was {id}")),
         None => meaning,
     };
     let message_id = claim.message_id.clone().unwrap_or_default();
@@ -127,10 +127,9 @@ fn of_consumer(what: &str, detail: String, id: &str) -> Row {
 
 /// The name of a consumer's mark at `now`, in Unix milliseconds, and an explanation.
 fn mark(item: &Item, now: i64) -> (&'static str, String) {
-    let number = |name: &str| item.get(name)?.as_n().ok()?.parse::<i64>().ok();
-    let expiry = number("expires_at").map_or(i64::MAX, |seconds| seconds.saturating_mul(1000));
-    let owner = item.get("owner").and_then(|owner| owner.as_s().ok()).map_or("unknown", String::as_str);
-    match number("lease_until") {
+    let expiry = number(item, "expires_at").map_or(i64::MAX, |seconds| seconds.saturating_mul(1000));
+    let owner = text(item, "owner").unwrap_or("unknown");
+    match number(item, "lease_until") {
         // DynamoDB may not have deleted it yet.
         _ if expiry < now => ("forgotten", format!("the mark expired at {}", time(expiry))),
         Some(lease) if lease < now => {
@@ -142,7 +141,13 @@ fn mark(item: &Item, now: i64) -> (&'static str, String) {
 }
 
 /// Where an event is: the name of the place, and a sentence without its full stop.
-pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i64) -> (&'static str, String) {
+pub(super) fn whereabouts(
+    event: &Traced,
+    traced: &[Traced],
+    known: &Known,
+    is_local: bool,
+    now: i64,
+) -> (&'static str, String) {
     let steps = || known.steps.iter().rev().filter(|(key, _)| *key == event.key).map(|(_, step)| step);
     let places = steps().filter_map(|step| known.places.get(&step.message_id)).map(|place| (&place.id, place));
     let places: BTreeMap<_, _> = places.collect();
@@ -157,7 +162,11 @@ pub(super) fn whereabouts(event: &Traced, known: &Known, is_local: bool, now: i6
         let (name, what) = match last.what {
             What::Expired => ("expired", "its message expired on"),
             What::Purged => ("purged", "its message was purged from"),
-            _ if Queue::named(&last.queue) == Some(Queue::Quarantine) => ("deleted", "it was released or deleted from"),
+            _ if Queue::named(&last.queue) == Some(Queue::Quarantine) => {
+                let mut claims = traced.iter().filter_map(|event| event.claim.as_ref());
+                let released = claims.any(|claim| claim.released_from() == Some(&last.message_id));
+                ("deleted", if released { "it was released from" } else { "it was released or deleted from" })
+            }
             _ => ("deleted", "its message was deleted from"),
         };
         words.push((name, format!("{what} {} at {}", plain(&last.queue), time_of(last))));
