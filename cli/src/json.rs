@@ -149,7 +149,7 @@ impl Json {
     pub fn as_buffer(&self) -> Option<Vec<u8>> {
         let is_buffer = self.at("type").and_then(Json::as_text)? == "Buffer";
         let bytes = self.at("data").filter(|_| is_buffer)?.items()?;
-        bytes.iter().map(|byte| byte.token().parse().ok()).collect()
+        bytes.iter().map(|byte| byte.as_plain()?.parse().ok()).collect()
     }
 
     /// Where and why a text is not JSON.
@@ -160,17 +160,19 @@ impl Json {
         anyhow!("the JSON ends or is broken at line {line}, column {column}: {remedy}")
     }
 
-    /// What stands there, where it is neither an object nor an array.
-    #[must_use]
-    pub fn token(&self) -> &str {
-        if let Json::Token(token) = self { token } else { "" }
-    }
-
-    /// The string that this is.
+    /// The string that this is. None for one with half a character.
     #[must_use]
     pub fn as_text(&self) -> Option<String> {
-        let Json::Token(token) = self else { return None };
-        token.starts_with('"').then(|| decoded(token))
+        if let Json::Token(token) = self { serde_json::from_str(token).ok() } else { None }
+    }
+
+    /// The same, or the number or the word as it is written.
+    #[must_use]
+    pub fn as_plain(&self) -> Option<String> {
+        match self {
+            Json::Token(token) if !token.starts_with('"') => Some(token.clone()),
+            _ => self.as_text(),
+        }
     }
 
     /// Puts `value` where the dotted `path` points to (`data.items.0.price`), adding members on the way.
