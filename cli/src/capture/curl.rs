@@ -6,17 +6,17 @@ use super::{Request, Requests};
 use crate::shell;
 
 /// The options, each with its short name before the colon, and an equals sign behind if it has a value.
-const OPTIONS: &str = "basic cacert= E:cert= compressed K:config= connect-timeout= connect-to= b:cookie= c:cookie-jar= d:data= \
-    data-ascii= data-binary= data-raw= data-urlencode= digest D:dump-header= f:fail fail-with-body F:form= form-string= G:get \
-    g:globoff I:head H:header= 0:http1.0 http1.1 http2 http2-prior-knowledge http3 i:include k:insecure 4:ipv4 6:ipv6 json= \
-    key= L:location m:max-time= n:netrc N:no-buffer no-keepalive no-progress-meter noproxy= oauth2-bearer= o:output= \
-    Z:parallel path-as-is #:progress-bar x:proxy= p:proxytunnel U:proxy-user= e:referer= J:remote-header-name \
-    O:remote-name X:request= resolve= retry= retry-all-errors retry-connrefused retry-delay= retry-max-time= S:show-error \
-    s:silent socks5= Y:speed-limit= y:speed-time= ssl-no-revoke stderr= tls-max= tlsv1.2 tlsv1.3 trace= trace-ascii= \
-    unix-socket= T:upload-file= url= u:user= A:user-agent= v:verbose w:write-out=";
+const OPTIONS: &str = "basic cacert= E:cert= compressed K:config= connect-timeout= connect-to= b:cookie= c:cookie-jar= \
+    d:data= data-ascii= data-binary= data-raw= data-urlencode= digest D:dump-header= f:fail fail-with-body F:form= \
+    form-string= G:get g:globoff I:head H:header= 0:http1.0 http1.1 http2 http2-prior-knowledge http3 i:include \
+    k:insecure 4:ipv4 6:ipv6 json= key= L:location m:max-time= n:netrc N:no-buffer no-keepalive no-progress-meter \
+    noproxy= oauth2-bearer= o:output= Z:parallel path-as-is #:progress-bar x:proxy= p:proxytunnel U:proxy-user= \
+    e:referer= J:remote-header-name O:remote-name X:request= resolve= retry= retry-all-errors retry-connrefused \
+    retry-delay= retry-max-time= S:show-error s:silent socks5= Y:speed-limit= y:speed-time= ssl-no-revoke stderr= \
+    tls-max= tlsv1.2 tlsv1.3 trace= trace-ascii= unix-socket= T:upload-file= url= u:user= A:user-agent= v:verbose \
+    w:write-out= q:disable max-redirs= proto= raw";
 
-const QUOTES: &str =
-    "the JSON lacks quotes or has other ones: quote it for bash ('…', nothing escaped), or add --body FILE";
+const QUOTES: &str = "the JSON's quotes were changed: quote it for bash ('…', nothing escaped), or add --body FILE";
 
 /// One request for each curl command of the script. None where it does not begin with one.
 pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Result<Requests>> {

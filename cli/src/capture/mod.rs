@@ -32,8 +32,8 @@ pub struct Request {
 /// The requests of a capture. One that is refused, with a sentence that says what to do instead, does not spoil the others.
 pub type Requests = Vec<Result<Request>>;
 
-const FORMS: &str = "not a captured request; expected raw HTTP (POST /path HTTP/1.1, headers, an empty line, the body), a \
-    HAR, an invocation event, an export of webhook.site, ngrok or Beeceptor, or a curl command";
+const FORMS: &str = "not a captured request; expected raw HTTP (POST /path HTTP/1.1, headers, an empty line, a body), a HAR, \
+    a curl command, an export of webhook.site, ngrok or Beeceptor, or an event, by JSON.stringify or json.dumps";
 const COLLECTION: &str = "the capture is a collection (Postman, Insomnia, …): give the code for cURL that it shows";
 const ACCESS_LOG: &str = "the capture is an access log, without headers and body: capture the request itself";
 const NO_CURL: &str =
