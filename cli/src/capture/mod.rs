@@ -39,7 +39,7 @@ const ACCESS_LOG: &str = "the capture is an access log, without headers and body
 const NO_CURL: &str =
     "this is code: choose \"Copy as cURL (bash)\", or write curl URL -H 'name: value' --data-raw 'body'";
 /// Words by which code and other commands are known.
-const CODE: &[&str] = &["fetch(", "axios", "require", "import ", "Invoke-", "<?php", ".post(", "wget ", " POST http"];
+const CODE: &[&str] = &["fetch(", "axios", "require(", "import ", "Invoke-", "<?php", ".post(", "wget ", " POST http"];
 
 /// Reads every request of a capture, whatever its form. `body` takes the place of the captured body.
 pub fn read(capture: &[u8], body: Option<&[u8]>) -> Result<Requests> {
