@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use hookgate_event::Event;
-use hookgate_verify::{Account, Delivery, Verifier};
-use http::HeaderMap;
+use hookgate_verify::Verifier;
 use time::OffsetDateTime;
 
 use super::NOT_LOOKED_AT;
@@ -21,6 +20,7 @@ use crate::{
     send::{
         plan::Plan,
         sending::{Check, Delivered, label, send_one},
+        sign::delivery,
         template::Template,
     },
 };
@@ -138,8 +138,7 @@ impl Story {
 
 /// The event's idempotency key, whatever signs it. None if it cannot be read.
 fn key(plan: &Plan, template: &Template, now: OffsetDateTime) -> Option<String> {
-    let body = plan.outgoing(template, now).ok()?.body;
-    let delivery = Delivery { headers: HeaderMap::new(), body, account: Account::default(), received: now };
+    let delivery = delivery(&plan.outgoing(template, now).ok()?, now)?;
     let verifier = Verifier::new(plan.provider, |_| None).ok()?;
     Some(verifier.vouched_for_by_operator(&delivery).read().ok()?.key)
 }
