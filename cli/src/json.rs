@@ -74,10 +74,12 @@ pub enum Escapes {
 
 /// How deep a text may be nested: what reads and writes it here calls itself for every level.
 const MAX_LEVELS: usize = 500;
+/// Each level is another pass over its text. A large text gets no more than these: a deep one would take a minute.
+const MOST_PASSES: usize = 32;
 
 impl Json {
-    /// None where `text` is not JSON, or is nested more than 500 levels deep. Otherwise it is read as an intake reads it:
-    /// a lone surrogate, a number of any size and a name that comes twice are JSON too.
+    /// None where `text` is not JSON, or is nested more than 500 levels deep (fewer, if it is large). Otherwise it is read as
+    /// an intake reads it: a lone surrogate, a number of any size and a name that comes twice are JSON too.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         Self::first(text).and_then(|(json, behind)| behind.is_empty().then_some(json))
@@ -87,25 +89,27 @@ impl Json {
     #[must_use]
     pub fn first(text: &[u8]) -> Option<(Self, &[u8])> {
         let mut values = serde_json::Deserializer::from_slice(text).into_iter();
-        let json = Self::within(values.next()?.ok()?, MAX_LEVELS)?;
+        let mut most_bytes = MOST_PASSES * text.len() + (1 << 20);
+        let json = Self::within(values.next()?.ok()?, MAX_LEVELS, &mut most_bytes)?;
         Some((json, text[values.byte_offset()..].trim_ascii()))
     }
 
-    /// None where it is nested deeper than this. Each level is a pass over its text.
-    fn within(text: &RawValue, levels: usize) -> Option<Self> {
+    /// None where it is nested deeper than this, or needs more bytes to be read.
+    fn within(text: &RawValue, levels: usize, most_bytes: &mut usize) -> Option<Self> {
         let (text, levels) = (text.get(), levels.checked_sub(1)?);
+        *most_bytes = most_bytes.checked_sub(text.len())?;
         match text.as_bytes().first() {
             Some(b'{') => {
                 let mut members = Vec::new();
                 for (name, value) in serde_json::from_str::<Members>(text).ok()?.0 {
-                    members.push((name.get().to_owned(), Self::within(value, levels)?));
+                    members.push((name.get().to_owned(), Self::within(value, levels, most_bytes)?));
                 }
                 Some(Json::Object(members))
             }
             Some(b'[') => {
                 let mut items = Vec::new();
                 for item in serde_json::from_str::<Vec<&RawValue>>(text).ok()? {
-                    items.push(Self::within(item, levels)?);
+                    items.push(Self::within(item, levels, most_bytes)?);
                 }
                 Some(Json::Array(items))
             }
@@ -397,6 +401,9 @@ mod tests {
             assert_eq!(Json::parse(spaced.as_bytes()).unwrap(), json);
         }
         assert_eq!(Json::parse(nested(MAX_LEVELS + 1).as_bytes()), None);
+        // Reading it would take a pass over all of it for each level.
+        let large = nested(MAX_LEVELS).replace("[]", &format!("[{}0]", "1,".repeat(1_000_000)));
+        assert_eq!(Json::parse(large.as_bytes()), None);
     }
 
     #[test]
