@@ -1,10 +1,17 @@
 //! JSON with every token and the order of its members kept: to change one value of a sample and leave the rest as the
 //! platform wrote it, or to write a body again as frameworks do.
 
-use std::{collections::HashSet, fmt::Write};
+use std::{
+    collections::HashSet,
+    fmt::{self, Write},
+};
 
 use anyhow::anyhow;
-use serde::de::IgnoredAny;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 /// A JSON text. Strings (member names too), numbers and words are the tokens as they were written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +33,11 @@ pub struct Style {
     pub escapes: Escapes,
     /// Members in the order of their names.
     pub sorted: bool,
+}
+
+impl Style {
+    /// Compact, with every token as it was written.
+    pub const KEPT: Style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
 }
 
 /// The white space of a JSON text.
@@ -61,16 +73,48 @@ pub enum Escapes {
 }
 
 /// How deep a text may be nested: what reads and writes it here calls itself for every level.
-const MAX_LEVELS: usize = 2_000;
+const MAX_LEVELS: usize = 500;
+/// Each level is another pass over its text. A large text gets no more than these: a deep one would take a minute.
+const MOST_PASSES: usize = 32;
 
 impl Json {
-    /// None where `text` is not JSON, or is nested more than 2,000 levels deep. Otherwise it is read as an intake reads it:
-    /// a lone surrogate, a number of any size and a name that comes twice are JSON too.
+    /// None where `text` is not JSON, or is nested more than 500 levels deep (fewer, if it is large). Otherwise it is read as
+    /// an intake reads it: a lone surrogate, a number of any size and a name that comes twice are JSON too.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(text).ok()?;
-        serde_json::from_str::<IgnoredAny>(text).ok()?;
-        (levels(text) <= MAX_LEVELS).then(|| value(&mut text.trim_start_matches(SPACE)))
+        Self::first(text).and_then(|(json, behind)| behind.is_empty().then_some(json))
+    }
+
+    /// The JSON at the start of a text, and what stands behind it, without white space.
+    #[must_use]
+    pub fn first(text: &[u8]) -> Option<(Self, &[u8])> {
+        let mut values = serde_json::Deserializer::from_slice(text).into_iter();
+        let mut most_bytes = MOST_PASSES * text.len() + (1 << 20);
+        let json = Self::within(values.next()?.ok()?, MAX_LEVELS, &mut most_bytes)?;
+        Some((json, text[values.byte_offset()..].trim_ascii()))
+    }
+
+    /// None where it is nested deeper than this, or needs more bytes to be read.
+    fn within(text: &RawValue, levels: usize, most_bytes: &mut usize) -> Option<Self> {
+        let (text, levels) = (text.get(), levels.checked_sub(1)?);
+        *most_bytes = most_bytes.checked_sub(text.len())?;
+        match text.as_bytes().first() {
+            Some(b'{') => {
+                let mut members = Vec::new();
+                for (name, value) in serde_json::from_str::<Members>(text).ok()?.0 {
+                    members.push((name.get().to_owned(), Self::within(value, levels, most_bytes)?));
+                }
+                Some(Json::Object(members))
+            }
+            Some(b'[') => {
+                let mut items = Vec::new();
+                for item in serde_json::from_str::<Vec<&RawValue>>(text).ok()? {
+                    items.push(Self::within(item, levels, most_bytes)?);
+                }
+                Some(Json::Array(items))
+            }
+            _ => Some(Json::Token(text.to_owned())),
+        }
     }
 
     /// A string.
@@ -89,22 +133,27 @@ impl Json {
     /// What the dotted `path` leads to, where that is there and not null.
     #[must_use]
     pub fn at(&self, path: &str) -> Option<&Json> {
-        let found = path.split('.').try_fold(self, Json::get)?;
-        (*found != Json::Token("null".to_owned())).then_some(found)
+        path.split('.').try_fold(self, Json::get).filter(|found| !found.is_null())
     }
 
-    /// What stands there, where it is neither an object nor an array.
+    /// Whether it is `null`.
     #[must_use]
-    pub fn token(&self) -> &str {
-        if let Json::Token(token) = self { token } else { "" }
+    pub fn is_null(&self) -> bool {
+        matches!(self, Json::Token(token) if token == "null")
+    }
+
+    /// What the array holds that this is.
+    #[must_use]
+    pub fn items(&self) -> Option<&[Json]> {
+        if let Json::Array(items) = self { Some(items) } else { None }
     }
 
     /// The bytes of a Node.js `Buffer`: <https://nodejs.org/api/buffer.html#buftojson>.
     #[must_use]
     pub fn as_buffer(&self) -> Option<Vec<u8>> {
         let is_buffer = self.at("type").and_then(Json::as_text)? == "Buffer";
-        let Json::Array(bytes) = self.at("data").filter(|_| is_buffer)? else { return None };
-        bytes.iter().map(|byte| byte.token().parse().ok()).collect()
+        let bytes = self.at("data").filter(|_| is_buffer)?.items()?;
+        bytes.iter().map(|byte| byte.as_plain()?.parse().ok()).collect()
     }
 
     /// Where and why a text is not JSON.
@@ -115,11 +164,19 @@ impl Json {
         anyhow!("the JSON ends or is broken at line {line}, column {column}: {remedy}")
     }
 
-    /// The string that this is.
+    /// The string that this is. None for one with half a character.
     #[must_use]
     pub fn as_text(&self) -> Option<String> {
-        let Json::Token(token) = self else { return None };
-        token.starts_with('"').then(|| decoded(token))
+        if let Json::Token(token) = self { serde_json::from_str(token).ok() } else { None }
+    }
+
+    /// The same, or the number or the word as it is written.
+    #[must_use]
+    pub fn as_plain(&self) -> Option<String> {
+        match self {
+            Json::Token(token) if !token.starts_with('"') => Some(token.clone()),
+            _ => self.as_text(),
+        }
     }
 
     /// Puts `value` where the dotted `path` points to (`data.items.0.price`), adding members on the way.
@@ -184,49 +241,44 @@ impl Json {
             (Escapes::HtmlGson, r", with & < > = ' as \u escapes (Gson)"),
             (Escapes::DotNet, r", with \u escapes in upper case (.NET)"),
         ];
-        let orders = [(false, ""), (true, ", members sorted by name")];
-        let styles = orders.into_iter().flat_map(|order| ESCAPES.into_iter().map(move |escapes| (order, escapes)));
-        let style = |space, escapes, sorted| self.write(Style { space, escapes, sorted });
-        // Most texts have nothing that most of these change: a long one is not written 64 times.
-        let mut known = HashSet::new();
-        let differ = styles.filter(|((sorted, _), (escapes, _))| known.insert(style(Space::None, *escapes, *sorted)));
-        let differ: Vec<_> = differ.collect();
-        let each = SPACES.into_iter().flat_map(|space| differ.iter().map(move |style| (space, style)));
-        each.map(|((space, spaced), ((sorted, ordered), (escapes, escaped)))| {
-            (format!("{spaced}{escaped}{ordered}"), style(space, *escapes, *sorted))
-        })
-        .collect()
+        let write = |space, escapes, sorted| self.write(Style { space, escapes, sorted });
+        let (mut written, mut known) = (Vec::new(), HashSet::new());
+        for (sorted, ordered) in [(false, ""), (true, ", members sorted by name")] {
+            for (escapes, escaped) in ESCAPES {
+                // Most texts have nothing that most of these change: a long one is not written 64 times.
+                if !known.insert(write(Space::None, escapes, sorted)) {
+                    continue;
+                }
+                for (space, spaced) in SPACES {
+                    written.push((format!("{spaced}{escaped}{ordered}"), write(space, escapes, sorted)));
+                }
+            }
+        }
+        written
     }
 
     fn write_to(&self, text: &mut String, style: Style, depth: usize) {
-        let (opening, closing, length) = match self {
+        let (opening, closing, mut items): (_, _, Vec<(Option<&str>, &Json)>) = match self {
             Json::Token(token) => return text.push_str(&token_as(token, style.escapes)),
-            Json::Object(members) => ('{', '}', members.len()),
-            Json::Array(items) => ('[', ']', items.len()),
+            Json::Object(members) => ('{', '}', members.iter().map(|(name, value)| (Some(&**name), value)).collect()),
+            Json::Array(items) => ('[', ']', items.iter().map(|item| (None, item)).collect()),
         };
-        let colon = if style.space == Space::None { ":" } else { ": " };
-        let mut order: Vec<usize> = (0..length).collect();
-        if let (Json::Object(members), true) = (self, style.sorted) {
-            order.sort_by_cached_key(|&index| decoded(&members[index].0));
+        if style.sorted {
+            items.sort_by_cached_key(|(name, _)| name.map(decoded));
         }
         text.push(opening);
-        for (position, index) in order.into_iter().enumerate() {
+        for (position, (name, item)) in items.iter().enumerate() {
             if position > 0 {
                 text.push_str(if style.space == Space::Single { ", " } else { "," });
             }
             new_line(text, style.space, depth + 1);
-            match self {
-                Json::Object(members) => {
-                    let (name, value) = &members[index];
-                    text.push_str(&token_as(name, style.escapes));
-                    text.push_str(colon);
-                    value.write_to(text, style, depth + 1);
-                }
-                Json::Array(items) => items[index].write_to(text, style, depth + 1),
-                Json::Token(_) => {}
+            if let Some(name) = name {
+                text.push_str(&token_as(name, style.escapes));
+                text.push_str(if style.space == Space::None { ":" } else { ": " });
             }
+            item.write_to(text, style, depth + 1);
         }
-        if length > 0 {
+        if !items.is_empty() {
             new_line(text, style.space, depth);
         }
         text.push(closing);
@@ -240,79 +292,29 @@ fn new_line(text: &mut String, space: Space, depth: usize) {
     }
 }
 
-const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+/// The members of an object, each name and value as it is written.
+struct Members<'t>(Vec<(&'t RawValue, &'t RawValue)>);
 
-/// How deep valid JSON is nested.
-fn levels(text: &str) -> usize {
-    let (mut depth, mut most, mut rest) = (0_usize, 0, text);
-    while let Some(at) = rest.find(['"', '{', '[', '}', ']']) {
-        rest = &rest[at..];
-        match rest.as_bytes()[0] {
-            b'"' => {
-                token(&mut rest);
-                continue;
+impl<'t> Deserialize<'t> for Members<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'t> Visitor<'t> for InOrder {
+            type Value = Members<'t>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
             }
-            b'{' | b'[' => depth += 1,
-            _ => depth = depth.saturating_sub(1),
-        }
-        most = most.max(depth);
-        rest = &rest[1..];
-    }
-    most
-}
 
-/// The value at the start of `rest`, which is valid JSON.
-fn value(rest: &mut &str) -> Json {
-    match rest.as_bytes().first() {
-        Some(b'{') => {
-            let mut members = Vec::new();
-            while next_item(rest, '}') {
-                let name = token(rest);
-                *rest = rest.trim_start_matches(SPACE).strip_prefix(':').unwrap_or_default().trim_start_matches(SPACE);
-                members.push((name, value(rest)));
+            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Members<'t>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
             }
-            Json::Object(members)
         }
-        Some(b'[') => {
-            let mut items = Vec::new();
-            while next_item(rest, ']') {
-                items.push(value(rest));
-            }
-            Json::Array(items)
-        }
-        _ => Json::Token(token(rest)),
+        deserializer.deserialize_map(InOrder)
     }
-}
-
-/// Steps over the opening bracket or the comma to the next item. False at the closing bracket, which it steps over.
-fn next_item(rest: &mut &str, closing: char) -> bool {
-    let next = rest.trim_start_matches(SPACE);
-    if let Some(next) = next.strip_prefix(closing) {
-        *rest = next;
-        return false;
-    }
-    let next = next.get(1..).unwrap_or_default().trim_start_matches(SPACE);
-    let more = !next.is_empty() && !next.starts_with(closing);
-    *rest = if more { next } else { next.get(1..).unwrap_or_default() };
-    more
-}
-
-/// Takes the token at the start of `rest`.
-fn token(rest: &mut &str) -> String {
-    let mut escaped = false;
-    let end = if rest.starts_with('"') {
-        let closing = |(at, byte): (usize, u8)| {
-            let ends = at > 0 && byte == b'"' && !escaped;
-            escaped = byte == b'\\' && !escaped;
-            ends.then_some(at + 1)
-        };
-        rest.bytes().enumerate().find_map(closing)
-    } else {
-        rest.find([',', '}', ']', ' ', '\t', '\n', '\r'])
-    };
-    let (token, behind) = rest.split_at(end.unwrap_or(rest.len()));
-    *rest = behind;
-    token.to_owned()
 }
 
 fn decoded(token: &str) -> String {
@@ -362,8 +364,6 @@ fn spell(text: &str, escapes: Escapes) -> String {
 mod tests {
     use super::*;
 
-    const KEPT: Style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
-
     #[test]
     fn compact_json_comes_back_as_it_was() {
         for text in [
@@ -374,9 +374,9 @@ mod tests {
             r#""a\"}b""#,
             "[[[]]]",
         ] {
-            assert_eq!(Json::parse(text.as_bytes()).unwrap().write(KEPT), text);
+            assert_eq!(Json::parse(text.as_bytes()).unwrap().write(Style::KEPT), text);
             let spaced = text.replace(',', " ,\n\t").replace(':', " : ");
-            assert_eq!(Json::parse(format!(" {spaced}\r\n").as_bytes()).unwrap().write(KEPT), text, "{spaced}");
+            assert_eq!(Json::parse(format!(" {spaced}\r\n").as_bytes()).unwrap().write(Style::KEPT), text, "{spaced}");
         }
         for text in ["", "{", "{]", "[1,]", "é", "{\"a\":1}x", &format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))]
         {
@@ -396,11 +396,14 @@ mod tests {
             &nested(MAX_LEVELS),
         ] {
             let json = Json::parse(text.as_bytes()).unwrap();
-            assert_eq!(json.write(KEPT), text);
-            let spaced = json.write(Style { space: Space::Single, ..KEPT });
+            assert_eq!(json.write(Style::KEPT), text);
+            let spaced = json.write(Style { space: Space::Single, ..Style::KEPT });
             assert_eq!(Json::parse(spaced.as_bytes()).unwrap(), json);
         }
         assert_eq!(Json::parse(nested(MAX_LEVELS + 1).as_bytes()), None);
+        // Reading it would take a pass over all of it for each level.
+        let large = nested(MAX_LEVELS).replace("[]", &format!("[{}0]", "1,".repeat(1_000_000)));
+        assert_eq!(Json::parse(large.as_bytes()), None);
     }
 
     #[test]
@@ -422,7 +425,7 @@ mod tests {
         let mut json = Json::parse(br#"{"data":{"items":[{"n":1}],"s":"x"}}"#).unwrap();
         json.set("data.items.0.n", Json::Token("2".into())).unwrap();
         json.set("data.new.deep", Json::text("a\"b")).unwrap();
-        assert_eq!(json.write(KEPT), r#"{"data":{"items":[{"n":2}],"s":"x","new":{"deep":"a\"b"}}}"#);
+        assert_eq!(json.write(Style::KEPT), r#"{"data":{"items":[{"n":2}],"s":"x","new":{"deep":"a\"b"}}}"#);
         assert_eq!(json.set("data.s.y", Json::text("")), Err("y".to_owned()));
         assert_eq!(json.set("data.items.1.n", Json::text("")), Err("1".to_owned()));
     }

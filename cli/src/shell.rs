@@ -1,15 +1,17 @@
 //! The words of a command line, as bytes: in a POSIX shell's syntax with `$'…'`, or as browsers quote for Windows' `cmd`.
 //! (`shlex` and `shell-words` do not read `$'…'`; `brush-parser` does, and brings 85 crates.)
 
-use crate::capture::{Refused, refuse};
+use anyhow::{Context, Result, bail, ensure};
 
 const OPEN: &str = "the command ends inside quotes: copy it whole";
 const WINDOWS: &str = "the command is quoted for Windows: choose \"Copy as cURL (bash)\" instead";
-const EXPANDED: &str = "the command has what its shell replaces ($variable, `command`, here-document, unquoted ( ) { }): run it \
-                        under set -x, and give the line that this prints";
+const EXPANDED: &str = "the command has what its shell replaces ($variable, `command`, here-document, unquoted ( ) { }), or an \
+                        answer follows it: run it under set -x, and give the line that this prints, alone";
+const REWRITTEN: &str = "an editor or a chat has changed the command's quotes, dashes or spaces (like ’ and –): put ' and - and \
+                         plain spaces in their place, or copy the command again";
 
 /// The words of every command of a script.
-pub(super) fn commands(script: &[u8]) -> Refused<Vec<Vec<Vec<u8>>>> {
+pub(super) fn commands(script: &[u8]) -> Result<Vec<Vec<Vec<u8>>>> {
     let arguments =
         script.iter().position(u8::is_ascii_whitespace).map_or(script, |end| script[end..].trim_ascii_start());
     let script = if arguments.starts_with(b"^\"") { from_cmd(script)? } else { script.to_vec() };
@@ -25,7 +27,7 @@ pub(super) fn commands(script: &[u8]) -> Refused<Vec<Vec<Vec<u8>>>> {
                 words.extend(ended.filter(|_| !std::mem::take(&mut file)));
                 file |= redirects;
                 match byte {
-                    b'<' if next == b'<' => return refuse(EXPANDED),
+                    b'<' if next == b'<' => bail!(EXPANDED),
                     b'>' if matches!(next, b'>' | b'&') => drop(take(&mut rest)),
                     b'\n' | b'|' | b';' | b'&' => commands.push(std::mem::take(&mut words)),
                     _ => {}
@@ -39,7 +41,7 @@ pub(super) fn commands(script: &[u8]) -> Refused<Vec<Vec<Vec<u8>>>> {
                 word.get_or_insert_default();
             }
             b'\'' if !quoted => {
-                let Some(end) = rest.iter().position(|&byte| byte == b'\'') else { return refuse(OPEN) };
+                let end = rest.iter().position(|&byte| byte == b'\'').context(OPEN)?;
                 word.get_or_insert_default().extend(&rest[..end]);
                 rest = &rest[end + 1..];
             }
@@ -49,28 +51,30 @@ pub(super) fn commands(script: &[u8]) -> Refused<Vec<Vec<Vec<u8>>>> {
             }
             b'\\' if !quoted || b"\"\\$`".contains(&next) => word.get_or_insert_default().extend(take(&mut rest)),
             b'$' if !quoted && next == b'\'' => ansi_c(&mut rest, word.get_or_insert_default())?,
-            b'^' | b'`' if b"\"&|<>^%{}[]()`\\\r\n".contains(&next) => return refuse(WINDOWS),
-            b'`' => return refuse(EXPANDED),
-            b'(' | b')' | b'{' | b'}' if !quoted => return refuse(EXPANDED),
-            b'$' if next.is_ascii_alphanumeric() || b"_{(@*#?-$!".contains(&next) => return refuse(EXPANDED),
+            b'^' | b'`' if b"\"&|<>^%{}[]()`\\\r\n".contains(&next) => bail!(WINDOWS),
+            b'`' => bail!(EXPANDED),
+            // General punctuation, and the space that does not break.
+            b'\xe2' | b'\xc2' if !quoted && matches!(next, b'\x80' | b'\xa0') => bail!(REWRITTEN),
+            b'(' | b')' | b'{' | b'}' if !quoted => bail!(EXPANDED),
+            b'$' if next.is_ascii_alphanumeric() || b"_{(@*#?-$!".contains(&next) => bail!(EXPANDED),
             other => word.get_or_insert_default().push(other),
         }
     }
-    if quoted { refuse(OPEN) } else { Ok(commands) }
+    ensure!(!quoted, OPEN);
+    Ok(commands)
 }
 
 /// The rest of `$'…'`: <https://www.gnu.org/software/bash/manual/html_node/ANSI_002dC-Quoting.html>.
-fn ansi_c(rest: &mut &[u8], word: &mut Vec<u8>) -> Refused<()> {
+fn ansi_c(rest: &mut &[u8], word: &mut Vec<u8>) -> Result<()> {
     *rest = &rest[1..];
     loop {
-        match take(rest) {
-            None => return refuse(OPEN),
-            Some(b'\'') => return Ok(()),
-            Some(b'\\') => match escaped(rest).filter(|bytes| bytes != b"\0") {
-                Some(bytes) => word.extend(bytes),
-                None => return refuse("the command has a character that no shell passes on: add --body FILE"),
-            },
-            Some(byte) => word.push(byte),
+        match take(rest).context(OPEN)? {
+            b'\'' => return Ok(()),
+            b'\\' => {
+                let bytes = escaped(rest).filter(|bytes| bytes != b"\0");
+                word.extend(bytes.context("the command has a character that no shell passes on: add --body FILE")?);
+            }
+            byte => word.push(byte),
         }
     }
 }
@@ -115,11 +119,11 @@ fn number(rest: &mut &[u8], radix: u32, most: usize) -> Option<u32> {
 
 /// What Chrome, Edge and Firefox copy for `cmd`, for a POSIX shell: every special character has a caret before it, and what is
 /// then left is in double quotes, where a line end is a caret and two.
-fn from_cmd(mut rest: &[u8]) -> Refused<Vec<u8>> {
+fn from_cmd(mut rest: &[u8]) -> Result<Vec<u8>> {
     let mut script = Vec::new();
     while let Some(byte) = take(&mut rest) {
         match byte {
-            b'"' | b'%' => return refuse(WINDOWS),
+            b'"' | b'%' => bail!(WINDOWS),
             b'^' => {
                 rest = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n")).unwrap_or(rest);
                 match take(&mut rest) {

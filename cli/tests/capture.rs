@@ -96,7 +96,9 @@ fn forms(body: &str) -> Vec<(&'static str, Vec<u8>)> {
     let curl = [
         format!("curl 'https://host{path}' -H 'X-A: 1' --data-raw {quoted_body}"),
         format!("$ curl -sSi -XPOST --url http://host{path} \\\r\n -HX-A:1 -d {quoted_body} 2>/dev/null | jq . # done"),
+        format!("curl -q --raw --max-redirs 3 --proto '=https' -H 'x-a: 1' host{path} -d {quoted_body}"),
         format!("+ curl -fsSLH 'x-a: 1' host{path} --data-binary {}", octal(body.as_bytes())),
+        format!("% curl http://host{path} --header 'x-a: 1' --data-raw {quoted_body}"),
         format!("/usr/bin/curl --compressed -o out \"http://host{path}\" -H \"x-a: 1\" -sd {quoted_body} > log 2>&1\n"),
         format!("curl http://host{path} -H 'x-a: 1' -H 'x-b:' --json {quoted_body}; echo done"),
         format!("curl.exe {} ^\r\n -H {} ^\r\n --data-raw {}", for_cmd(&url), for_cmd("x-a: 1"), for_cmd(body)),
@@ -112,6 +114,7 @@ fn forms(body: &str) -> Vec<(&'static str, Vec<u8>)> {
         json!({"version": "2.0", "rawPath": path, "headers": {"x-a": "1"}, "body": in_base64, "isBase64Encoded": true, "requestContext": context}),
         json!({"version": "1.0", "httpMethod": "POST", "path": path, "headers": {"x-a": "2"}, "multiValueHeaders": lists, "body": body,
                "isBase64Encoded": false, "requestContext": {"requestTimeEpoch": 1_773_504_001_500_i64}}),
+        json!({"version": "1.0", "httpMethod": "POST", "path": path, "headers": {"x-a": "1"}, "multiValueHeaders": {}, "body": body}),
         json!({"requestContext": {"elb": {}}, "httpMethod": "POST", "path": path, "multiValueHeaders": lists, "body": in_base64, "isBase64Encoded": true}),
         json!({"raw_path": path, "method": "POST", "headers": {"x-a": "1"}, "body": in_base64, "is_base64_encoded": true}),
         json!({"version": "2.0", "path": path, "method": "POST", "headers": lists, "body": body,
@@ -140,6 +143,10 @@ fn forms(body: &str) -> Vec<(&'static str, Vec<u8>)> {
         (
             "request in JSON",
             json!({"method": "POST", "url": &url[8..], "headers": {"x-a": "1"}, "body": body, "client_ip": "203.0.113.1"}),
+        ),
+        (
+            "request in JSON",
+            json!({"method": "POST", "url": path, "headers": {"x-a": "1", "x-b": null}, "body": {"a": 1}, "rawBody": body}),
         ),
         (
             "request in JSON",
@@ -288,7 +295,7 @@ fn every_refusal_names_a_way_out_that_helps() {
     let raw = "POST /x HTTP/1.1\n\n{}";
     let utf_16 = |to: &str| piped("iconv", &["-f", "UTF-8", "-t", to], raw.as_bytes());
     let back = |from: &str| Capture(piped("iconv", &["-f", from, "-t", "UTF-8"], &utf_16(from)));
-    let traced = piped("bash", &["-c", "curl() { :; }; exec 2>&1; a=b; set -x; curl h -d \"{$a}\""], b"");
+    let traced = piped("bash", &["-c", "curl() { :; }; exec 2>&1; a='\"b\":1'; set -x; curl h -d \"{$a}\""], b"");
     let bash = again("curl 'h' --data-raw '{}'");
     let event = r#"{"rawPath":"/x","headers":{"a":"b"},"body":"{}"}"#;
     for (capture, expected, then) in [
@@ -296,8 +303,27 @@ fn every_refusal_names_a_way_out_that_helps() {
         (utf_16("UTF-16BE"), "iconv -f UTF-16BE", back("UTF-16BE")),
         (b"".to_vec(), "not a captured request", again(raw)),
         (b"hello world again".to_vec(), "not a captured request", again(raw)),
-        (b"POST /x HTTP/1.1\na 1\n\n".to_vec(), "put an empty line", again(raw)),
-        (b"POST /x HTTP/1.1\na: 1\n{}".to_vec(), "put an empty line", again("POST /x HTTP/1.1\na: 1\n\n{}")),
+        (b"INFO event { rawPath: '/x', headers: {} }".to_vec(), "by JSON.stringify", again(event)),
+        (b"POST /x HTTP/1.1\na 1\n\n".to_vec(), "name: value", again(raw)),
+        (b":authority\nhost\n:method\nPOST\n".to_vec(), "on a line of its own", again(":method: POST\n:path: /x\n\n{}")),
+        (b"POST /x HTTP/1.1\n    a: b\n\n{}".to_vec(), "without indentation", again("POST /x HTTP/1.1\na: b\n\n{}")),
+        (b"POST /x HTTP/1.1\na: b\n{\"id\":1}".to_vec(), "an empty line", again("POST /x HTTP/1.1\na: b\n\n{\"id\":1}")),
+        (b"HTTP Request\n\nPOST /x HTTP/1.1\n\n{}".to_vec(), "from its first line", again(raw)),
+        (b"### name\nPOST /x HTTP/1.1\n\n{}".to_vec(), "from its first line", again(raw)),
+        (b"Hi,\n\nthis is it:\n\nPOST /x HTTP/1.1\n\n{\"id\":1}".to_vec(), "from its first line", again(raw)),
+        (b"POST https://h/x\na: b\n\n{\"id\":1}\n\n### next\n".to_vec(), "text behind the body", again("POST https://h/x\na: b\n\n{\"id\":1}\n")),
+        (b"POST /x HTTP/1.1\n\n{\"id\":1}\n-- \nAnn".to_vec(), "text behind the body", again(raw)),
+        (b"POST /x HTTP/1.1\ncontent-length: 8\n\n{\"id\":1}\n-- \nAnn".to_vec(), "text behind the body", again(raw)),
+        (b"me@box:~$ curl h -d x".to_vec(), "or from curl, on", again("curl h -d x")),
+        (b"PS C:\\> curl.exe h -d x".to_vec(), "or from curl, on", again("curl.exe h -d x")),
+        (b"#!/bin/sh\nset -e\ncurl h -d '{\"id\":1}'".to_vec(), "or from curl, on", again("curl h -d '{\"id\":1}'")),
+        (b"echo '{}' | curl h -d @-".to_vec(), "or from curl, on", again("curl h -d '{}'")),
+        ("curl h –d x".into(), "a chat has changed", again("curl h -d x")),
+        ("curl h -d ‘x’".into(), "a chat has changed", again("curl h -d 'x'")),
+        ("curl h\u{a0}-d x".into(), "plain spaces", again("curl h -d x")),
+        ("curl h -d '{“id”:1}'".into(), "quotes were changed", again("curl h -d '{\"id\":1}'")),
+        (b"curl -i h -d x\nHTTP/2 401\n\n{\"outcome\":\"rejected\"}".to_vec(), "or an answer follows it", again("curl -i h -d x")),
+        (b"POST /x HTTP/1.1\na: 1\n{}".to_vec(), "an empty line", again("POST /x HTTP/1.1\na: 1\n\n{}")),
         (b"POST /x HTTP/1.1\na: 1".to_vec(), "ends with its headers: add --body FILE", Body),
         (
             b"POST /x HTTP/1.1\ncontent-length: 2\n\n".to_vec(),
@@ -340,14 +366,14 @@ fn every_refusal_names_a_way_out_that_helps() {
         ),
         (
             b"POST /x HTTP/1.1\n\n{}\n\nHTTP/1.1 200 OK\n\nok".to_vec(),
-            "or an answer: give one request alone",
+            "an answer, or text behind the body: give one request alone",
             again(raw),
         ),
         (b"curl 'h".to_vec(), "ends inside quotes", again("curl 'h'")),
         (b"curl h -d $'a".to_vec(), "ends inside quotes", again("curl h -d $'a'")),
         (b"curl h -H".to_vec(), "ends where an option needs a value", again("curl h -H 'a: b'")),
-        (b"curl -d x".to_vec(), "has no URL", again("curl h -d x")),
-        (b"curl a b -d x".to_vec(), "several URLs: give one command for each", again("curl b -d x")),
+        (b"curl -d x".to_vec(), "has 0 URLs: copy it whole", again("curl h -d x")),
+        (b"curl a b -d x".to_vec(), "has 2 URLs: copy it whole, and give one command for each", again("curl b -d x")),
         (b"curl h -H @f".to_vec(), "put each into -H", again("curl h -H 'a: b'")),
         (b"curl h -d @f".to_vec(), "in a file (@…): add --body FILE", Body),
         (b"curl h -F a=b".to_vec(), "--form does not show", again("curl h --data-raw 'a=b'")),
@@ -369,7 +395,7 @@ fn every_refusal_names_a_way_out_that_helps() {
         (b"curl \"h\" --data \"a=b^&c\"".to_vec(), "Copy as cURL (bash)", Nothing),
         (b"curl ^\"h^\" --data \"x\"".to_vec(), "Copy as cURL (bash)", Nothing),
         (b"curl.exe h `\r\n -d 'x'".to_vec(), "Copy as cURL (bash)", Nothing),
-        (br#"curl.exe h -d "{""id"":""evt_1""}""#.to_vec(), "quoted for Windows", again(r#"curl h -d '{"id":"evt_1"}'"#)),
+        (br#"curl.exe h -d "{""id"":""evt_1""}""#.to_vec(), "quote it for bash", again(r#"curl h -d '{"id":"evt_1"}'"#)),
         (br#"curl h -d "{""id"":""evt_1""}""#.to_vec(), "add --body FILE", Body),
         (br#"curl.exe h -d '{\"id\":1}'"#.to_vec(), "nothing escaped", again(r#"curl h -d '{"id":1}'"#)),
         (br#"curl h -H 'a: b' -d '{\"id\":1}'"#.to_vec(), "add --body FILE", Body),
@@ -377,6 +403,13 @@ fn every_refusal_names_a_way_out_that_helps() {
         (b"curl h -d \"a`\"b\"".to_vec(), "Copy as cURL (bash)", Nothing),
         (b"await fetch('h', {body: '{}'})".to_vec(), "Copy as cURL (bash)", Nothing),
         (b"Invoke-WebRequest -Uri h".to_vec(), "Copy as cURL (bash)", Nothing),
+        (b"http POST http://h/x a:b --raw '{}'".to_vec(), "or write curl URL", again("curl h/x -H 'a: b' --data-raw '{}'")),
+        (b"requests.post('h', data='{}')".to_vec(), "or write curl URL", again("curl h --data-raw '{}'")),
+        (
+            br#"203.0.113.9 - - [28/Nov/2026:12:00:00 +0000] "POST /x HTTP/1.1" 401 23 "-" "a""#.to_vec(),
+            "an access log, without headers and body",
+            again(raw),
+        ),
         (b"{\"log\":".to_vec(), "at line 1, column 7", again(event)),
         (b"{'rawPath': '/x'}".to_vec(), "json.dumps", again(event)),
         (format!("{event}\n{event}").into_bytes(), "at line 2", again(event)),
@@ -390,16 +423,28 @@ fn every_refusal_names_a_way_out_that_helps() {
             "text stands around the JSON: give it alone",
             again(event),
         ),
+        (
+            format!("1 INFO {event}\n2 INFO {event}").into_bytes(),
+            "text stands around the JSON: give it alone",
+            again(event),
+        ),
+        (format!(r#"{{"level":"INFO","message":{event}}}"#).into_bytes(), "the object that holds headers and body", again(event)),
         (b"{\"event\":\"x\",\"data\":{}}".to_vec(), "a bare body needs its headers too", again(raw)),
         (br#"{"headers":{"a":{}},"body":"{}"}"#.to_vec(), "no headers as an object of texts", again(raw)),
         (
-            br#"{"item":[{"request":{"method":"POST","header":[{"key":"a","value":"1"}],"body":{"mode":"raw","raw":"{}"}}}]}"#.to_vec(),
-            "no headers as an object of texts",
-            again(raw),
+            br#"{"info":{"schema":"https://schema"},"item":[{"request":{"method":"POST","header":[{"key":"a","value":"1"}],"body":{"mode":"raw","raw":"{}"}}}]}"#.to_vec(),
+            "collection (Postman",
+            again("curl --location 'h/x' \\\n--header 'a: 1' \\\n--data '{}'"),
         ),
+        (
+            br#"{"_type":"export","__export_format":4,"resources":[{"_type":"request","url":"h/x","headers":[],"body":{"text":"{}"}}]}"#.to_vec(),
+            "Insomnia",
+            again("curl --request POST \\\n  --url h/x \\\n  --header 'a: 1' \\\n  --data '{}'"),
+        ),
+        (b"type: collection.insomnia.rest/5.0\ncollection:\n  - url: h/x\n".to_vec(), "Insomnia", Nothing),
         (br#"{"method":"POST","path":"/x","headers":{},"payload":"{}"}"#.to_vec(), "add --body FILE", Body),
         (br#"{"method":"POST","path":"/x","headers":{},"payload":"{}"}"#.to_vec(), "rename its member to body", again(event)),
-        (br#"{"method":"POST","path":"/x","headers":[],"rawBody":"{}"}"#.to_vec(), "body, content, b or postData.text", Body),
+        (br#"{"method":"POST","path":"/x","headers":[],"bytes":"{}"}"#.to_vec(), "content, b or postData.text", Body),
         (br#"{"httpMethod":"POST","path":"/x","headers":{}}"#.to_vec(), "no body in body", Body),
         (br#"{"headers":{},"body":{"a":1}}"#.to_vec(), "the body was parsed", Body),
         (br#"{"headers":{},"body":[1]}"#.to_vec(), "the body was parsed", Body),
@@ -410,6 +455,12 @@ fn every_refusal_names_a_way_out_that_helps() {
         (br#"{"headers":{"content-length":"2"},"body":null}"#.to_vec(), "add --body FILE", Body),
         (br#"{"request":{"headers":[],"bodySize":2}}"#.to_vec(), "export it with content, or add --body FILE", Body),
         (br#"{"request":{"raw":"aGVsbG8="}}"#.to_vec(), "no whole request", Nothing),
+        (br#"{"method":"POST","headers":{},"raw":"{}"}"#.to_vec(), "no body in body", Body),
+        (
+            br#"{"request":{"method":"POST","headers":[{"name":"a","value":"b"}],"bodySize":-1}}"#.to_vec(),
+            "export it with content",
+            Body,
+        ),
     ] {
         let shown = String::from_utf8_lossy(&capture).into_owned();
         let why = refusal(&capture, None).unwrap_or_else(|| panic!("it was read: {shown}"));
@@ -475,8 +526,13 @@ proptest! {
         for (form, capture) in forms(&body) {
             // A shell has no null bytes, -d of a file is elsewhere; cmd has no carriage return of its own; a body may look like
             // chunks, or like an answer.
-            let for_windows = ["\"\":", "{\\\"", "[\\\"", " \\\""].iter().any(|text| body.contains(text));
-            let odd = (body.contains('\r') || for_windows) && form == "curl command" || form == "raw HTTP" && (body.trim().is_empty() || body.as_bytes()[0].is_ascii_hexdigit());
+            let quoted = body.trim_start_matches(['[', '{', ' ', '\t', '\r', '\n']).starts_with(['"', '}']);
+            let quoted = quoted || !body.contains('{') || !body.contains(':');
+            let odd = match form {
+                "curl command" => body.contains('\r') || !quoted,
+                "raw HTTP" => body.trim().is_empty() || body.as_bytes()[0].is_ascii_hexdigit() || body.starts_with("{}"),
+                _ => false,
+            };
             if !odd && !body.starts_with('@') {
                 let read = one(&capture).body;
                 prop_assert_eq!(String::from_utf8_lossy(&read), &body[..], "{}", String::from_utf8_lossy(&capture));

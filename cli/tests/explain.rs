@@ -604,6 +604,8 @@ fn about_the_body(right: &Case, mode: &'static str, add: Add<'_>) {
     let lines = plain.replace('{', "{\n").replace('}', "\n}");
     add("body_line_ends", signed(&lines).text(|body| body.replace('\n', "\r\n")));
     add("body_line_ends", signed(&lines.replace('\n', "\r\n")).text(|body| body.replace("\r\n", "\n")));
+    // As terminals and mails break long lines.
+    add("body_line_ends", case().text(|body| body.replace("example", "exa\nmple")));
     let again = |body: &str, escapes| Json::parse(body.as_bytes()).unwrap().write(Style { escapes, ..COMPACT });
     for (escapes, captured) in [
         (Escapes::Php, Escapes::Least),
@@ -641,6 +643,7 @@ fn about_the_body(right: &Case, mode: &'static str, add: Add<'_>) {
     add("body_in_quotes", case().text(|body| Value::from(body).to_string()));
     add("body_in_quotes", case().text(|body| format!("'{body}'")));
     add("body_invisible", case().text(|body| body.replacen(',', ",\u{200b}", 1)));
+    add("body_invisible", case().text(|body| body.replace('"', "”")));
     add("body_html", case().text(|body| body.replace('"', "&quot;")));
     let form = form_urlencoded::Serializer::new(String::new()).append_pair("payload", &plain).finish();
     add("body_in_form", case().body(form.clone()));
@@ -842,6 +845,18 @@ fn the_captures_own_time_is_when_it_was_received() {
             let (code, out, _) = ran(&[&arguments[..], &["--at", at]].concat(), capture.as_bytes());
             assert!(code == Some(1) && out.contains(expected) && !out.contains("arrived"), "{out}");
         }
+    }
+}
+
+/// Every request has headers: a capture without any has lost them.
+#[test]
+fn a_signature_is_missing_for_certain_where_there_are_headers() {
+    for (headers, certain) in [(vec![], false), (vec![("host".to_owned(), "h".to_owned())], true)] {
+        let said = Case { headers, ..plain() }.explain().diagnoses;
+        assert_eq!(
+            said.iter().map(|said| (said.code, said.certain)).collect::<Vec<_>>(),
+            [("signature_missing", certain)]
+        );
     }
 }
 

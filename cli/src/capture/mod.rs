@@ -7,6 +7,7 @@ mod http;
 mod json;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_LENGTH};
+use anyhow::{Context, Result, bail};
 use time::OffsetDateTime;
 
 use crate::json::Json;
@@ -28,21 +29,23 @@ pub struct Request {
     pub note: Option<String>,
 }
 
-/// What is not refused, with a sentence that says what to do instead.
-pub type Refused<T> = anyhow::Result<T>;
-/// The requests of a capture. One that cannot be read does not spoil the others.
-pub type Requests = Vec<Refused<Request>>;
+/// The requests of a capture. One that is refused, with a sentence that says what to do instead, does not spoil the others.
+pub type Requests = Vec<Result<Request>>;
 
-const FORMS: &str = "not a captured request; expected raw HTTP (POST /path HTTP/1.1, headers, an empty line, the body), a \
-    HAR, an invocation event, an export of webhook.site, ngrok or Beeceptor, or a curl command";
-/// Words by which code is known that sends a request.
-const CODE: &[&str] = &["fetch(", "axios", "require(", "import ", "Invoke-WebRequest", "Invoke-RestMethod", "wget "];
+const FORMS: &str = "not a captured request; expected raw HTTP (POST /path HTTP/1.1, headers, an empty line, a body), a HAR, \
+    a curl command, an export of webhook.site, ngrok or Beeceptor, or an event, by JSON.stringify or json.dumps";
+const COLLECTION: &str = "the capture is a collection (Postman, Insomnia, …): give the code for cURL that it shows";
+const ACCESS_LOG: &str = "the capture is an access log, without headers and body: capture the request itself";
+const NO_CURL: &str =
+    "this is code: choose \"Copy as cURL (bash)\", or write curl URL -H 'name: value' --data-raw 'body'";
+/// Words by which code and other commands are known.
+const CODE: &[&str] = &["fetch(", "axios", "require(", "import ", "Invoke-", "<?php", ".post(", "wget ", " POST http"];
 
 /// Reads every request of a capture, whatever its form. `body` takes the place of the captured body.
-pub fn read(capture: &[u8], body: Option<&[u8]>) -> Refused<Requests> {
+pub fn read(capture: &[u8], body: Option<&[u8]>) -> Result<Requests> {
     if let [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [1..=127, 0, ..] | [0, 1..=127, ..] = capture {
         let order = if matches!(capture, [0xff | 1..=127, ..]) { "LE" } else { "BE" };
-        return refuse(format!("the capture is UTF-16: convert it with iconv -f UTF-16{order} -t UTF-8"));
+        bail!("the capture is UTF-16: convert it with iconv -f UTF-16{order} -t UTF-8");
     }
     let text = capture.strip_prefix("\u{feff}".as_bytes()).unwrap_or(capture).trim_ascii_start();
     if text.starts_with(b"{") || text.starts_with(b"[") {
@@ -51,19 +54,19 @@ pub fn read(capture: &[u8], body: Option<&[u8]>) -> Refused<Requests> {
     if let Some(requests) = curl::read(text, body).or_else(|| http::read(text, body).map(|read| Ok(vec![read]))) {
         return requests;
     }
+    let inner = text.iter().position(|&byte| byte == b'{').and_then(|start| Json::first(&text[start..]));
+    if inner.is_some_and(|(json, _)| json::read(&json, body).is_ok_and(|requests| requests.iter().any(Result::is_ok))) {
+        bail!("text stands around the JSON: give it alone, from its first {{ to its last }}");
+    }
+    let is_curl = |word: &[u8]| matches!(word, [b'c', b'u', b'r', b'l', b' ' | b'.', next] if *next != b'=');
+    let begins = |line: &[u8]| http::is_first(line) || line.windows(6).any(is_curl);
+    if text.split(|&byte| byte == b'\n').any(begins) {
+        bail!("text stands before the request: give it from its first line (POST …), or from curl, on");
+    }
     let shown = String::from_utf8_lossy(text);
-    if let Some(word) = CODE.iter().find(|word| shown.contains(**word)) {
-        return refuse(format!("the capture is code ({}): choose \"Copy as cURL (bash)\" instead", word.trim()));
-    }
-    let inner = shown.find('{').zip(shown.rfind('}')).and_then(|(start, end)| shown.get(start..=end));
-    if inner.is_some_and(|inner| Json::parse(inner.as_bytes()).is_some()) {
-        return refuse("text stands around the JSON: give it alone, from its first { to its last }");
-    }
-    refuse(FORMS)
-}
-
-pub(crate) fn refuse<T>(text: impl Into<String>) -> Refused<T> {
-    Err(anyhow::Error::msg(text.into()))
+    let known = [(&["insomnia.rest/"][..], COLLECTION), (&["HTTP/1.1\" ", "HTTP/2.0\" "], ACCESS_LOG), (CODE, NO_CURL)];
+    let named = known.iter().find(|(marks, _)| marks.iter().any(|mark| shown.contains(mark)));
+    bail!(named.map_or(FORMS, |(_, why)| why))
 }
 
 impl Request {
@@ -76,12 +79,11 @@ impl Request {
         Request { form, method, path, headers, body: Vec::new(), received: None, note: None }
     }
 
-    fn header(&mut self, name: &[u8], value: &[u8]) -> Refused<()> {
+    fn header(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
+        let wrong = "has a name or value that HTTP does not allow: correct the capture";
         let name = HeaderName::from_bytes(name.trim_ascii()).ok();
-        let Some((name, value)) = name.zip(HeaderValue::from_bytes(value.trim_ascii()).ok()) else {
-            let header = format!("header {}", self.headers.len() + 1);
-            return refuse(format!("{header} has a name or value that HTTP does not allow: correct the capture"));
-        };
+        let pair = name.zip(HeaderValue::from_bytes(value.trim_ascii()).ok());
+        let (name, value) = pair.with_context(|| format!("header {} {wrong}", self.headers.len() + 1))?;
         self.headers.append(name, value);
         Ok(())
     }
@@ -91,11 +93,11 @@ impl Request {
     }
 
     /// The request with its body: the one that was given, or else the one that was found.
-    fn with(mut self, given: Option<&[u8]>, found: impl FnOnce() -> Refused<Vec<u8>>) -> Refused<Self> {
+    fn with(mut self, given: Option<&[u8]>, found: impl FnOnce() -> Result<Vec<u8>>) -> Result<Self> {
         self.body = given.map_or_else(found, |given| Ok(given.to_vec()))?;
         let (length, captured) = (self.length().filter(|_| given.is_none()), self.body.len());
         if let (Some(1..), 0) = (length, captured) {
-            return refuse("the capture lacks the body that Content-Length counts: add --body FILE");
+            bail!("the capture lacks the body that Content-Length counts: add --body FILE");
         }
         let note = |length| format!("Content-Length is {length}, but the captured body has {captured} bytes");
         self.note = length.filter(|length| *length != captured).map(note);

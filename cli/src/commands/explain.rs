@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use hookgate_verify::{Account, Provider, Secrets, Verifier, providers};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -96,18 +96,16 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let explanation = explain::explain(&request, verifier, &secrets, &account, now);
     let signed = explanation.signed.as_ref().filter(|_| arguments.show_signed);
     let text = signed.map(|signed| String::from_utf8_lossy(&signed.text));
-    let mut json = json!(explanation);
-    json["arrived"] = json!(arrived);
-    match (arguments.json, text) {
-        (true, None) => print_json(&json)?,
-        (true, Some(text)) => {
+    if arguments.json {
+        let mut json = json!(explanation);
+        json["arrived"] = json!(arrived);
+        if let Some(text) = text {
             json["signed"]["text"] = text.into();
-            print_json(&json)?;
         }
-        (false, None) => print(as_text(&explanation, arrived.as_deref()))?,
-        (false, Some(text)) => {
-            print(format_args!("{}\n  the signed text:\n\n{text}", as_text(&explanation, arrived.as_deref())))?;
-        }
+        print_json(&json)?;
+    } else {
+        let text = text.map_or_else(String::new, |text| format!("\n  the signed text:\n\n{text}"));
+        print(as_text(&explanation, arrived.as_deref()) + &text)?;
     }
     Ok(explanation.verifies.into())
 }
@@ -136,10 +134,7 @@ impl Arguments {
         let list = match std::env::var("HOOKGATE_SECRET") {
             _ if !self.secret.is_empty() => json!(self.secret),
             Ok(secret) => json!([secret]),
-            Err(_) => {
-                let none = "no secret: give a file with --secrets, one with --secret, or set HOOKGATE_SECRET";
-                bail!("{none}");
-            }
+            Err(_) => bail!("no secret: give a file with --secrets, one with --secret, or set HOOKGATE_SECRET"),
         };
         Secrets::as_given(&json!({ account.as_str(): list }).to_string())
             .map_err(|error| anyhow!("the secret cannot be used: {error}"))
@@ -158,30 +153,28 @@ fn choose(requests: Requests, provider: Option<&Provider>, entry: Option<usize>)
         named.is_some_and(|named| provider.is_none_or(|provider| provider.name == named.name))
             || request.headers.keys().any(|name| signs(name.as_str()))
     };
-    let indices = |only_posts: bool| -> Vec<usize> {
+    let numbers = |only_posts: bool| -> Vec<usize> {
         let fits = |request: &Request| wanted(request) && (!only_posts || request.method == "POST");
-        (0..count).filter(|&index| requests[index].as_ref().is_ok_and(fits)).collect()
+        (1..=count).filter(|number| requests[number - 1].as_ref().is_ok_and(fits)).collect()
     };
-    let refused = |text: String| Err(anyhow::Error::msg(text));
-    let index = match (entry, &indices(false)[..], &indices(true)[..]) {
-        (Some(entry), ..) if (1..=count).contains(&entry) => entry - 1,
-        (Some(_), ..) => return refused(format!("--entry goes from 1 to {count} in this capture")),
-        (None, ..) if count == 1 => 0,
-        (None, &[index], _) | (None, _, &[index]) => index,
+    let number = match (entry, &numbers(false)[..], &numbers(true)[..]) {
+        (Some(entry), ..) if (1..=count).contains(&entry) => entry,
+        (Some(_), ..) => bail!("--entry goes from 1 to {count} in this capture"),
+        (None, ..) if count == 1 => 1,
+        (None, &[number], _) | (None, _, &[number]) => number,
         (None, [], _) => {
             let broken = requests.iter().zip(1..).find_map(|(request, number)| Some((number, request.as_ref().err()?)));
             let why =
                 broken.map_or_else(String::new, |(number, why)| format!("; number {number} cannot be read: {why}"));
             let none = format!("none of the capture's {count} requests is known to be the platform's");
-            return refused(format!("{none}: choose one with --entry{why}"));
+            bail!("{none}: choose one with --entry{why}");
         }
         (None, several, _) => {
-            let numbers: Vec<_> = several.iter().map(|index| (index + 1).to_string()).collect();
-            let numbers = numbers.join(", ");
-            return refused(format!("the capture has several deliveries: choose one with --entry ({numbers})"));
+            let numbers: Vec<_> = several.iter().map(usize::to_string).collect();
+            bail!("the capture has several deliveries: choose one with --entry ({})", numbers.join(", "));
         }
     };
-    requests.into_iter().nth(index).unwrap_or_else(|| refused("the capture has no request".into()))
+    requests.into_iter().nth(number - 1).context("the capture has no request")?
 }
 
 /// The platform's secrets from a file of all platforms', or of this one's alone.

@@ -4,7 +4,6 @@ use std::{collections::BTreeSet, path::PathBuf, time::Instant};
 
 use anyhow::Context as _;
 use hookgate_verify::{Account, Provider, Scheme};
-use serde_json::json;
 use time::OffsetDateTime;
 
 use crate::{
@@ -12,12 +11,12 @@ use crate::{
     client::http::Poster,
     error::ExitCode,
     json::Json,
-    output::{print, print_json},
+    output::print,
     send::{
         plan::{Plan, assignment, event},
         samples,
         scenario::{self, Scenario},
-        sending::{Delivered, Summary, send_all},
+        sending::{Results, send_all},
         sign::Tamper,
     },
 };
@@ -34,14 +33,6 @@ use crate::{
   hookgate send PLATFORM EVENT --print curl
   hookgate send PLATFORM EVENT --scenario duplicates
   HOOKGATE_SECRET=$(pass shop) hookgate send PLATFORM EVENT --url https://a1b2.execute-api.us-east-1.amazonaws.com
-
-A scenario says what should happen, and checks the answers and the local intake's queue:
-  duplicates    one event many times at once: queued once, then a duplicate
-  out-of-order  one order's events, the last first: all queued, with their own times
-  crash         one function dies before SQS accepts its event, one after: busy until
-                the lease ends, then queued; the second event twice, with the same
-                source and id (local intake only; takes 10 s)
-  flood         many events at once: each is queued once
 
 Exit code: 0 all answers were 2xx (with --tamper: rejections), 1 not all, 2 failed."))]
 pub struct Arguments {
@@ -75,18 +66,18 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME")]
     scheme: Option<String>,
     /// Send N deliveries [default: 1; 20 for duplicates, 500 for flood]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    repeat: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    repeat: Option<u32>,
     /// Send N at the same time [default: 1; 5 for duplicates, 32 for flood]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=256))]
-    concurrency: Option<u64>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    concurrency: Option<u16>,
     /// Corrupt the delivery; expect a rejection
     #[arg(long, conflicts_with = "scenario")]
     tamper: Option<Tamper>,
     /// Print a command that sends the delivery, and send nothing
     #[arg(long, conflicts_with_all = ["scenario", "repeat", "concurrency", "json"])]
     print: Option<Print>,
-    /// Play a scenario and check its results
+    /// Play a scenario: say what should happen, and check the answers and the local intake's queue
     #[arg(long, conflicts_with_all = ["data", "id", "same"])]
     scenario: Option<Scenario>,
     /// Check the queue of this SQS in a scenario [default: the local intake's, unless --url is given]
@@ -120,29 +111,14 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     let (repeat, concurrency) = (arguments.repeat.unwrap_or(1), arguments.concurrency.unwrap_or(1));
     let now = OffsetDateTime::now_utc();
     let fixed = (plan.data.is_some() || plan.same || plan.id.is_some()).then(|| plan.template(now));
-    let make = {
-        let plan = plan.clone();
-        move |_| {
-            let now = OffsetDateTime::now_utc();
-            let template = fixed.clone().unwrap_or_else(|| plan.template(now));
-            plan.outgoing(&template, now)
-        }
-    };
+    let deliveries = (0..repeat).map(|_| {
+        let now = OffsetDateTime::now_utc();
+        let template = fixed.clone().unwrap_or_else(|| plan.template(now));
+        plan.outgoing(&template, now)
+    });
     let started = Instant::now();
-    let results = send_all(&poster, make, repeat, concurrency, false).await?;
-    let summary = Summary::of(&results, started.elapsed());
-    let as_expected = results.iter().all(|result| plan.is_as_expected(&result.answer));
-    if arguments.json {
-        let mut json = summary.as_json(&plan);
-        json["as_expected"] = as_expected.into();
-        if let [Delivered { answer: Ok(answer), .. }] = &results[..] {
-            json["answer"] = json!({"status": answer.status, "outcome": answer.outcome, "id": answer.id});
-        }
-        print_json(&json)?;
-    } else {
-        print(summary.as_text(&plan, &results, as_expected))?;
-    }
-    Ok(as_expected.into())
+    let delivered = send_all(&poster, deliveries, concurrency.into(), false).await?;
+    Results { plan: &plan, delivered, elapsed: started.elapsed(), scenario: None }.show(arguments.json)
 }
 
 /// The deliveries that the command line describes.

@@ -9,7 +9,7 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use hookgate_verify::Scheme;
 
 use super::texts::Reason;
-use crate::json::{Escapes, Json, Space, Style};
+use crate::json::{Json, Style};
 
 /// What a guess makes of bytes: each with a detail for the finding, mostly empty.
 type Made = Vec<(String, Vec<u8>)>;
@@ -55,7 +55,7 @@ pub(super) const SECRETS: &[Guess] = &[
         [text, text.strip_prefix(scheme.key_prefix()).unwrap_or(text)].into_iter().flat_map(|text| one(scheme.secret_of(text))).collect()
     }),
     Guess(("secret_with_newline", "It verifies with a line feed at the end of the secret.", REENTER), |secret, _| with_line_end(secret)),
-    Guess(("secret_invisible", "It verifies with the secret without the invisible characters in it.", COPIED), |secret, _| visible(secret)),
+    Guess(("secret_invisible", "It verifies with the secret {0}.", COPIED), |secret, _| visible(secret)),
     Guess(("secret_html", "It verifies with the secret's HTML escapes (like &amp;) decoded.", COPIED), |secret, _| unescaped(secret)),
     Guess(("secret_html_escaped", "It verifies with the secret escaped as in HTML (like &amp;).", REENTER), |secret, _| {
         let escape = |text: String, (escape, plain): &(&str, &str)| text.replace(plain, escape);
@@ -73,7 +73,8 @@ pub(super) const BODIES: &[Guess] = &[
     Guess(("body_newline_removed", "It verifies with a line feed at the end of the body.", RAW), |body, _| with_line_end(body)),
     Guess(("body_line_ends", "It verifies with {0} as the body's line ends.", RAW), |body, _| {
         let lines: Vec<_> = body.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
-        vec![("LF".to_owned(), lines.join(&b"\n"[..])), ("CR LF".to_owned(), lines.join(&b"\r\n"[..]))]
+        let ends = [("LF", "\n"), ("CR LF", "\r\n"), ("nothing", "")];
+        ends.into_iter().map(|(name, end)| (name.to_owned(), lines.join(end.as_bytes()))).collect()
     }),
     Guess((REENCODED, "It verifies with the same JSON in another style: {0}.", PARSED), |body, _| {
         let written = Json::parse(body).map(|json| json.in_every_style());
@@ -93,7 +94,7 @@ pub(super) const BODIES: &[Guess] = &[
         "API Gateway passes binary bodies on as base64: decode before verifying."), |body, _| some(base64(body.trim_ascii()))),
     Guess(("body_in_quotes", "It verifies with the text inside the body's quotes.", PARSED),
         |body, _| serde_json::from_slice::<String>(body).map_or_else(|_| unquoted(body.trim_ascii()), one)),
-    Guess(("body_invisible", "It verifies with the body without the invisible characters in it.", COPIED), |body, _| visible(body)),
+    Guess(("body_invisible", "It verifies with the body {0}.", COPIED), |body, _| visible(body)),
     Guess(("body_html", "It verifies with the body's HTML escapes (like &quot;) decoded.", COPIED), |body, _| unescaped(body)),
     Guess(("body_compressed", "It verifies with the body decompressed.",
         "A proxy compressed it on the way: turn that off, or decompress before verifying."), |body, _| {
@@ -138,11 +139,14 @@ fn unquoted(text: &[u8]) -> Made {
     some(quotes.into_iter().find_map(inside))
 }
 
-/// Without the characters that nobody sees, and with a space for the one that looks like a space.
+/// Without the characters that nobody sees, and with a space for the one that looks like a space; or with straight quotes.
 fn visible(text: &[u8]) -> Made {
     let is_hidden = |c: &char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}');
-    let text: String = String::from_utf8_lossy(text).chars().filter(|c| !is_hidden(c)).collect();
-    one(text.trim_matches('\u{a0}').replace('\u{a0}', " "))
+    let text = String::from_utf8_lossy(text);
+    let shown: String = text.chars().filter(|c| !is_hidden(c)).collect();
+    let shown = shown.trim_matches('\u{a0}').replace('\u{a0}', " ");
+    let straight = text.replace(['“', '”'], "\"").replace(['‘', '’'], "'");
+    vec![("without invisible characters".into(), shown.into()), ("with straight quotes".into(), straight.into())]
 }
 
 fn unescaped(text: &[u8]) -> Made {
@@ -170,10 +174,6 @@ pub(super) fn base64(text: &[u8]) -> Option<Vec<u8>> {
 /// The objects in a JSON object, each alone.
 fn members(body: &[u8]) -> Made {
     let Some(Json::Object(members)) = Json::parse(body) else { return Vec::new() };
-    let style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
-    members
-        .iter()
-        .filter(|(_, value)| matches!(value, Json::Object(_)))
-        .flat_map(|(_, value)| one(value.write(style)))
-        .collect()
+    let objects = members.iter().filter(|(_, value)| matches!(value, Json::Object(_)));
+    objects.flat_map(|(_, value)| one(value.write(Style::KEPT))).collect()
 }

@@ -36,8 +36,8 @@ impl Case<'_> {
         said.extend(self.another_platform(said.iter().any(|renamed| renamed.certain)));
         said.extend(schemes.iter().find_map(|scheme| self.missing_member(scheme)));
         if !said.iter().any(|diagnosis| diagnosis.certain) {
-            let expected: Vec<_> = schemes.iter().map(describe).collect();
-            said.push(certain(texts::SIGNATURE_MISSING, &[&expected.join("; or ")]));
+            let expected = schemes.iter().map(describe).collect::<Vec<_>>().join("; or ");
+            said.push(diagnosis(!self.delivery.headers.is_empty(), texts::SIGNATURE_MISSING, &[&expected]));
         }
         said
     }

@@ -1,23 +1,20 @@
-//! Sends many deliveries and sums up the answers.
+//! Sends deliveries, and prints what came of them.
 
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use serde_json::json;
 
 use super::plan::Plan;
 use crate::{
     client::http::{Answer, Outgoing, Poster},
+    error::ExitCode,
     local::host::is_this_machine,
-    output::{BAD, DIM, GOOD, progress},
+    output::{BAD, DIM, GOOD, print, print_json, progress},
 };
 
 /// The answer to a delivery, or why there is none, and how long it took.
@@ -27,43 +24,20 @@ pub(crate) struct Delivered {
     took: Duration,
 }
 
-/// Sends `count` deliveries, at most `concurrency` at a time. With `until_taken`, retries after a 503, as a platform does.
+/// Sends deliveries, at most `concurrency` at a time; each is made when it is its turn. With `until_taken`, retries after a
+/// 503, as a platform does.
 pub(crate) async fn send_all(
     poster: &Poster,
-    make: impl Fn(u64) -> anyhow::Result<Outgoing> + Send + Sync + 'static,
-    count: u64,
-    concurrency: u64,
+    deliveries: impl ExactSizeIterator<Item = anyhow::Result<Outgoing>>,
+    concurrency: usize,
     until_taken: bool,
 ) -> anyhow::Result<Vec<Delivered>> {
-    let (make, next) = (Arc::new(make), Arc::new(AtomicU64::new(0)));
-    let (results, mut arriving) = mpsc::channel(64);
-    for _ in 0..concurrency.min(count) {
-        let (make, next, results, poster) = (make.clone(), next.clone(), results.clone(), poster.clone());
-        tokio::spawn(async move {
-            loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= count {
-                    break;
-                }
-                let result = match make(number) {
-                    Ok(outgoing) => Ok(send_one(&poster, outgoing, until_taken).await),
-                    Err(error) => Err(error),
-                };
-                if results.send(result).await.is_err() {
-                    break;
-                }
-            }
-        });
-    }
-    drop(results);
-    let mut all = Vec::new();
-    let bar = progress(count);
-    while let Some(result) = arriving.recv().await {
-        all.push(result?);
-        bar.inc(1);
-    }
+    let bar = progress(deliveries.len() as u64);
+    let send = async |outgoing: anyhow::Result<_>| anyhow::Ok(send_one(poster, outgoing?, until_taken).await);
+    let answers = stream::iter(deliveries).map(send).buffer_unordered(concurrency);
+    let all = answers.inspect(|_| bar.inc(1)).try_collect().await;
     bar.finish_and_clear();
-    Ok(all)
+    all
 }
 
 pub(crate) async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: bool) -> Delivered {
@@ -83,87 +57,111 @@ pub(crate) async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: b
     }
 }
 
-/// The results of all deliveries.
-pub(crate) struct Summary {
-    sent: usize,
-    outcomes: BTreeMap<String, usize>,
-    p50: Duration,
-    p99: Duration,
-    elapsed: Duration,
+/// A condition of a scenario.
+pub(crate) struct Check {
+    pub(crate) what: String,
+    pub(crate) found: String,
+    pub(crate) right: bool,
 }
 
-impl Summary {
-    pub(crate) fn of(results: &[Delivered], elapsed: Duration) -> Self {
-        let mut outcomes = BTreeMap::new();
-        for result in results {
-            *outcomes.entry(label(&result.answer)).or_default() += 1;
+/// What came of all deliveries.
+pub(crate) struct Results<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) delivered: Vec<Delivered>,
+    pub(crate) elapsed: Duration,
+    /// What a scenario expects, in words, and its checks.
+    pub(crate) scenario: Option<(String, Vec<Check>)>,
+}
+
+impl Results<'_> {
+    /// Prints them. As expected, if every check is right; without a scenario, if every answer is.
+    pub(crate) fn show(&self, as_json: bool) -> anyhow::Result<ExitCode> {
+        let Results { plan, delivered, elapsed, scenario } = self;
+        let as_expected = match scenario {
+            Some((_, checks)) => checks.iter().all(|check| check.right),
+            None => delivered.iter().all(|delivered| plan.is_as_expected(&delivered.answer)),
+        };
+        let mut outcomes = BTreeMap::<String, usize>::new();
+        for delivered in delivered {
+            *outcomes.entry(label(&delivered.answer)).or_default() += 1;
         }
-        let mut latencies: Vec<_> = results.iter().map(|result| result.took).collect();
+        let mut latencies: Vec<_> = delivered.iter().map(|delivered| delivered.took).collect();
         latencies.sort();
         // Nearest rank.
         let rank = |percent: usize| {
             let rank = (latencies.len() * percent).div_ceil(100).max(1);
             latencies.get(rank - 1).copied().unwrap_or_default()
         };
-        Summary { sent: results.len(), outcomes, p50: rank(50), p99: rank(99), elapsed }
-    }
-
-    pub(crate) fn as_json(&self, plan: &Plan) -> Value {
-        json!({
-            "provider": plan.provider.name,
-            "event": plan.event,
-            "url": plan.url.to_string(),
-            "scheme": plan.scheme.name,
-            "sent": self.sent,
-            "outcomes": self.outcomes,
-            "latency_ms": {"p50": milliseconds(self.p50), "p99": milliseconds(self.p99)},
-            "elapsed_ms": milliseconds(self.elapsed),
-        })
-    }
-
-    pub(crate) fn as_text(&self, plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
+        let (p50, p99) = (rank(50), rank(99));
+        if as_json {
+            let mut json = json!({
+                "provider": plan.provider.name,
+                "event": plan.event,
+                "url": plan.url.to_string(),
+                "scheme": plan.scheme.name,
+                "sent": delivered.len(),
+                "outcomes": outcomes,
+                "latency_ms": {"p50": milliseconds(p50), "p99": milliseconds(p99)},
+                "elapsed_ms": milliseconds(*elapsed),
+                "as_expected": as_expected,
+            });
+            match (scenario, &delivered[..]) {
+                (Some((expected, checks)), _) => {
+                    let check = |c: &Check| json!({"check": c.what, "found": c.found, "right": c.right});
+                    json["scenario"] = json!(expected);
+                    json["checks"] = checks.iter().map(check).collect();
+                }
+                (None, [Delivered { answer: Ok(answer), .. }]) => {
+                    json["answer"] = json!({"status": answer.status, "outcome": answer.outcome, "id": answer.id});
+                }
+                (None, _) => {}
+            }
+            print_json(&json)?;
+            return Ok(as_expected.into());
+        }
         let colour = if as_expected { GOOD } else { BAD };
         let mut text = format!("{} {} → {}\n", plan.provider.name, plan.event, plan.url);
-        if let [Delivered { answer: Ok(answer), took }] = results {
+        if let [Delivered { answer: Ok(answer), took }] = &delivered[..] {
             let id = answer.id.as_ref().map_or_else(String::new, |id| format!("  {id}"));
             let outcome = answer.outcome.as_deref().unwrap_or_default();
             let _ = writeln!(text, "{colour}{} {outcome}{colour:#}{id}  {DIM}{}{DIM:#}", answer.status, shown(*took));
-        } else if results.len() > 1 {
-            let _ = write!(text, "{} sent in {:.1} s: ", self.sent, self.elapsed.as_secs_f64());
-            let counts: Vec<_> = self.outcomes.iter().map(|(label, count)| format!("{count} {label}")).collect();
+        } else if delivered.len() > 1 {
+            let _ = write!(text, "{} sent in {:.1} s: ", delivered.len(), elapsed.as_secs_f64());
+            let counts: Vec<_> = outcomes.iter().map(|(label, count)| format!("{count} {label}")).collect();
             let _ = writeln!(text, "{colour}{}{colour:#}", counts.join(", "));
-            let _ = writeln!(text, "latency p50 {}, p99 {}", shown(self.p50), shown(self.p99));
+            let _ = writeln!(text, "latency p50 {}, p99 {}", shown(p50), shown(p99));
         }
-        text + &hints(plan, results, as_expected)
+        for Check { what, found, right } in scenario.iter().flat_map(|(_, checks)| checks) {
+            let (colour, mark) = if *right { (GOOD, "✓") } else { (BAD, "✗") };
+            let _ = writeln!(text, "{colour}{mark}{colour:#} {what}: {found}");
+        }
+        if !as_expected {
+            text += &self.remedy(&outcomes);
+        }
+        print(text)?;
+        Ok(as_expected.into())
     }
-}
 
-/// The remedy for unexpected answers.
-pub(crate) fn hints(plan: &Plan, results: &[Delivered], as_expected: bool) -> String {
-    if as_expected {
-        return String::new();
+    /// What to do about unexpected answers.
+    fn remedy(&self, outcomes: &BTreeMap<String, usize>) -> String {
+        let Plan { provider, event, url, tamper, .. } = self.plan;
+        let name = provider.name;
+        if let Some(error) = self.delivered.iter().find_map(|delivered| delivered.answer.as_ref().err()) {
+            let start = if is_this_machine(url) { "start the intake with `hookgate`, or " } else { "" };
+            format!("nothing answers at {url}: {start}check --url ({error})\n")
+        } else if tamper.is_some() {
+            "a tampered delivery was not rejected: do not use this intake\n".to_owned()
+        } else if outcomes.contains_key("rejected") {
+            format!(
+                "rejected: sign with the intake's own secret (--secret, HOOKGATE_SECRET) and scheme; \
+                 hookgate send {name} {event} --print curl | hookgate explain {name} --secrets FILE says more\n"
+            )
+        } else if outcomes.contains_key("HTTP 404") {
+            "not found: check --url, and that the intake has secrets for this platform\n".to_owned()
+        } else {
+            String::new()
+        }
     }
-    if let Some(error) = results.iter().find_map(|result| result.answer.as_ref().err()) {
-        let start =
-            if is_this_machine(&plan.url) { "start the intake with `hookgate`, or check --url" } else { "check --url" };
-        return format!("nothing answers at {}: {start} ({error})\n", plan.url);
-    }
-    let has = |wanted: &str| results.iter().any(|result| label(&result.answer) == wanted);
-    if plan.tamper.is_some() {
-        return "a tampered delivery was not rejected: do not use this intake\n".to_owned();
-    }
-    if has("rejected") {
-        let name = plan.provider.name;
-        return format!(
-            "rejected: sign with the intake's own secret (--secret, HOOKGATE_SECRET) and scheme; \
-             hookgate send {name} {} --print curl | hookgate explain {name} --secrets FILE says more\n",
-            plan.event
-        );
-    }
-    if has("HTTP 404") {
-        return "not found: check --url, and that the intake has secrets for this platform\n".to_owned();
-    }
-    String::new()
 }
 
 /// The outcome's name, or else the status or "no answer".

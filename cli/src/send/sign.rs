@@ -45,36 +45,37 @@ pub fn sign(
         Some(Tamper::Secret) => others(secret).find_map(|secret| scheme.sign(&secret, body, &id, seconds))?,
         _ => right,
     };
-    let mut body = signed.body;
-    let mut headers = headers.to_vec();
+    let mut outgoing = Outgoing { headers: headers.to_vec(), body: signed.body };
     for (name, value) in signed.headers {
-        headers.retain(|(known, _)| known != name);
-        headers.push((name.to_owned(), value));
+        outgoing.headers.retain(|(known, _)| known != name);
+        outgoing.headers.push((name.to_owned(), value));
     }
     match tamper {
-        Some(Tamper::Body) => spoil(&mut body),
+        Some(Tamper::Body) => spoil(&mut outgoing.body),
         Some(Tamper::Signature) => {
-            let there = scheme.inspect(&delivery(&headers, &body, now)?)?;
+            let there = scheme.inspect(&delivery(&outgoing, now)?)?;
             let written = another_digit(&there.written, there.signatures.first()?)?;
             if let Some(name) = scheme.signature_header() {
-                let place = headers.iter_mut().find(|(known, _)| known == name);
+                let place = outgoing.headers.iter_mut().find(|(known, _)| known == name);
                 place?.1 = written;
             } else {
-                let at = body.windows(there.written.len()).position(|part| part == there.written.as_bytes())?;
-                body.splice(at..at + there.written.len(), written.into_bytes());
+                let at =
+                    outgoing.body.windows(there.written.len()).position(|part| part == there.written.as_bytes())?;
+                outgoing.body.splice(at..at + there.written.len(), written.into_bytes());
             }
         }
         Some(Tamper::Secret | Tamper::Timestamp) | None => {}
     }
-    Some(Outgoing { headers, body })
+    Some(outgoing)
 }
 
-fn delivery(headers: &[(String, String)], body: &[u8], received: OffsetDateTime) -> Option<Delivery> {
+/// The delivery that arrives. None if a header cannot be sent.
+pub(super) fn delivery(outgoing: &Outgoing, received: OffsetDateTime) -> Option<Delivery> {
     let header = |(name, value): &(String, String)| {
         Some((HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?))
     };
-    let headers = headers.iter().map(header).collect::<Option<HeaderMap>>()?;
-    Some(Delivery { headers, body: body.to_vec(), account: Account::default(), received })
+    let headers = outgoing.headers.iter().map(header).collect::<Option<HeaderMap>>()?;
+    Some(Delivery { headers, body: outgoing.body.clone(), account: Account::default(), received })
 }
 
 /// Secrets of the same form that differ in one character.

@@ -9,12 +9,13 @@ use hookgate_verify::{
 };
 use http::{HeaderMap, HeaderValue};
 use time::{Duration, OffsetDateTime, UtcOffset, format_description::well_known::Rfc3339};
+use uuid::Uuid;
 
 use super::{
     samples::{self, Sample},
     sign::{serial, token},
 };
-use crate::json::{Escapes, Json, Space, Style};
+use crate::json::{Json, Style};
 
 /// The delivery of an event, before it gets its own ids, times and signature.
 #[derive(Debug, Clone)]
@@ -26,9 +27,6 @@ pub struct Template {
     /// Without those of the signature and the connection.
     pub headers: Vec<(String, String)>,
 }
-
-/// Samples are written as they are.
-const AS_WRITTEN: Style = Style { space: Space::None, escapes: Escapes::Kept, sorted: false };
 
 impl Template {
     /// The sample of this event, or one derived from the nearest sample. None if there is no such event.
@@ -63,17 +61,19 @@ impl Template {
     pub(crate) fn received(provider: &'static Provider, headers: &HeaderMap, body: &str) -> Self {
         let body = Json::parse(body.as_bytes()).unwrap_or_else(|| Json::Token(body.to_owned()));
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let event = event(provider, &body, |name| headers.get(name).map(text)).unwrap_or_default();
-        let headers = headers.iter().filter(|(name, _)| belongs_to_the_event(provider, name.as_str()));
-        let headers = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
-        Template { provider, event, body, headers }
+        Self::new(provider, headers.iter().map(|(name, value)| (name.to_string(), text(value))), body)
     }
 
-    fn from(Sample { provider, headers, body, .. }: Sample) -> Option<Self> {
-        let body = Json::parse(&body)?;
-        let event = event(provider, &body, |name| headers.get(name).cloned())?;
-        let headers = headers.into_iter().filter(|(name, _)| belongs_to_the_event(provider, name)).collect();
-        Some(Template { provider, event, body, headers })
+    /// The event's name is empty where the delivery does not say it.
+    fn new(provider: &'static Provider, headers: impl Iterator<Item = (String, String)>, body: Json) -> Self {
+        let headers: Vec<_> = headers.filter(|(name, _)| belongs_to_the_event(provider, name)).collect();
+        let event = match provider.fields.name {
+            Name::Member(path) => body.at(path).and_then(Json::as_text),
+            Name::UnsignedHeader(header) => {
+                headers.iter().find(|(name, _)| name == header).map(|(_, name)| name.clone())
+            }
+        };
+        Template { provider, event: event.unwrap_or_default(), body, headers }
     }
 
     fn derive(&self, event: &str) -> Self {
@@ -177,7 +177,7 @@ impl Template {
     }
 
     pub fn text(&self) -> Vec<u8> {
-        self.body.write(AS_WRITTEN).into_bytes()
+        self.body.write(Style::KEPT).into_bytes()
     }
 
     fn fields(&self) -> &'static Fields {
@@ -222,20 +222,12 @@ impl Template {
     }
 }
 
-/// The event's name at the platform.
-fn event(provider: &Provider, body: &Json, header: impl Fn(&str) -> Option<String>) -> Option<String> {
-    match provider.fields.name {
-        Name::Member(path) => body.at(path)?.as_text(),
-        Name::UnsignedHeader(name) => header(name),
-    }
-}
-
 fn samples(provider: &'static Provider) -> Vec<Template> {
-    samples::all()
-        .into_iter()
-        .filter(|sample| sample.provider.name == provider.name)
-        .filter_map(Template::from)
-        .collect()
+    let samples = samples::all().into_iter().filter(|sample| sample.provider.name == provider.name);
+    let templates = samples.filter_map(|Sample { headers, body, .. }| {
+        Some(Template::new(provider, headers.into_iter(), Json::parse(&body)?))
+    });
+    templates.filter(|template| !template.event.is_empty()).collect()
 }
 
 /// Whether the header is not one of the signature or the connection.
@@ -252,16 +244,9 @@ fn words(event: &str) -> Vec<&str> {
 /// A new id of the same form.
 fn fresh_like(id: &Json) -> Json {
     let Some(text) = id.as_text() else { return Json::Token(serial().to_string()) };
-    if text.len() == 36 && text.matches('-').count() == 4 {
-        let (serial, process) = (serial(), u64::from(std::process::id()));
-        return Json::text(&format!(
-            "{:08x}-{:04x}-4{:03x}-8{:03x}-{:012x}",
-            serial >> 28,
-            serial >> 12 & 0xffff,
-            serial & 0xfff,
-            process >> 16 & 0xfff,
-            (process & 0xffff) << 32 | serial & 0xffff_ffff
-        ));
+    // The 32 digits of one without hyphens are parsed too.
+    if text.len() == 36 && Uuid::try_parse(&text).is_ok() {
+        return Json::text(&Uuid::new_v4().to_string());
     }
     Json::text(&fresh_text(&text))
 }
