@@ -50,6 +50,7 @@ const ORDINARY: &[&str] = &[
     "account_id",
     "address",
     "amount",
+    "attributes",
     "body",
     "claimed",
     "code",
