@@ -267,23 +267,23 @@ function parse(text: string, form?: object): any {
 
 /** Whether each name of the form is there only once, where `JSON.parse` takes the last. */
 function eachOnce(text: string, form: object): boolean {
-  // The objects and arrays that are open: the form, if it is known, and its names so far.
-  const open: { form?: object; names: Set<string> }[] = [];
+  // The objects and arrays that are open. Of an object that the form knows: its form, and its names so far.
+  const open: ({ form: object; names: Set<string> } | undefined)[] = [];
   let [quoted, next]: [string, object | undefined] = ["", form];
   for (const part of parts(text)) {
     if (part.startsWith('"')) quoted = part;
     else
-      for (const sign of part.match(/[[\]{}:,]/g) ?? []) {
-        const { form, names } = open.at(-1) ?? { names: new Set() };
-        if (sign === "{" || sign === "[") open.push({ form: sign === "{" ? next : undefined, names: new Set() });
+      for (const sign of part.match(/[[\]{}:]/g) ?? []) {
         if (sign === "}" || sign === "]") open.pop();
+        else if (sign !== ":") open.push(sign === "{" && next ? { form: next, names: new Set() } : undefined);
+        const known = open.at(-1);
         next = undefined;
-        if (sign !== ":" || !form) continue;
+        if (sign !== ":" || !known) continue;
         const name = JSON.parse(quoted);
-        const [known] = Object.entries(form).filter(([of]) => of.replace("?", "") === name);
-        if (!isText(name) || (known && names.has(name))) return false;
-        names.add(name);
-        next = known?.[1] ?? undefined;
+        const found = Object.entries(known.form).find(([of]) => of.replace("?", "") === name);
+        if (!isText(name) || (found && known.names.has(name))) return false;
+        known.names.add(name);
+        next = found?.[1] ?? undefined;
       }
   }
   return true;
