@@ -258,6 +258,23 @@ test("a handle that returns something fails", async () => {
   }
 });
 
+test("a handle that ends when it is not awaited any more is marked, unless another invocation has its lease", async () => {
+  for (const other of [false, true]) {
+    const table = new Table();
+    let ends!: () => void;
+    const handled = new Promise<void>((resolve) => (ends = resolve));
+    const handler = consumer(() => handled, { table: "consumed", dynamodb: table });
+    const of = batch("commerce.order.paid");
+    assert.equal((await handler(of, context("first", DESCRIPTION.begin_margin_ms + 100))).batchItemFailures.length, 1);
+    assert.match(log.pop()!.error!, /^no time left/);
+    const [item] = table.items.values();
+    if (other) item!.owner = { S: "another" };
+    ends();
+    await new Promise(setImmediate);
+    assert.equal([...table.items.values()][0]!.lease_until === undefined, !other);
+  }
+});
+
 test("only what looks like an error's name is logged", async () => {
   for (const name of ["s3cr3t text", "e".repeat(65), "Line\n", "", 7, undefined, "Throttling.Exception_2"]) {
     const error = Object.assign(new Error("s3cr3t"), { name });
