@@ -161,10 +161,12 @@ class World:
         context = testing.context(step["owner"], step.get("left", 30_000))
         kept = len(self.kept)
         records = self.records(step)
+        began = time.monotonic()
         try:
             answer = self.consumer({"Records": records}, context)
         except Died:
             answer = None
+        assert time.monotonic() - began < max(step.get("left", 30_000), 1_000) / 1000  # Before Lambda stops it.
         records.close()
         lines = [json.loads(line) for line in self.capsys.readouterr().out.splitlines()]
         if self.table.dead and answer is not None:  # It died within handle, which lets nothing out.

@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, UNIX_EPOCH},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use aws_lambda_events::sqs::SqsEvent;
@@ -186,10 +186,13 @@ impl World {
             let world = self.clone();
             let handle = move |event, state| world.clone().handle(event, state);
             let lines_before = self.log.lock().unwrap().len();
+            let began = Instant::now();
             let answer = tokio::select! {
                 answer = self.consumer.consume(invocation, &handle) => Some(answer),
                 () = self.died.notified() => None,
             };
+            // Before Lambda stops it.
+            assert!(began.elapsed() < Duration::from_millis(left(&step).max(1_000)));
             let dies = messages.iter().any(|message| message["log"].is_null());
             assert_eq!(answer.is_none(), dies);
             if let Some(answer) = answer {

@@ -137,7 +137,9 @@ class World extends Table {
     const [kept, lines] = [this.kept.length, log.length];
     const records = this.records(step);
     const dies = new Promise<undefined>((die) => (this.die = () => die(undefined)));
+    const began = performance.now();
     const answer = await Promise.race([this.consume({ Records: records as any }, context(step.owner, step.left)), dies]);
+    assert.ok(performance.now() - began < Math.max(step.left ?? 30_000, 1_000)); // Before Lambda stops it.
     records.return();
     const said = step.messages.map((message) => message.log);
     assert.equal(answer === undefined, said.includes(null));
