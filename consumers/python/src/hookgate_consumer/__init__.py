@@ -288,7 +288,7 @@ def _alarm(ms: int) -> Iterator[None]:
     finally:
         # Whose they were before: pytest's plugins have alarms, too.
         signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, handler)
+        signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
 
 
 def _check(http_response: Any, **_: Any) -> None:
