@@ -9,7 +9,9 @@ import itertools
 import json
 import math
 import random
+import signal
 import socket
+import threading
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -48,6 +50,8 @@ class Faulty:
         item = request["Item"]
         call = "latest" if "sort_key" in item else "lease" if "lease_until" in item else "mark"
         fault = self.faults.pop(call, None)
+        if isinstance(fault, dict):
+            raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}, **fault}, "PutItem")
         lost = ClientError({"Error": {"Code": "InternalServerError"}}, "PutItem")
         if fault == "refused":
             raise lost
@@ -124,6 +128,8 @@ class World:
                 raise RuntimeError("s3cr3t")
             case "dies":
                 self.table.die()
+            case "hangs":
+                time.sleep(20)
         if "latest" in message["calls"]:
             self.expect("latest", message, step)
         self.kept.append(state.keep_latest(event))
@@ -155,10 +161,12 @@ class World:
         context = testing.context(step["owner"], step.get("left", 30_000))
         kept = len(self.kept)
         records = self.records(step)
+        began = time.monotonic()
         try:
             answer = self.consumer({"Records": records}, context)
         except Died:
             answer = None
+        assert time.monotonic() - began < max(step.get("left", 30_000), 1_000) / 1000  # Before Lambda stops it.
         records.close()
         lines = [json.loads(line) for line in self.capsys.readouterr().out.splitlines()]
         if self.table.dead and answer is not None:  # It died within handle, which lets nothing out.
@@ -227,6 +235,8 @@ def test_the_form_of_an_event(capsys):
                 yield from members(part, (*path, name.removesuffix("?")))
 
     for path, part, optional in members(DESCRIPTION["event"]):
+        if path[-1].startswith("payload"):
+            continue
         texts = part if isinstance(part, list) else ["none"]
         missing = object()
         cases = [(missing, optional), (None, optional), (7, False), ("s3cr3t", texts == []), *((text, True) for text in texts if isinstance(part, list))]
@@ -414,23 +424,81 @@ def test_a_name_of_an_error_is_logged(hookgate_batch, hookgate_consume, capsys):
         assert json.loads(capsys.readouterr().out)["error"] == f"handle failed: {name}"
 
 
-@pytest.mark.parametrize("old", [None, {}])
-def test_a_refused_lease_without_the_old_item_fails(old, hookgate_batch, hookgate_consume, hookgate_table, monkeypatch, capsys):
-    def refuse(**request):
-        raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}, "Item": old}, "PutItem")
-
-    monkeypatch.setattr(hookgate_table, "put_item", refuse)
-    assert len(hookgate_consume(print)(hookgate_batch("commerce.order.paid"))) == 1
-    assert json.loads(capsys.readouterr().out)["error"] == "DynamoDB: refused the lease without the old item"
+@pytest.fixture
+def hurry(monkeypatch):
+    """An invocation whose messages have 0.3 s for `handle`."""
+    monkeypatch.setitem(hookgate_consumer._DESCRIPTION, "begin_margin_ms", 200)
+    monkeypatch.setitem(hookgate_consumer._DESCRIPTION, "answer_margin_ms", 100)
+    return testing.context(left=400)
 
 
-def test_a_lease_without_an_owner_is_anothers(hookgate_batch, hookgate_consume, hookgate_table, monkeypatch, capsys):
-    def refuse(**request):
-        raise ClientError({"Error": {"Code": "ConditionalCheckFailedException"}, "Item": {"lease_until": {"N": "1"}}}, "PutItem")
+# Each for 10 s, which is never: a test that fails must end.
+def sleeps():
+    time.sleep(10)
 
-    monkeypatch.setattr(hookgate_table, "put_item", refuse)
-    assert len(hookgate_consume(print)(hookgate_batch("commerce.order.paid"))) == 1
-    assert json.loads(capsys.readouterr().out)["error"] == "leased by another invocation"
+
+def loops():
+    ends = time.monotonic() + 10
+    while time.monotonic() < ends:
+        pass
+
+
+def tries_again():
+    for _ in range(10):
+        try:
+            time.sleep(1)
+        except Exception:
+            pass
+
+
+def waits_for_a_thread():
+    threading.Event().wait(10)
+
+
+def waits_for_a_server():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        server.accept()
+
+
+@pytest.mark.parametrize("hangs", [sleeps, loops, tries_again, waits_for_a_thread, waits_for_a_server, lambda: asyncio.run(asyncio.sleep(10))])
+def test_a_handle_that_never_ends_fails_without_the_messages_before_it(hangs, hurry, hookgate_batch, hookgate_table, capsys):
+    batch = hookgate_batch("commerce.order.paid", "commerce.order.cancelled", "commerce.payment.failed")
+    handled = []
+
+    def handle(event, state):
+        handled.append(event["type"])
+        if event["type"] == "commerce.order.cancelled":
+            hangs()
+
+    began = time.monotonic()
+    answer = consumer(handle, table="consumed", dynamodb=hookgate_table)(batch, hurry)
+    assert time.monotonic() - began < 5
+    assert answer == {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in batch["Records"][1:]]}
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line.get("error", line["message"])[:12] for line in lines] == ["handled", "no time left", "no time left"]
+    assert handled == ["commerce.order.paid", "commerce.order.cancelled"]
+
+
+def test_whoever_has_an_alarm_keeps_it(hookgate_batch, hookgate_consume):
+    rang = []
+    before = signal.signal(signal.SIGALRM, lambda *_: rang.append(True))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        assert hookgate_consume(lambda event, state: None)(hookgate_batch("commerce.order.paid")) == []
+        time.sleep(0.6)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert rang == [True]
+
+
+def test_beside_the_main_thread_it_consumes_without_an_alarm(hookgate_batch, hookgate_consume):
+    failed = []
+    consume = hookgate_consume(lambda event, state: None)
+    thread = threading.Thread(target=lambda: failed.append(consume(hookgate_batch("commerce.order.paid"))))
+    thread.start()
+    thread.join()
+    assert failed == [[]]
 
 
 @pytest.mark.parametrize("attributes", [None, {"replay": None}, {"replay": {"stringValue": None}}])

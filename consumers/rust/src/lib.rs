@@ -5,6 +5,7 @@ mod table;
 pub mod testing;
 
 use std::{
+    collections::HashMap,
     env,
     future::Future,
     sync::Arc,
@@ -15,8 +16,9 @@ use aws_config::{BehaviorVersion, timeout::TimeoutConfig};
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
 use aws_sdk_dynamodb::Client;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use hookgate_event::ReadError;
 use lambda_runtime::{LambdaEvent, service_fn};
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 use tokio::{
     task::JoinSet,
     time::{Instant, timeout_at},
@@ -197,7 +199,7 @@ impl Consumer {
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
         // Not an event: let it fail until the queue moves it to the dead-letter queue, where somebody looks.
-        let event = Event::from_json(message.body.as_deref().unwrap_or_default())?.into_owned();
+        let event = read(message.body.as_deref().unwrap_or_default())?;
         let (source, id) = event.deduplication_key();
         let replay = message.message_attributes.get("replay").and_then(|replay| replay.string_value.as_deref());
         // Neither a source nor a replay's name has spaces, and a source begins with a slash: no other event has this key. An
@@ -229,6 +231,24 @@ impl Consumer {
     fn now(&self) -> Duration {
         (self.clock)().duration_since(UNIX_EPOCH).unwrap_or_default()
     }
+}
+
+/// The event of a message. As the consumers of other languages do, it takes no array for an object, and no object for text: serde
+/// reads both as a struct and as an enum.
+fn read(body: &str) -> Result<Event<'static>, ReadError> {
+    type Object<'a> = HashMap<String, &'a RawValue>;
+    let read = Event::from_json(body)?;
+    let event: Object = serde_json::from_str(body)?;
+    let data: Object = serde_json::from_str(event["data"].get())?;
+    let mut texts = vec![event["specversion"], event["datacontenttype"]];
+    for name in ["resource", "amount", "customer"] {
+        let object = data.get(name).map_or(Ok(None), |part| serde_json::from_str::<Option<Object>>(part.get()))?;
+        texts.extend(object.and_then(|object| object.get("unit").copied()).filter(|_| name == "amount"));
+    }
+    for text in texts {
+        serde_json::from_str::<String>(text.get())?;
+    }
+    Ok(read.into_owned())
 }
 
 #[cfg(test)]

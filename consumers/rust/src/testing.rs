@@ -81,13 +81,15 @@ pub fn invocation(request_id: &str, batch: SqsEvent) -> LambdaEvent<SqsEvent> {
 }
 
 /// What becomes of a call to the [`Table`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Fault {
     /// It is applied and answered.
     #[default]
     None,
     /// It fails and is not applied.
     Refused,
+    /// Its condition fails. The answer has these members beside the error's name.
+    Unmet(Value),
     /// It is applied, and its answer is lost.
     Unanswered,
     /// It is applied, its answer is lost, and the SDK tries again.
@@ -156,10 +158,11 @@ impl Table {
 impl Content {
     fn call(&mut self, request: Value) -> (Fault, Result<(), Value>) {
         let fault = self.fault.as_ref().map_or(Fault::None, |fault| fault(&request));
-        let mut answer = Ok(());
-        if !matches!(fault, Fault::Refused | Fault::DiesBefore) {
-            answer = self.put(&request);
-        }
+        let mut answer = match &fault {
+            Fault::Refused | Fault::DiesBefore => Ok(()),
+            Fault::Unmet(members) => Err(unmet(members.clone())),
+            _ => self.put(&request),
+        };
         if fault == Fault::Repeated {
             answer = self.put(&request);
         }
@@ -173,16 +176,18 @@ impl Content {
         let pk = request["Item"]["pk"]["S"].as_str().ok_or_else(invalid)?;
         let old = self.items.get(pk);
         if !holds(request, old).ok_or_else(invalid)? {
-            let mut error =
-                json!({"__type": "ConditionalCheckFailedException", "message": "The conditional request failed"});
-            if request["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD" {
-                error["Item"] = old.cloned().unwrap_or_default();
-            }
-            return Err(error);
+            let asked_for = request["ReturnValuesOnConditionCheckFailure"] == "ALL_OLD";
+            return Err(unmet(if asked_for { json!({"Item": old}) } else { json!({}) }));
         }
         self.items.insert(pk.to_owned(), request["Item"].clone());
         Ok(())
     }
+}
+
+fn unmet(mut error: Value) -> Value {
+    error["__type"] = "ConditionalCheckFailedException".into();
+    error["message"] = "The conditional request failed".into();
+    error
 }
 
 /// Whether the condition holds for the old item: alternatives, each `attribute_not_exists(NAME)` or `NAME OPERATOR :VALUE`.
@@ -230,7 +235,7 @@ impl HttpConnector for Table {
         };
         HttpConnectorFuture::new(async move {
             match fault {
-                Fault::None | Fault::Repeated => {
+                Fault::None | Fault::Repeated | Fault::Unmet(_) => {
                     let status = StatusCode::try_from(status).expect("a status");
                     Ok(HttpResponse::new(status, body.to_string().into()))
                 }

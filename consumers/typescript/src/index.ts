@@ -6,7 +6,7 @@
  */
 
 import { DynamoDBClient, PutItemCommand, type AttributeValue, type PutItemCommandInput } from "@aws-sdk/client-dynamodb";
-import { gunzipSync } from "node:zlib";
+import { gunzipSync, inflateRawSync } from "node:zlib";
 import { description } from "./generated/description.js";
 
 /** CloudEvents 1.0, and what Hookgate adds. */
@@ -133,11 +133,10 @@ export function consumer(handle: Handle, options: Options = {}): (batch: Batch, 
   }
 
   /** True: the event is ours to handle. False: it was handled. */
-  async function lease(values: { key: string; owner: string }, context: Context): Promise<boolean> {
+  async function lease(values: Lease & { key: string }): Promise<boolean> {
     const now = Math.floor(clock());
-    const lease_until = now + context.getRemainingTimeInMillis() + description.lease_margin_ms;
     try {
-      await put("lease", { ...values, now: Math.floor(now / 1000), now_ms: now, lease_until });
+      await put("lease", { ...values, now: Math.floor(now / 1000), now_ms: now });
     } catch (error) {
       if (name(error) !== "ConditionalCheckFailedException") throw error;
       const { item } = error as { item?: Item };
@@ -154,16 +153,13 @@ export function consumer(handle: Handle, options: Options = {}): (batch: Batch, 
    * Leases, handles and marks, in this order: marking first would lose an event if this process died before handling it; without
    * the lease, two copies that arrive at the same time would both be handled.
    */
-  async function consume({ body, messageAttributes }: Batch["Records"][number], context: Context) {
-    if (context.getRemainingTimeInMillis() < description.begin_margin_ms) {
-      throw new Failure("no time left: smaller batches, or a longer timeout");
-    }
+  async function consume({ body, messageAttributes }: Batch["Records"][number], leased: Lease) {
     const event = read(body);
     const replay = messageAttributes?.replay?.stringValue;
     // An event that an operator replays is handled once more for each replay.
     const key = fill(description.keys[replay ? "replay" : "event"], { source: event.source, id: event.id, replay });
-    const values = { key, owner: context.awsRequestId };
-    if (!(await lease(values, context))) return "duplicate";
+    const values = { key, ...leased };
+    if (!(await lease(values))) return "duplicate";
     let result: unknown;
     try {
       result = await handle(event, new State(put));
@@ -179,11 +175,14 @@ export function consumer(handle: Handle, options: Options = {}): (batch: Batch, 
 
   return async (batch, context) => {
     table(); // Without it, not one of them could be handled.
+    const left = context.getRemainingTimeInMillis();
+    const deadline = performance.now() + left;
+    const leased = { owner: context.awsRequestId, lease_until: Math.floor(clock()) + left + description.lease_margin_ms };
     const batchItemFailures: Answer["batchItemFailures"] = [];
     for (const record of batch.Records) {
       const line = { level: "INFO", message_id: record.messageId };
       try {
-        console.log(JSON.stringify({ ...line, message: await consume(record, context) }));
+        console.log(JSON.stringify({ ...line, message: await inTime(deadline, () => consume(record, leased)) }));
       } catch (error) {
         // One bad message must not fail the batch.
         const why = error instanceof Failure ? error.message : name(error);
@@ -193,6 +192,19 @@ export function consumer(handle: Handle, options: Options = {}): (batch: Batch, 
     }
     return { batchItemFailures };
   };
+}
+
+/**
+ * What the message comes to, unless there is too little time for it. A `handle` that never ends then fails alone. It cannot be stopped:
+ * if it goes on in a later invocation and ends, the event is marked, unless another invocation has leased it.
+ */
+async function inTime<T>(deadline: number, message: () => Promise<T>): Promise<T> {
+  const late = new Failure("no time left: smaller batches, or a longer timeout");
+  const left = Math.round(deadline - performance.now());
+  if (left < description.begin_margin_ms) throw late;
+  let timer: NodeJS.Timeout | undefined;
+  const ends = new Promise<never>((_, fails) => (timer = setTimeout(() => fails(late), left - description.answer_margin_ms)));
+  return Promise.race([message(), ends]).finally(() => clearTimeout(timer));
 }
 
 /** The event of a message, its payload open at `data.payload`. */
@@ -205,7 +217,7 @@ export function read(body: string): Event {
       const gzip = Buffer.from(data.payload_gzip, "base64");
       // Buffer skips what is not base64.
       if (gzip.toString("base64") !== data.payload_gzip) throw new Error();
-      const inflated = gunzipSync(gzip, { maxOutputLength: description.max_inflated_bytes });
+      const inflated = gunzipSync(firstMember(gzip), { maxOutputLength: description.max_inflated_bytes });
       data.payload = parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(inflated));
     }
     delete data.payload_gzip;
@@ -215,9 +227,23 @@ export function read(body: string): Event {
   }
 }
 
-/** An array: one of these strings, or any string. An object: these members, of which `name?` may be missing or null. */
+/** The first member of gzip (RFC 1952) and nothing behind it, as the other languages read it: gunzip reads on. */
+function firstMember(gzip: Buffer): Buffer {
+  const [FHCRC, FEXTRA, FNAME, FCOMMENT] = [2, 4, 8, 16];
+  const flags = gzip.readUInt8(3);
+  let at = 10;
+  if (flags & FEXTRA) at += 2 + gzip.readUInt16LE(at);
+  for (const text of [FNAME, FCOMMENT]) if (flags & text) at = gzip.indexOf(0, at) + 1;
+  if (flags & FHCRC) at += 2;
+  const options = { maxOutputLength: description.max_inflated_bytes, info: true };
+  const { engine } = inflateRawSync(gzip.subarray(at), options) as unknown as { engine: { bytesWritten: number } };
+  return gzip.subarray(0, at + engine.bytesWritten + 8);
+}
+
+/** An array: one of these strings, or any string. An object: these members, of which `name?` may be missing or null. Null: anything. */
 function fits(value: any, form: unknown): boolean {
-  if (Array.isArray(form)) return typeof value === "string" && (form.length === 0 || form.includes(value));
+  if (form === null) return true;
+  if (Array.isArray(form)) return isText(value) && (form.length === 0 || form.includes(value));
   if (typeof value !== "object" || value === null) return false;
   return Object.entries(form as object).every(([name, part]) => {
     const member = value[name.replace("?", "")];
@@ -225,32 +251,68 @@ function fits(value: any, form: unknown): boolean {
   });
 }
 
+/** No half of a surrogate pair is in it. */
+function isText(value: unknown): boolean {
+  return typeof value === "string" && !/\p{Surrogate}/u.test(value);
+}
+
 /** JSON of this form, with exact numbers. */
-function parse(text: string, form?: unknown): any {
+function parse(text: string, form?: object): any {
   // Before numbers become strings, which may be an id or the name of a member.
   const plain = JSON.parse(text);
-  if (form && !fits(plain, form)) throw new Error();
+  if (form && !(fits(plain, form) && eachOnce(text, form))) throw new Error();
   const written = exact(text);
   return written === text ? plain : JSON.parse(written);
+}
+
+/** Whether each name of the form is there only once, where `JSON.parse` takes the last. */
+function eachOnce(text: string, form: object): boolean {
+  // The objects and arrays that are open. Of an object that the form knows: its form, and its names so far.
+  const open: ({ form: object; names: Set<string> } | undefined)[] = [];
+  let [quoted, next]: [string, object | undefined] = ["", form];
+  for (const part of parts(text)) {
+    if (part.startsWith('"')) quoted = part;
+    else
+      for (const sign of part.match(/[[\]{}:]/g) ?? []) {
+        if (sign === "}" || sign === "]") open.pop();
+        else if (sign !== ":") open.push(sign === "{" && next ? { form: next, names: new Set() } : undefined);
+        const known = open.at(-1);
+        next = undefined;
+        if (sign !== ":" || !known) continue;
+        const name = JSON.parse(quoted);
+        const found = Object.entries(known.form).find(([of]) => of.replace("?", "") === name);
+        if (!isText(name) || (found && known.names.has(name))) return false;
+        known.names.add(name);
+        next = found?.[1] ?? undefined;
+      }
+  }
+  return true;
+}
+
+/** The strings of valid JSON, and what is between them. */
+function* parts(text: string): Generator<string> {
+  for (let at = 0; at < text.length; ) {
+    const quote = text.indexOf('"', at);
+    yield text.slice(at, quote < 0 ? text.length : quote);
+    if (quote < 0) return;
+    // To the end of the string: the next quote behind an even number of backslashes.
+    let end = quote;
+    for (let slashes = 1; slashes % 2 === 1; ) {
+      end = text.indexOf('"', end + 1);
+      slashes = 0;
+      while (text[end - 1 - slashes] === "\\") slashes++;
+    }
+    yield text.slice(quote, end + 1);
+    at = end + 1;
+  }
 }
 
 /** The same JSON, in which each number that a JavaScript number does not hold exactly is a string. */
 function exact(text: string): string {
   let result = "";
-  for (let at = 0; at < text.length; ) {
-    let quote = text.indexOf('"', at);
-    if (quote < 0) quote = text.length;
-    result += text.slice(at, quote).replace(/-?\d[\d.eE+-]*/g, (digits) => (isExact(digits) ? digits : `"${digits}"`));
-    // To the end of the string: the next quote behind an even number of backslashes.
-    let end = quote;
-    for (let slashes = 1; slashes % 2 === 1; ) {
-      end = text.indexOf('"', end + 1);
-      if (end < 0) return result + text.slice(quote);
-      slashes = 0;
-      while (text[end - 1 - slashes] === "\\") slashes++;
-    }
-    result += text.slice(quote, end + 1);
-    at = end + 1;
+  for (const part of parts(text)) {
+    if (part.startsWith('"')) result += part;
+    else result += part.replace(/-?\d[\d.eE+-]*/g, (digits) => (isExact(digits) ? digits : `"${digits}"`));
   }
   return result;
 }
@@ -276,6 +338,7 @@ function decimal(digits: string): string | undefined {
 }
 
 type Attributes = Record<string, AttributeValue>;
+type Lease = { owner: string; lease_until: number };
 type Item = Record<string, { S?: string } | undefined>;
 type Request = keyof typeof description.requests;
 type Values = Record<string, string | number | undefined>;

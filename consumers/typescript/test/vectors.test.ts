@@ -11,7 +11,7 @@ import { batch, context, messages, run, Table } from "hookgate-consumer/testing"
 interface Message {
   event: string;
   replay?: string;
-  fault?: Record<string, string>;
+  fault?: Record<string, string | object>;
   handle?: string;
   meanwhile?: Step;
   kept?: boolean;
@@ -52,7 +52,7 @@ class World extends Table {
   now = 0;
   readonly expected: object[] = [];
   readonly handling: [Message, Running][] = [];
-  faults: Record<string, string> = {};
+  faults: Record<string, string | object> = {};
   kept: boolean[] = [];
   die!: () => void;
   readonly consume = consumer((event, state) => this.handle(event, state), { table: "consumed", dynamodb: this, clock: () => this.now });
@@ -62,6 +62,10 @@ class World extends Table {
     const call = item.sort_key ? "latest" : item.lease_until ? "lease" : "mark";
     const fault = this.faults[call];
     delete this.faults[call];
+    if (typeof fault === "object") {
+      this.requests.push(command.input as any);
+      throw Object.assign(new Error("s3cr3t"), { name: "ConditionalCheckFailedException", ...fault });
+    }
     const lost = Object.assign(new Error("s3cr3t"), { name: "InternalServerError" });
     if (fault === "refused" || fault === "dies before") this.requests.push(command.input as any);
     if (fault === "refused") throw lost;
@@ -104,6 +108,7 @@ class World extends Table {
     if (message.meanwhile) await this.step(message.meanwhile, "another");
     if (message.handle === "fails before") throw new TypeError("s3cr3t");
     if (message.handle === "dies") return this.died();
+    if (message.handle === "hangs") return new Promise(() => {});
     if (message.calls.includes("latest")) this.expect("latest", message, step);
     this.kept.push(await state.keepLatest(event));
     if (message.handle === "fails after") throw new TypeError("s3cr3t");
@@ -132,7 +137,9 @@ class World extends Table {
     const [kept, lines] = [this.kept.length, log.length];
     const records = this.records(step);
     const dies = new Promise<undefined>((die) => (this.die = () => die(undefined)));
+    const began = performance.now();
     const answer = await Promise.race([this.consume({ Records: records as any }, context(step.owner, step.left)), dies]);
+    assert.ok(performance.now() - began < Math.max(step.left ?? 30_000, 1_000)); // Before Lambda stops it.
     records.return();
     const said = step.messages.map((message) => message.log);
     assert.equal(answer === undefined, said.includes(null));
@@ -193,6 +200,7 @@ test("the form of an event", async () => {
   let count = 0;
   async function every(form: object, path: string[]): Promise<void> {
     for (const [key, part] of Object.entries(form)) {
+      if (key.startsWith("payload")) continue;
       const [name, optional] = [key.replace("?", ""), key.endsWith("?")];
       const texts = Array.isArray(part) ? part : ["none"];
       const cases = [[undefined, optional], [null, optional], [7, false], ["s3cr3t", texts.length === 0]];
@@ -252,14 +260,20 @@ test("a handle that returns something fails", async () => {
   }
 });
 
-test("a refused lease without the old item fails, and one without an owner is another's", async () => {
-  const old = [undefined, null, {}, { lease_until: { N: "1" } }];
-  for (const Item of old) {
-    const refused = Object.assign(new Error("s3cr3t"), { name: "ConditionalCheckFailedException", Item });
-    const handler = consumer(() => {}, { table: "consumed", dynamodb: { send: () => Promise.reject(refused) } });
-    assert.equal((await handler(batch("commerce.order.paid"), context())).batchItemFailures.length, 1);
-    const expected = Item && "lease_until" in Item ? "leased by another invocation" : "DynamoDB: refused the lease without the old item";
-    assert.equal(log.pop()!.error, expected);
+test("a handle that ends when it is not awaited any more is marked, unless another invocation has its lease", async () => {
+  for (const other of [false, true]) {
+    const table = new Table();
+    let ends!: () => void;
+    const handled = new Promise<void>((resolve) => (ends = resolve));
+    const handler = consumer(() => handled, { table: "consumed", dynamodb: table });
+    const of = batch("commerce.order.paid");
+    assert.equal((await handler(of, context("first", DESCRIPTION.begin_margin_ms + 100))).batchItemFailures.length, 1);
+    assert.match(log.pop()!.error!, /^no time left/);
+    const [item] = table.items.values();
+    if (other) item!.owner = { S: "another" };
+    ends();
+    await new Promise(setImmediate);
+    assert.equal([...table.items.values()][0]!.lease_until === undefined, !other);
   }
 });
 

@@ -16,9 +16,13 @@ import json
 import math
 import os
 import re
+import signal
+import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
 from importlib.resources import files
@@ -103,6 +107,13 @@ class _Failure(Exception):
     """Why a message failed, in words that quote nothing of it."""
 
 
+class _OutOfTime(BaseException):
+    """The same, but not an `Exception`: it is raised within `handle`, which may catch those."""
+
+    def __str__(self) -> str:
+        return "no time left: smaller batches, or a longer timeout"
+
+
 class State:
     """The state of each resource, in the consumer's table. Passed to `handle`."""
 
@@ -166,31 +177,38 @@ class Consumer:
     def __call__(self, batch: dict[str, Any], context: Context) -> dict[str, Any]:
         """Consumes one message after the other. Lambda deletes those that the answer does not name as failed."""
         _ = self._table_name  # Without it, not one of them could be handled.
+        left = context.get_remaining_time_in_millis()
+        deadline = time.monotonic() + left / 1000
+        lease = {"owner": context.aws_request_id, "lease_until": self._now() + left + _DESCRIPTION["lease_margin_ms"]}
         failures = []
         for message in batch["Records"]:
             line = {"level": "INFO", "message_id": message["messageId"]}
             try:
-                line["message"] = self._consume(message, context)
-            except Exception as error:  # One bad message must not fail the batch.
+                left = round((deadline - time.monotonic()) * 1000)
+                if left < _DESCRIPTION["begin_margin_ms"]:
+                    raise _OutOfTime
+                with _alarm(left - _DESCRIPTION["answer_margin_ms"]):
+                    line["message"] = self._consume(message, lease)
+            except (Exception, _OutOfTime) as error:  # One bad message must not fail the batch.
                 line |= {"level": "ERROR", "message": "failed", "error": _reason(error)}
                 failures.append({"itemIdentifier": message["messageId"]})
             print(json.dumps(line))
         return {"batchItemFailures": failures}
 
-    def _consume(self, message: dict[str, Any], context: Context) -> str:
+    def _consume(self, message: dict[str, Any], lease: dict[str, Any]) -> str:
         """Leases, handles and marks, in this order: marking first would lose an event if this process died before handling it;
         without the lease, two copies that arrive at the same time would both be handled."""
-        if context.get_remaining_time_in_millis() < _DESCRIPTION["begin_margin_ms"]:
-            raise _Failure("no time left: smaller batches, or a longer timeout")
         event = read(message.get("body", ""))
         replay = ((message.get("messageAttributes") or {}).get("replay") or {}).get("stringValue")
         # An event that an operator replays is handled once more for each replay.
         key = _fill(_DESCRIPTION["keys"]["replay" if replay else "event"], {**event, "replay": replay})
-        values = {"key": key, "owner": context.aws_request_id}
-        if not self._lease(values, context):
+        values = {"key": key, **lease}
+        if not self._lease(values):
             return "duplicate"
         try:
             result: object = self._handle(event, State(self))
+        except _OutOfTime:
+            raise
         except BaseException as error:  # SystemExit and CancelledError, too: Lambda would log their text.
             # Its name only: what it says may quote the payload.
             raise _Failure(f"handle failed: {_name(error)}") from None
@@ -200,12 +218,11 @@ class Consumer:
         self._put("mark", values)
         return "handled"
 
-    def _lease(self, values: dict[str, Any], context: Context) -> bool:
+    def _lease(self, values: dict[str, Any]) -> bool:
         """True: the event is ours to handle. False: it was handled."""
         now = self._now()
-        until = now + context.get_remaining_time_in_millis() + _DESCRIPTION["lease_margin_ms"]
         try:
-            self._put("lease", {**values, "now": now // 1000, "now_ms": now, "lease_until": until})
+            self._put("lease", {**values, "now": now // 1000, "now_ms": now})
         except ClientError as error:
             if _code(error) != "ConditionalCheckFailedException":
                 raise
@@ -254,6 +271,26 @@ class Consumer:
 consumer = Consumer
 
 
+@contextmanager
+def _alarm(ms: int) -> Iterator[None]:
+    """Stops what is within it after this time, so that a `handle` that never ends fails alone. Python can stop only its main thread,
+    in which Lambda calls the function, and not on Windows."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def ring(*_: Any) -> None:
+        raise _OutOfTime
+
+    handler, timer = signal.signal(signal.SIGALRM, ring), signal.setitimer(signal.ITIMER_REAL, ms / 1000)
+    try:
+        yield
+    finally:
+        # Whose they were before: pytest's plugins have alarms, too.
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+        signal.signal(signal.SIGALRM, handler or signal.SIG_DFL)
+
+
 def _check(http_response: Any, **_: Any) -> None:
     """boto3 takes any text with status 200 for success: the page of a proxy, for example."""
     if http_response.status_code != 200 or http_response.raw is None:  # Stubbed.
@@ -279,15 +316,18 @@ def read(body: str) -> Event:
             if event["data"].pop("payload") is not None:
                 raise ValueError from None  # It was another member of this name.
             event["data"]["payload"] = rest[:end]
-        if not _fits(event, _DESCRIPTION["event"]):
-            raise ValueError
+        _must_fit(event, _DESCRIPTION["event"])
         data = event["data"]
         if ("payload" in data) == (data.get("payload_gzip") is not None):
             raise ValueError
         if (compressed := data.pop("payload_gzip", None)) is not None:
+            packed = base64.b64decode(compressed)
+            # Python skips what is not base64, and the last bits that are not a byte.
+            if base64.b64encode(packed).decode() != compressed:
+                raise ValueError
             gzip = zlib.decompressobj(wbits=31)
             # One byte more than allowed, to tell "exactly full" from "more to come".
-            inflated = gzip.decompress(base64.b64decode(compressed, validate=True), _DESCRIPTION["max_inflated_bytes"] + 1)
+            inflated = gzip.decompress(packed, _DESCRIPTION["max_inflated_bytes"] + 1)
             if not gzip.eof or len(inflated) > _DESCRIPTION["max_inflated_bytes"]:
                 raise ValueError  # Cut short, or larger than any real payload.
             text = inflated.decode()
@@ -302,14 +342,35 @@ def read(body: str) -> Event:
     return cast(Event, event)
 
 
-def _fits(value: Any, form: Any) -> bool:
-    """A list: one of these strings, or any string. An object: these members, of which `name?` may be missing or null."""
+def _must_fit(value: Any, form: Any) -> None:
+    """A list: one of these strings, or any string. An object: these members, each once, of which `name?` may be missing or null.
+    None: anything. Raises an error of `read` otherwise."""
     if isinstance(form, list):
-        return isinstance(value, str) and (not form or value in form)
-    return isinstance(value, dict) and all(
-        (name.endswith("?") and value.get(name[:-1]) is None) or _fits(value.get(name.removesuffix("?")), part)
-        for name, part in form.items()
-    )
+        value.encode()  # It is a string, and no half of a surrogate pair is in it.
+        if form and value not in form:
+            raise ValueError
+    elif form is not None:
+        "".join(value.keys()).encode()
+        for name, part in form.items():
+            name, optional = name.removesuffix("?"), name.endswith("?")
+            if name in getattr(value, "twice", ()):
+                raise ValueError
+            if not optional or value.get(name) is not None:
+                _must_fit(value.get(name), part)
+
+
+class _Twice(dict[str, Any]):
+    """An object in which names are there twice. The last of each counts."""
+
+    twice: set[str]
+
+
+def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) < len(members):
+        found = _Twice(found)
+        found.twice = {name for name, count in Counter(name for name, _ in members).items() if count > 1}
+    return found
 
 
 def _exact(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -327,7 +388,9 @@ def _refuse(constant: str) -> None:
 
 
 # JSON with exact numbers: a float would change money. One beyond what `int` and `Decimal` take stays text.
-_parse = json.JSONDecoder(parse_int=_exact(int), parse_float=_exact(Decimal), parse_constant=_refuse).decode
+_parse = json.JSONDecoder(
+    object_pairs_hook=_object, parse_int=_exact(int), parse_float=_exact(Decimal), parse_constant=_refuse
+).decode
 
 _PAYLOAD = re.compile(r'("payload"[ \t\n\r]*:[ \t\n\r]*)')
 _TOKEN = re.compile(r'[\[{\]}]|"(?:[^"\\]|\\.)*+"|[^\[{\]}"]+|"', re.DOTALL)
@@ -359,8 +422,8 @@ def _fill(template: Any, values: Any) -> Any:
     return {name: _fill(part, values) for name, part in template.items() if values.get(name, "") is not None}
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, _Failure):
+def _reason(error: BaseException) -> str:
+    if isinstance(error, (_Failure, _OutOfTime)):
         return str(error)
     dynamodb = isinstance(error, (ClientError, BotoCoreError, ResponseParserError))
     return f"DynamoDB: {_name(error)}" if dynamodb else _name(error)
