@@ -133,6 +133,13 @@ impl Poster {
         self.send(request.map_err(|error| NoAnswer { sent: false, why: error.to_string() })?, patience).await
     }
 
+    /// Gets JSON. Null if the answer is something else.
+    pub(crate) async fn get(&self, patience: Duration) -> anyhow::Result<Value> {
+        let request = Request::get(&self.url).body(Full::default())?;
+        let answer = self.send(request, patience).await?;
+        Ok(serde_json::from_slice(&answer.into_body().unwrap_or_default()).unwrap_or_default())
+    }
+
     /// The same for any request to any address.
     pub async fn send(
         &self,
@@ -155,10 +162,7 @@ impl Poster {
 /// Whether a local intake answers at this address: only it has a catalogue.
 pub(crate) async fn is_local_intake(url: &Uri) -> bool {
     let asked = async {
-        let poster = Poster::new(at(url, "/api/catalogue")?)?;
-        let request = Request::get(&poster.url).body(Full::default())?;
-        let answer = poster.send(request, Duration::from_secs(5)).await?;
-        let catalogue: Value = serde_json::from_slice(&answer.into_body().unwrap_or_default())?;
+        let catalogue = Poster::new(at(url, "/api/catalogue")?)?.get(Duration::from_secs(5)).await?;
         let first = providers::ALL.first().map_or("", |provider| provider.name);
         anyhow::Ok(catalogue.as_array().is_some_and(|list| list.iter().any(|platform| platform["name"] == first)))
     };

@@ -5,9 +5,6 @@ use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use hookgate_event::{Amount, Event, EventType, Unit};
-use http::Request;
-use http_body_util::Full;
-use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{Filter, interrupted, opened, start::delivery_line};
@@ -188,10 +185,8 @@ impl Others {
 
     /// A line for each that came since the last call.
     async fn more(&mut self) -> anyhow::Result<Vec<String>> {
-        let request = Request::get(self.poster.url()).body(Full::default())?;
-        let answer = self.poster.send(request, Duration::from_secs(5)).await;
-        let answer = answer.context("no local intake answers: start it with `hookgate`, or check --url")?;
-        let kept: Value = serde_json::from_slice(&answer.into_body().unwrap_or_default()).unwrap_or_default();
+        let kept = self.poster.get(Duration::from_secs(5)).await;
+        let kept = kept.context("no local intake answers: start it with `hookgate`, or check --url")?;
         let run = kept["run"].as_str().context("what answers is not a local intake: check --url")?;
         if self.seen.0 != run {
             self.seen = (run.to_owned(), 0);

@@ -9,8 +9,6 @@ use anyhow::{Context as _, bail};
 use aws_sdk_sqs::types::QueueAttributeName;
 use hookgate_intake::claim::partition_key;
 use hookgate_verify::{Account, Provider, providers, rfc3339_milliseconds};
-use http::Request;
-use http_body_util::Full;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
@@ -238,12 +236,9 @@ impl Arguments {
     async fn local(&self, text: &str) -> anyhow::Result<Known> {
         let text: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let url = at(&arguments::address("--url", &self.url)?, &format!("/api/trace?text={text}"))?;
-        let poster = Poster::new(url)?;
-        let request = Request::get(poster.url()).body(Full::default())?;
-        let answer = poster.send(request, Duration::from_secs(30)).await;
-        let answer = answer.context("no local intake answers: start it with `hookgate`, check --url, or add --aws")?;
-        let known = serde_json::from_slice(&answer.into_body().unwrap_or_default());
-        known.context("what answers is not a local intake of this version: check --url")
+        let known = Poster::new(url)?.get(Duration::from_secs(30)).await;
+        let known = known.context("no local intake answers: start it with `hookgate`, check --url, or add --aws")?;
+        serde_json::from_value(known).context("what answers is not a local intake of this version: check --url")
     }
 
     /// The consumers' table.
