@@ -86,11 +86,12 @@ impl<'a> Releasing<'a> {
             Some(conflict) => Done { readable: Some(readable), end: End::Stored(conflict) },
             None => attempt(readable, false).await?,
         };
+        if !how.new_id || !matches!(done.end, End::Stored(StoreOutcome::Conflict { .. })) {
+            return Ok(done);
+        }
         match release.read(entry, true) {
-            Ok(readable) if how.new_id && matches!(done.end, End::Stored(StoreOutcome::Conflict { .. })) => {
-                attempt(readable, true).await
-            }
-            _ => Ok(done),
+            Ok(readable) => attempt(readable, true).await,
+            Err(unusable) => unread(End::Unusable(unusable)),
         }
     }
 
