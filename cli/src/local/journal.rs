@@ -39,7 +39,7 @@ pub struct RecordedDelivery {
     pub body_bytes: usize,
     /// The answer's HTTP status.
     pub status: u16,
-    /// The delivery's log line, or what takes its place where the function [`CRASHED`].
+    /// The delivery's log line, or what takes its place where the function crashed.
     pub log: Map<String, Value>,
 }
 
