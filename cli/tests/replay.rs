@@ -47,6 +47,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+/// The events on the queue, one on a line, and no longer there.
+async fn archived(intake: &Intake) -> String {
+    let archive = run(intake, &["tail", "--once", "--json"]).out;
+    drain(intake).await;
+    archive
+}
+
 /// Takes every message off the events queue.
 async fn drain(intake: &Intake) -> Vec<Message> {
     let sqs = aws_sdk_sqs::Client::new(&engines::sdk_config(intake.sqs()));
@@ -125,8 +132,7 @@ async fn filters_say_which_and_a_name_belongs_to_them() {
     for provider in providers::ALL {
         intake.send(provider, event(provider), &[]);
     }
-    let archive = run(&intake, &["tail", "--once", "--json"]).out;
-    drain(&intake).await;
+    let archive = archived(&intake).await;
     let file = file("filters.ndjson", archive.as_bytes());
     let one = Event::from_json(archive.lines().next().unwrap()).unwrap().into_owned();
     let all = providers::ALL.len();
@@ -172,8 +178,7 @@ async fn filters_say_which_and_a_name_belongs_to_them() {
 async fn a_replay_needs_no_more_than_to_write_its_name() {
     let intake = Intake::start();
     intake.send(first(), event(first()), &[]);
-    let archive = run(&intake, &["tail", "--once", "--json"]).out;
-    drain(&intake).await;
+    let archive = archived(&intake).await;
     let answer = async |headers: axum::http::HeaderMap| {
         if headers["x-amz-target"] == "DynamoDB_20120810.PutItem" {
             return (axum::http::StatusCode::OK, "{}");
@@ -200,8 +205,7 @@ async fn bad_input_sends_nothing() {
     let intake = Intake::start();
     intake.send(first(), event(first()), &[]);
     intake.send(first(), event(first()), &[]);
-    let archive = run(&intake, &["tail", "--once", "--json"]).out;
-    drain(&intake).await;
+    let archive = archived(&intake).await;
     let packed = gzip(archive.as_bytes());
     let line = archive.lines().next().unwrap();
     let second = |line: String| format!("{}\n{line}\n", archive.lines().nth(1).unwrap()).into_bytes();
@@ -301,8 +305,7 @@ async fn bad_input_sends_nothing() {
 async fn what_stands_between_events_does_not_matter() {
     let intake = Intake::start();
     intake.send(first(), event(first()), &["--repeat", "2"]);
-    let archive = run(&intake, &["tail", "--once", "--json"]).out;
-    drain(&intake).await;
+    let archive = archived(&intake).await;
     let (one, two) = archive.trim_end().split_once('\n').unwrap();
     let members = |parts: &[&str]| parts.iter().flat_map(|part| gzip(part.as_bytes())).collect::<Vec<_>>();
     for (number, (bytes, expected)) in [
@@ -348,8 +351,7 @@ async fn what_stands_between_events_does_not_matter() {
 async fn what_this_version_does_not_know_is_not_its_business() {
     let intake = Intake::start();
     intake.send(first(), event(first()), &[]);
-    let archive = run(&intake, &["tail", "--once", "--json"]).out;
-    drain(&intake).await;
+    let archive = archived(&intake).await;
     for (name, value) in [
         ("type", "commerce.order.teleported"),
         ("account", "no-such-account"),
