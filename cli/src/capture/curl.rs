@@ -13,7 +13,7 @@ const OPTIONS: &str = "basic cacert= E:cert= compressed K:config= connect-timeou
     noproxy= oauth2-bearer= o:output= Z:parallel path-as-is #:progress-bar x:proxy= p:proxytunnel U:proxy-user= \
     e:referer= J:remote-header-name O:remote-name X:request= resolve= retry= retry-all-errors retry-connrefused \
     retry-delay= retry-max-time= S:show-error s:silent socks5= Y:speed-limit= y:speed-time= ssl-no-revoke stderr= \
-    tls-max= tlsv1.2 tlsv1.3 trace= trace-ascii= unix-socket= T:upload-file= url= u:user= A:user-agent= v:verbose \
+    ::next tls-max= tlsv1.2 tlsv1.3 trace= trace-ascii= unix-socket= T:upload-file= url= u:user= A:user-agent= v:verbose \
     w:write-out= q:disable max-redirs= proto= raw";
 
 const QUOTES: &str = "the JSON's quotes were changed: quote it for bash ('…', nothing escaped), or add --body FILE";
@@ -29,10 +29,12 @@ pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Result<Request
         for words in shell::commands(script)? {
             let prompts = words.iter().take_while(|word| is_prompt(word)).count();
             match words[prompts..].split_first() {
-                Some((word, words)) if is_curl(word) => {
-                    let each = words.split(|word| word == b"--next" || word == b"-:");
-                    requests.extend(each.map(|words| one(words, given)));
-                }
+                Some((word, words)) if is_curl(word) => match options(words) {
+                    Ok(options) => {
+                        requests.extend(options.split(|(name, _)| *name == "next").map(|options| one(options, given)));
+                    }
+                    Err(why) => requests.push(Err(why)),
+                },
                 Some((word, _)) if word.starts_with(b"-") => {
                     bail!("a line begins with an option: end the line before it with a backslash");
                 }
@@ -43,16 +45,16 @@ pub(super) fn read(script: &[u8], given: Option<&[u8]>) -> Option<Result<Request
     })
 }
 
-fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Result<Request> {
+fn one(options: &[(&str, Vec<u8>)], mut given: Option<&[u8]>) -> Result<Request> {
     let mut request = Request::new("curl command", "", "");
     let (mut method, mut urls, mut data, mut in_query) = (None, Vec::new(), None::<Vec<u8>>, false);
     let is_given = given.is_some();
-    for (name, value) in options(words)? {
-        let text = String::from_utf8_lossy(&value);
-        match name {
+    for (name, value) in options {
+        let text = String::from_utf8_lossy(value);
+        match *name {
             "url" => urls.push(text.into_owned()),
             "request" => method = Some(text.into_owned()),
-            "get" | "head" => (in_query, method) = (in_query || name == "get", method.or(Some(name.to_uppercase()))),
+            "get" | "head" => (in_query, method) = (in_query || *name == "get", method.or(Some(name.to_uppercase()))),
             "header" if value.starts_with(b"@") => bail!("headers are in a file (-H @…): put each into -H"),
             "header" => match value.iter().position(|&byte| byte == b':').map(|colon| value.split_at(colon)) {
                 // Without a value it removes a header; behind a semicolon it sends it empty.
@@ -60,18 +62,18 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Result<Request> {
                 Some((name, value)) => request.header(name, &value[1..])?,
                 None => value.strip_suffix(b";").map_or(Ok(()), |name| request.header(name, b""))?,
             },
-            "user-agent" | "referer" => request.header(name.as_bytes(), &value)?,
+            "user-agent" | "referer" => request.header(name.as_bytes(), value)?,
             "data" | "data-ascii" | "data-binary" | "data-raw" | "json" => {
                 let joined = data.get_or_insert_default();
-                if !joined.is_empty() && name != "json" {
+                if !joined.is_empty() && *name != "json" {
                     joined.push(b'&');
                 }
-                let in_file = value.starts_with(b"@") && name != "data-raw";
-                let cut: &[u8] = if matches!(name, "data" | "data-ascii") { b"\r\n\0" } else { b"" };
+                let in_file = value.starts_with(b"@") && *name != "data-raw";
+                let cut: &[u8] = if matches!(*name, "data" | "data-ascii") { b"\r\n\0" } else { b"" };
                 match given.take_if(|_| in_file) {
                     Some(file) => joined.extend(file.iter().filter(|byte| !cut.contains(byte))),
                     None if in_file => bail!("the body is in a file (@…): add --body FILE"),
-                    None => joined.extend(&value),
+                    None => joined.extend(value),
                 }
             }
             "config" => bail!("options are in a file (-K): put each into the command"),
@@ -101,7 +103,7 @@ fn one(words: &[Vec<u8>], mut given: Option<&[u8]>) -> Result<Request> {
 /// The options with their long names and values, taken apart as curl does it.
 fn options(words: &[Vec<u8>]) -> Result<Vec<(&'static str, Vec<u8>)>> {
     let known = OPTIONS.split_whitespace().map(|option| {
-        let (short, long) = option.split_once(':').unwrap_or(("", option));
+        let (short, long) = option.rsplit_once(':').unwrap_or(("", option));
         (short, long.trim_end_matches('='), long.ends_with('='))
     });
     let (mut options, mut words) = (Vec::new(), words.iter());

@@ -13,10 +13,10 @@ const NO_HEADER: &str = "a line among the headers is not name: value: put each o
 
 /// The request. None where the text does not begin with one.
 pub(super) fn read(text: &[u8], given: Option<&[u8]>) -> Option<Result<Request>> {
-    // What curl sent stands behind `> `, without the body; what somebody quoted, with it.
+    // What curl sent stands behind `> `, without the body; what somebody quoted, with it. A body has such lines, too.
     let sent = text.split(|&byte| byte == b'\n').filter_map(|line| line.strip_prefix(b">"));
     let sent = sent.map(|line| line.strip_prefix(b" ").unwrap_or(line)).collect::<Vec<_>>().join(&b'\n');
-    let (request, rest) = start(&sent).or_else(|| start(text))?;
+    let (request, rest) = start(text).or_else(|| start(&sent))?;
     Some(one(request, rest, given))
 }
 
