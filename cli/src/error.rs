@@ -50,7 +50,7 @@ pub fn report(ended: anyhow::Result<ExitCode>) -> ExitCode {
         Ok(code) => code,
         Err(error) if error.is::<ReaderGone>() => ExitCode::ReaderGone,
         Err(error) => {
-            anstream::eprintln!("hookgate: {}", with_causes(error.as_ref()));
+            eprintln!("hookgate: {}", with_causes(error.as_ref()));
             ExitCode::NotDone
         }
     }

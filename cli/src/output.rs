@@ -1,29 +1,52 @@
 //! Printing: lines, colours, progress, questions.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::{
+    env,
+    fmt::{self, Display},
+    io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout},
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
-use anstyle::{AnsiColor, Style};
 use anyhow::Context;
-use indicatif::{ProgressBar, ProgressStyle};
 use time::OffsetDateTime;
 
 use crate::error::ReaderGone;
 
-/// For results that are as expected.
-pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// For failures.
-pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// For results that need attention.
-pub(crate) const MAYBE: Style = AnsiColor::Yellow.on_default().bold();
-/// For details.
-pub(crate) const DIM: Style = Style::new().dimmed();
-/// For headings.
-pub(crate) const BOLD: Style = Style::new().bold();
+/// How text looks from here on, or with `:#` until here: `{BAD}no{BAD:#}`. Nothing where there is no colour.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style(&'static str);
 
-/// Prints text to standard output, with a line break unless it ends with one; in colour on a terminal only.
-pub(crate) fn print(line: impl std::fmt::Display) -> anyhow::Result<()> {
+/// For results that are as expected.
+pub(crate) const GOOD: Style = Style("\x1b[1;32m");
+/// For failures.
+pub(crate) const BAD: Style = Style("\x1b[1;31m");
+/// For results that need attention.
+pub(crate) const MAYBE: Style = Style("\x1b[1;33m");
+/// For what a line is about.
+pub(crate) const NAME: Style = Style("\x1b[32m");
+/// For details.
+pub(crate) const DIM: Style = Style("\x1b[2m");
+/// For headings.
+pub(crate) const BOLD: Style = Style("\x1b[1m");
+
+impl Display for Style {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        static COLOURED: LazyLock<bool> = LazyLock::new(|| {
+            // See <https://no-color.org> and <https://bixense.com/clicolors>.
+            let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+            let able = stdout().is_terminal() && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
+            !set("NO_COLOR") && (able || set("CLICOLOR_FORCE"))
+        });
+        let code = if text.alternate() { "\x1b[0m" } else { self.0 };
+        text.write_str(if *COLOURED { code } else { "" })
+    }
+}
+
+/// Prints text to standard output, with a line break unless it ends with one.
+pub(crate) fn print(line: impl Display) -> anyhow::Result<()> {
     let text = line.to_string();
-    written(writeln!(anstream::stdout(), "{}", text.strip_suffix('\n').unwrap_or(&text)))
+    written(writeln!(stdout(), "{}", text.strip_suffix('\n').unwrap_or(&text)))
 }
 
 /// Prints JSON for a script, indented.
@@ -66,18 +89,38 @@ pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A progress bar on standard error, if that is a terminal. Clear it in the end.
-pub(crate) fn progress(steps: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:30} {pos}/{len}").unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(steps).with_style(style)
+/// A count on standard error, if that is a terminal, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Progress(Option<Instant>);
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Progress(stderr().is_terminal().then(Instant::now))
+    }
+
+    /// Ten times a second at most: a terminal is slow.
+    pub(crate) fn show(&mut self, done: u64, of: u64) {
+        if let Some(latest) = self.0.as_mut().filter(|latest| latest.elapsed() > Duration::from_millis(100)) {
+            *latest = Instant::now();
+            eprint!("\r\x1b[K{done} of {of}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            eprint!("\r\x1b[K");
+        }
+    }
 }
 
 /// Asks at the terminal. Without one, the answer is no.
 pub(crate) fn confirm(question: &str) -> bool {
     let mut answer = String::new();
-    if std::io::stdin().is_terminal() {
-        anstream::eprint!("{question} [y/N] ");
-        let _ = std::io::stdin().read_line(&mut answer);
+    if stdin().is_terminal() {
+        eprint!("{question} [y/N] ");
+        let _ = stdin().read_line(&mut answer);
     }
     matches!(answer.trim(), "y" | "Y" | "yes")
 }

@@ -194,7 +194,7 @@ fn from_file(path: &Path, provider: &Provider) -> anyhow::Result<Secrets> {
 fn standard_input() -> anyhow::Result<Vec<u8>> {
     let mut stdin = std::io::stdin();
     if stdin.is_terminal() {
-        anstream::eprintln!("Paste the captured request, then end it with Ctrl-D.");
+        eprintln!("Paste the captured request, then end it with Ctrl-D.");
     }
     let mut capture = Vec::new();
     stdin.read_to_end(&mut capture).map_err(|error| anyhow!("cannot read standard input: {error}"))?;

@@ -115,7 +115,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let poster = Poster::new(url)?;
     if !arguments.once {
         let (name, url) = (messages::name(&queue_url), poster.url());
-        anstream::eprintln!("Forwarding {name} to {url}. Ctrl-C stops and returns unhandled messages to the queue.");
+        eprintln!("Forwarding {name} to {url}. Ctrl-C stops and returns unhandled messages to the queue.");
     }
     Forwarder { arguments, clients, queue_url, queue_arn, receives, poster, invokes }.run().await
 }

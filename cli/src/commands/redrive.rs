@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use aws_sdk_sqs::types::{ListMessageMoveTasksResultEntry, QueueAttributeName};
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::interrupted;
@@ -12,7 +11,7 @@ use crate::{
     client::aws::{Clients, Deployment, Queue},
     client::messages,
     error::ExitCode,
-    output::{print, print_json, progress},
+    output::{Progress, print, print_json},
 };
 
 /// How long SQS may take to list a task that it has started.
@@ -68,7 +67,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         print(moved.words())?;
     }
     if let Some(hidden) = &moved.hidden {
-        anstream::eprintln!("{hidden} more are held by somebody else: try again in two minutes.");
+        eprintln!("{hidden} more are held by somebody else: try again in two minutes.");
     }
     Ok((moved.is_complete() && moved.hidden.is_none()).into())
 }
@@ -159,7 +158,7 @@ async fn finished(
     before: Option<i64>,
     show: bool,
 ) -> anyhow::Result<ListMessageMoveTasksResultEntry> {
-    let bar = if show { progress(0) } else { ProgressBar::hidden() };
+    let mut progress = show.then(Progress::new);
     let started = Instant::now();
     let mut began = None;
     loop {
@@ -178,12 +177,13 @@ async fn finished(
             continue;
         };
         if !matches!(task.status(), Some("RUNNING" | "CANCELLING")) {
-            bar.finish_and_clear();
             return Ok(task);
         }
         let count = |number: i64| u64::try_from(number).unwrap_or_default();
-        bar.set_length(task.approximate_number_of_messages_to_move().map_or(0, count));
-        bar.set_position(count(task.approximate_number_of_messages_moved()));
+        if let Some(progress) = &mut progress {
+            let most = task.approximate_number_of_messages_to_move().map_or(0, count);
+            progress.show(count(task.approximate_number_of_messages_moved()), most);
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

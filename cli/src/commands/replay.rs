@@ -34,7 +34,7 @@ use crate::{
     arguments,
     client::aws::{Clients, Deployment, Queue},
     error::ExitCode,
-    output::{confirm, plain, print, print_json, progress},
+    output::{Progress, confirm, plain, print, print_json},
 };
 
 /// How many messages are on their way to SQS at the same time.
@@ -140,7 +140,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::Yes);
     }
     if !clients.is_local() && !arguments.yes {
-        anstream::eprintln!("{}", found.in_words());
+        eprintln!("{}", found.in_words());
         if !confirm("Send them?") {
             bail!("nothing was sent: with --aws it must be confirmed, or say --yes");
         }
@@ -221,7 +221,7 @@ impl<'a> Found<'a> {
                     }
                     Err(why) if self.arguments.skip_invalid => {
                         self.invalid += 1;
-                        anstream::eprintln!("{shown}, {what}, is left out: {why}");
+                        eprintln!("{shown}, {what}, is left out: {why}");
                     }
                     Err(why) => bail!(
                         "{shown}, {what}, is not an event that this version reads ({why}): nothing was sent. Leave such \
@@ -256,7 +256,7 @@ impl<'a> Found<'a> {
         file.rewind()?;
         let mut events = BufReader::new(GzDecoder::new(BufReader::new(file))).lines();
         let (Arguments { name, rate, .. }, count) = (self.arguments, self.wanted);
-        let bar = progress(count);
+        let mut progress = Progress::new();
         let begun = Instant::now();
         let mut interrupted = std::pin::pin!(interrupted());
         let (mut sending, mut started, mut sent, mut stopped) = (JoinSet::new(), 0, 0, None);
@@ -268,7 +268,7 @@ impl<'a> Found<'a> {
                 Some(ended) = sending.join_next() => match ended? {
                     Ok(_) => {
                         sent += 1;
-                        bar.set_position(sent);
+                        progress.show(sent, count);
                     }
                     Err(why) => _ = stopped.get_or_insert(why),
                 },
@@ -284,7 +284,7 @@ impl<'a> Found<'a> {
                 }
             }
         }
-        bar.finish_and_clear();
+        drop(progress);
         if let Some(why) = stopped {
             bail!("{why}: {sent} of {count} events were sent: give the same command again, {name} is known");
         }
@@ -320,7 +320,7 @@ impl<'a> Found<'a> {
 fn open(path: &Path) -> anyhow::Result<(String, Box<dyn BufRead>)> {
     let (shown, file): (_, Box<dyn Read>) = if path == Path::new("-") {
         if std::io::stdin().is_terminal() {
-            anstream::eprintln!("Reading events from the terminal: one on a line, then Ctrl-D.");
+            eprintln!("Reading events from the terminal: one on a line, then Ctrl-D.");
         }
         ("standard input".to_owned(), Box::new(std::io::stdin()))
     } else {

@@ -2,7 +2,6 @@
 
 use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 
-use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
 use hookgate_event::{Amount, Event, EventType, Unit};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -16,7 +15,7 @@ use crate::{
         messages::{self, Entry, Held, Journal},
     },
     error::ExitCode,
-    output::{DIM, moment, plain, print},
+    output::{DIM, NAME, moment, plain, print},
 };
 
 /// How long to wait for the next event at a time. Ctrl-C waits for the end of it, since SQS may be handing one out.
@@ -223,7 +222,6 @@ fn one_line(body: &str, event: &Event<'_>) -> String {
 
 /// An event in columns: time, type, platform and account, what it is about, amount, id.
 fn columns(event: &Event<'_>) -> String {
-    const TYPE: Style = AnsiColor::Green.on_default();
     let time = event.time.as_ref().unwrap_or(&event.received_time);
     let mut named = event.event_type.as_str().to_owned();
     if event.event_type == EventType::Unrecognized {
@@ -237,5 +235,5 @@ fn columns(event: &Event<'_>) -> String {
         format!("{}{currency}{unit}", plain(value))
     });
     let (time, id) = (plain(time), plain(&event.id));
-    format!("{DIM}{time:<24}{DIM:#}  {TYPE}{named:<30}{TYPE:#}  {place:<20}  {subject:<24}  {amount:>16}  {id}")
+    format!("{DIM}{time:<24}{DIM:#}  {NAME}{named:<30}{NAME:#}  {place:<20}  {subject:<24}  {amount:>16}  {id}")
 }

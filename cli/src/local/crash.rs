@@ -6,10 +6,7 @@
 
 use std::io;
 
-use hookgate_intake::{
-    Config, Handled, Intake,
-    lambda::{LambdaEvent, Payload},
-};
+use hookgate_intake::{Config, Handled, Intake, Invocation};
 use hookgate_verify::Provider;
 use serde::Deserialize;
 use tokio::{
@@ -43,7 +40,7 @@ pub(super) async fn handle(
     crash: Crash,
     provider: &'static Provider,
     settings: impl Fn(&str) -> Option<String>,
-    invocation: LambdaEvent<Payload>,
+    invocation: Invocation,
 ) -> anyhow::Result<Option<Handled>> {
     const SQS: &str = "AWS_ENDPOINT_URL_SQS";
     let listener = TcpListener::bind("127.0.0.1:0").await?;

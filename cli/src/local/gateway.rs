@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, anyhow};
@@ -18,9 +18,8 @@ use axum::{
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate_event::Event;
 use hookgate_intake::{
-    Config, Handled, Intake, address,
+    ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Config, Handled, Intake, Invocation, address,
     claim::partition_key,
-    lambda::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Context, LambdaEvent, Payload},
 };
 use hookgate_verify::{Account, Delivery, Provider, Secrets, Verifier, providers};
 use serde_json::{Map, Value, json};
@@ -186,13 +185,10 @@ impl Function {
             Err(bytes) => (Some(BASE64_STANDARD.encode(bytes.into_bytes())), true),
         };
 
-        let mut context = Context::default();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // Unique across restarts too, as Lambda's request ids are: claims are owned by them.
-        context.request_id = format!("local-{}", uuid::Uuid::new_v4());
-        context.deadline = u64::try_from((now + FUNCTION_TIMEOUT).as_millis()).unwrap_or(u64::MAX);
-
-        let invocation = LambdaEvent::new(Payload(Some(event)), context);
+        let request_id = format!("local-{}", uuid::Uuid::new_v4());
+        let deadline = SystemTime::now() + FUNCTION_TIMEOUT;
+        let invocation = Invocation { event: Some(event), request_id, deadline, trace: None };
         match crash {
             None => Some(self.intake.handle(invocation).await),
             Some(crash) => crash::handle(crash, self.verifier.provider(), &self.settings, invocation).await.ok()?,

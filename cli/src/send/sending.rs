@@ -14,7 +14,7 @@ use crate::{
     client::http::{Answer, Outgoing, Poster},
     error::ExitCode,
     local::host::is_this_machine,
-    output::{BAD, DIM, GOOD, print, print_json, progress},
+    output::{BAD, DIM, GOOD, Progress, print, print_json},
 };
 
 /// The answer to a delivery, or why there is none, and how long it took.
@@ -32,12 +32,14 @@ pub(crate) async fn send_all(
     concurrency: usize,
     until_taken: bool,
 ) -> anyhow::Result<Vec<Delivered>> {
-    let bar = progress(deliveries.len() as u64);
+    let (mut progress, mut done, count) = (Progress::new(), 0, deliveries.len() as u64);
     let send = async |outgoing: anyhow::Result<_>| anyhow::Ok(send_one(poster, outgoing?, until_taken).await);
     let answers = stream::iter(deliveries).map(send).buffer_unordered(concurrency);
-    let all = answers.inspect(|_| bar.inc(1)).try_collect().await;
-    bar.finish_and_clear();
-    all
+    let count_one = |_: &_| {
+        done += 1;
+        progress.show(done, count);
+    };
+    answers.inspect(count_one).try_collect().await
 }
 
 pub(crate) async fn send_one(poster: &Poster, outgoing: Outgoing, until_taken: bool) -> Delivered {

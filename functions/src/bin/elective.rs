@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    hookgate_intake::run(&hookgate_verify::providers::elective::PROVIDER)
+    hookgate_lambda::run(&hookgate_verify::providers::elective::PROVIDER)
 }

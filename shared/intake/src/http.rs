@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hookgate_verify::{Account, Delivery, Provider};
 use time::OffsetDateTime;
 
-use crate::{lambda::ApiGatewayV2httpRequest, outcome::Refusal};
+use crate::{ApiGatewayV2httpRequest, outcome::Refusal};
 
 /// The delivery in the event, its body decoded from base64 at most once.
 pub(crate) fn delivery(

@@ -6,8 +6,7 @@ use hookgate_verify::{Authenticated, Delivery, Reading, Rejection};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    Config, http,
-    lambda::{ApiGatewayV2httpResponse, Context, LambdaEvent, Payload},
+    ApiGatewayV2httpRequest, ApiGatewayV2httpResponse, Config, http,
     log::{DeliveryRecord, Directive, Line, Metrics},
     outcome::{Outcome, Refusal},
     queue,
@@ -24,6 +23,20 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
 /// One platform's function.
 #[derive(Debug)]
 pub struct Intake(Config);
+
+/// One call of the function by Lambda.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The event of API Gateway (HTTP API) or of a Function URL. None if it is not of
+    /// [payload format 2.0](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html).
+    pub event: Option<ApiGatewayV2httpRequest>,
+    /// Unique: the claim's owner.
+    pub request_id: String,
+    /// When Lambda ends the invocation.
+    pub deadline: SystemTime,
+    /// [X-Ray's header](https://docs.aws.amazon.com/xray/latest/devguide/xray-concepts.html#xray-concepts-tracingheader).
+    pub trace: Option<String>,
+}
 
 /// A delivery that was handled.
 #[derive(Debug)]
@@ -43,15 +56,17 @@ impl Intake {
 
     /// Handles one delivery. Answers within the response budget (`RESPONSE_BUDGET_MS`), and 100 ms before the
     /// invocation's deadline.
-    pub async fn handle(&self, invocation: LambdaEvent<Payload>) -> Handled {
+    pub async fn handle(&self, invocation: Invocation) -> Handled {
         let started = Instant::now();
         let received = SystemTime::now();
-        let LambdaEvent { payload: Payload(event), mut context } = invocation;
-        if context.deadline() <= received {
+        let Invocation { event, request_id, mut deadline, trace } = invocation;
+        if deadline <= received {
             // Lambda never invokes after the deadline; `cargo lambda watch` names a deadline in 1970.
-            context.deadline = u64::try_from(unix_milliseconds(received + FUNCTION_TIMEOUT)).unwrap_or(u64::MAX);
+            deadline = received + FUNCTION_TIMEOUT;
         }
-        let trace = context.xray_trace_id.as_deref().and_then(Trace::parse);
+        let trace = trace.as_deref().and_then(Trace::parse);
+        let header = trace.map(|trace| trace.header);
+        let attempt = Attempt::new(&request_id, deadline, started, self.0.budget, header);
         let provider = self.0.verifier.provider();
         let mut record = DeliveryRecord::default();
         let mut account = None;
@@ -66,7 +81,7 @@ impl Intake {
                     Outcome::Ping
                 } else {
                     match self.authenticate(&delivery, &mut record).await {
-                        Ok(authenticated) => self.take(&authenticated, &context, trace, started, &mut record).await,
+                        Ok(authenticated) => self.take(&authenticated, &attempt, trace, &mut record).await,
                         Err(outcome) => outcome,
                     }
                 }
@@ -88,8 +103,8 @@ impl Intake {
             error: terms.error,
             record: &record,
             body_bytes,
-            request_id: whole.then_some(context.request_id.as_str()),
-            trace: trace.map(|trace| trace.header).filter(|header| header.contains("Sampled=1")),
+            request_id: whole.then_some(request_id.as_str()),
+            trace: header.filter(|header| header.contains("Sampled=1")),
             directive: Directive::new(&metrics, unix_milliseconds(received), reporting),
             metrics: &metrics,
         };
@@ -138,16 +153,13 @@ impl Intake {
     async fn take(
         &self,
         authenticated: &Authenticated<'_>,
-        context: &Context,
+        attempt: &Attempt<'_>,
         trace: Option<Trace<'_>>,
-        started: Instant,
         record: &mut DeliveryRecord,
     ) -> Outcome {
         record.scheme = Some(authenticated.scheme());
         record.secret = Some(authenticated.secret());
-        let Config { store, events, quarantine, budget, .. } = &self.0;
-        let header = trace.map(|trace| trace.header);
-        let attempt = Attempt::new(&context.request_id, context.deadline(), started, *budget, header);
+        let Config { store, events, quarantine, .. } = &self.0;
         let (reason, contents) = match authenticated.read() {
             Err(unreadable) => (unreadable.as_str(), None),
             Ok(reading) if self.too_old(&reading, authenticated) => ("too_old", None),
@@ -157,7 +169,7 @@ impl Intake {
                 record.event_type = Some(reading.event.event_type.as_str());
                 record.subject.clone_from(&reading.event.subject);
                 let Some(outbound) = Outbound::event(authenticated, reading) else { return Outcome::TooLarge };
-                match store.store(outbound, events, &attempt, record).await {
+                match store.store(outbound, events, attempt, record).await {
                     StoreOutcome::Conflict { claimed, received } => ("key_conflict", Some((claimed, received))),
                     stored => return Outcome::stored(stored, Outcome::Queued),
                 }
@@ -165,7 +177,7 @@ impl Intake {
         };
         let Some(outbound) = Outbound::quarantine(authenticated, reason, contents) else { return Outcome::TooLarge };
         record.id = Some(outbound.id.clone());
-        let stored = store.store(outbound, quarantine, &attempt, record).await;
+        let stored = store.store(outbound, quarantine, attempt, record).await;
         Outcome::stored(stored, Outcome::Quarantined(reason))
     }
 

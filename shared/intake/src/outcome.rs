@@ -4,7 +4,7 @@ use hookgate_verify::{Provider, Rejection};
 use http::{HeaderName, HeaderValue, header};
 use serde::Serialize;
 
-use crate::{lambda::ApiGatewayV2httpResponse, store::StoreOutcome};
+use crate::{ApiGatewayV2httpResponse, store::StoreOutcome};
 
 /// The outcome of one delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Terms<'_> {
         answer.status_code = self.status.into();
         answer.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         answer.headers.extend(self.header.clone());
-        answer.body = Some(lambda_http::Body::Text(body));
+        answer.body = Some(body.into());
         answer
     }
 }

@@ -10,7 +10,6 @@ mod tools;
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use anstyle::Style;
 use anyhow::bail;
 use clap::ValueEnum;
 use hookgate_verify::{Provider, providers};
@@ -21,7 +20,7 @@ use crate::{
     client::{aws::Deployment, stack::Stack},
     error::ExitCode,
     local::host,
-    output::{BAD, BOLD, GOOD, MAYBE, print, print_json},
+    output::{BAD, BOLD, GOOD, MAYBE, Style, print, print_json},
 };
 
 /// Check an installation for known problems, and say how to fix each.

@@ -160,7 +160,7 @@ impl List {
         }
         match held.held_by_others().await? {
             0 => {}
-            others => anstream::eprintln!("{others} more are held by somebody else: try again in two minutes."),
+            others => eprintln!("{others} more are held by somebody else: try again in two minutes."),
         }
         Ok((listed > 0).into())
     }
@@ -179,7 +179,7 @@ impl Show {
                 return Ok(ExitCode::Yes);
             }
         }
-        anstream::eprintln!("Nothing in quarantine has the id {}.", plain(&self.id));
+        eprintln!("Nothing in quarantine has the id {}.", plain(&self.id));
         Ok(ExitCode::No)
     }
 }

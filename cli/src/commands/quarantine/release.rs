@@ -143,7 +143,7 @@ impl Release {
             print("Nothing to release.")?;
         }
         for id in &missing {
-            anstream::eprintln!("Nothing in quarantine has the id {}.", plain(id));
+            eprintln!("Nothing in quarantine has the id {}.", plain(id));
         }
         Ok((!none && !stayed && missing.is_empty()).into())
     }

@@ -81,7 +81,7 @@ pub(super) async fn run(
     if arguments.json {
         print_json(&json!({"created": false, "error": failure}))?;
     }
-    anstream::eprintln!("hookgate: {failure}");
+    eprintln!("hookgate: {failure}");
     Ok(ExitCode::No)
 }
 
@@ -115,7 +115,7 @@ fn keep(
     };
     let shown = path.display();
     if let Err(error) = written.and_then(|()| file.sync_all()) {
-        anstream::eprintln!(
+        eprintln!(
             "hookgate: the endpoint is created, but {shown} cannot be written ({error}): find its secret in the dashboard"
         );
         return Ok(ExitCode::No);
