@@ -146,6 +146,19 @@ fn a_second_intake_says_that_one_is_running() {
     let line = lines.next().unwrap();
     assert!(line.contains("rejected") && line.contains("signature_mismatch"), "{line}");
 
+    // One port for two of them.
+    let twice = hookgate(&[
+        "--once",
+        "--port",
+        "0",
+        "--listen",
+        &format!(":{}", number + 9),
+        "--sqs",
+        &format!(":{}", number + 9),
+    ]);
+    let text = String::from_utf8(twice.stderr).unwrap();
+    assert_eq!(text, format!("hookgate: --sqs has the port {} of another option: give each its own\n", number + 9));
+
     // The engines have short addresses, too.
     let (dynamodb, sqs) = (format!("localhost:{}", number + 1), format!(":{}", number + 2));
     let listed = hookgate(&["quarantine", "list", "--dynamodb", &dynamodb, "--sqs", &sqs]);

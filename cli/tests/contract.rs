@@ -6,7 +6,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::LazyLock,
 };
@@ -16,7 +15,7 @@ use hookgate::{
     client::messages,
     commands::register,
     json::{Escapes, Json, Space, Style},
-    local::engines::{self, Engines},
+    local::engines::{self, Engines, any_port},
     local::{Local, SecretsFile},
     send::samples,
 };
@@ -431,11 +430,10 @@ fn example() -> (samples::Sample, String) {
 /// Sends one sample through the local intake and receives what comes of it.
 async fn queued() -> Queued {
     let (sample, event) = example();
-    let free = SocketAddr::from(([127, 0, 0, 1], 0));
-    let engines = Engines::start(free, free).await.unwrap();
+    let engines = Engines::anywhere().await.unwrap();
     let resources = engines::provision(&engines).await.unwrap();
     let secrets = SecretsFile::read(&file("../../events/secrets.json")).unwrap();
-    let local = Local::start(free, &engines, &resources, &secrets).await.unwrap();
+    let local = Local::start(any_port().await.unwrap(), &engines, &resources, &secrets).await.unwrap();
     let outgoing = sample.signed(OffsetDateTime::now_utc(), None);
     let mut request = reqwest::Client::new().post(local.url() + &sample.path).body(outgoing.body);
     for (name, value) in outgoing.headers {

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     sync::{Arc, Mutex},
@@ -23,7 +23,7 @@ use axum::{
     http::{HeaderMap, Method, Uri},
     response::{IntoResponse, Response},
 };
-use hookgate::local::engines::{Engines, create_table};
+use hookgate::local::engines::{Engines, any_port, create_table};
 use hookgate_verify::{Provider, providers};
 use rustls::{
     ServerConfig, ServerConnection, StreamOwned,
@@ -121,8 +121,7 @@ struct Stack {
 impl Stack {
     /// A stack without a fault, with two platforms.
     async fn new() -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let engines = Engines::start(any, any).await.unwrap();
+        let engines = Engines::anywhere().await.unwrap();
         create_table(&engines.dynamodb(), "hookgate-ClaimsTable-1").await.unwrap();
         let protect = engines.dynamodb().update_table().table_name("hookgate-ClaimsTable-1");
         protect.deletion_protection_enabled(true).send().await.unwrap();
@@ -136,7 +135,7 @@ impl Stack {
         stack.queue("hookgate-EventsQueue-1", &[large.clone(), kept("604800"), redrive]).await;
         stack.queue("hookgate-QuarantineQueue-1", &[large, kept("1209600")]).await;
 
-        let listener = tokio::net::TcpListener::bind(any).await.unwrap();
+        let listener = any_port().await.unwrap();
         stack.url = format!("http://{}", listener.local_addr().unwrap());
         stack.said.lock().unwrap().sqs = stack.engines.sqs_url();
         let outputs = [

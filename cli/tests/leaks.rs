@@ -3,7 +3,6 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Command, Output},
 };
@@ -89,8 +88,7 @@ fn no_error_quotes_a_file() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_error_quotes_a_message() {
-    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let engines = Engines::start(any, any).await.unwrap();
+    let engines = Engines::anywhere().await.unwrap();
     let resources = provision(&engines).await.unwrap();
     let empty = Path::new("/dev/null");
     for text in [

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     io::{BufRead, BufReader},
-    net::{Ipv4Addr, SocketAddr},
     path::Path,
     process::{Command, Stdio},
     sync::{
@@ -19,7 +18,7 @@ use axum::http::HeaderMap;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use hookgate::{
     json::{Escapes, Json, Space, Style},
-    local::engines::{Engines, Resources, create_table, provision},
+    local::engines::{Engines, Resources, any_port, create_table, provision},
     local::{Local, SecretsFile},
 };
 use hookgate_event::{Event, Unit};
@@ -60,18 +59,17 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let engines = Engines::start(any, any).await.unwrap();
+        let engines = Engines::anywhere().await.unwrap();
         let resources = provision(&engines).await.unwrap();
         let secrets = SecretsFile::read(Path::new(SECRETS)).unwrap();
-        let local = Local::start(any, &engines, &resources, &secrets).await.unwrap();
+        let local = Local::start(any_port().await.unwrap(), &engines, &resources, &secrets).await.unwrap();
         let stacks = Arc::<Mutex<Stacks>>::default();
         let known = stacks.clone();
         let answer = async move |form: String| {
             let (status, answer) = support::describe_stacks(&known.lock().unwrap(), form.as_bytes()).unwrap();
             (axum::http::StatusCode::from_u16(status).unwrap(), answer)
         };
-        let listener = tokio::net::TcpListener::bind(any).await.unwrap();
+        let listener = any_port().await.unwrap();
         let cloudformation = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
         World { engines, resources, local, stacks, cloudformation }
@@ -175,7 +173,7 @@ async fn sqs_before(
         });
         async { carried_out.await.unwrap() }
     };
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let listener = any_port().await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(take)).await });
     url
@@ -694,7 +692,7 @@ async fn an_sqs_that_answers_no_more_does_not_keep_ctrl_c_from_ending_it() {
         }
         axum::Json(json!({}))
     };
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let listener = any_port().await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
 

@@ -5,10 +5,7 @@ pub mod event;
 pub mod lambda;
 pub mod proxy;
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
@@ -42,8 +39,7 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
-        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let engines = Engines::start(any, any).await.unwrap();
+        let engines = Engines::anywhere().await.unwrap();
         let mut resources = provision(&engines).await.unwrap();
         if let Some(url) = other_dynamodb() {
             let run = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();

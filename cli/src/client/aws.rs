@@ -230,8 +230,6 @@ impl Clients {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use clap::Parser;
 
     use super::*;
@@ -249,8 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_queue_is_found_by_default_by_name_and_by_url() {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let engines = Engines::start(any, any).await.unwrap();
+        let engines = Engines::anywhere().await.unwrap();
         let resources = engines::provision(&engines).await.unwrap();
         let sqs = engines.sqs_url();
         let clients = deployment(&["--sqs", &sqs, "--dynamodb", &engines.dynamodb_url()]).clients().await.unwrap();

@@ -254,8 +254,6 @@ fn seconds(time: Duration) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use clap::Parser;
 
     use super::*;
@@ -272,8 +270,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_held_stays_hidden_until_it_is_given_back() {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let engines = Engines::start(any, any).await.unwrap();
+        let engines = Engines::anywhere().await.unwrap();
         let url = provision(&engines).await.unwrap().quarantine_url;
         let command = Command::parse_from(["command", "--sqs", &engines.sqs_url()]);
         let clients = command.deployment.clients().await.unwrap();

@@ -3,7 +3,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    io::ErrorKind,
+    net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
 };
 
@@ -13,7 +14,7 @@ use hookgate_verify::providers;
 use http::Uri;
 use serde_json::{Value, json};
 use time::{OffsetDateTime, Time};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::{net::TcpListener, sync::broadcast::error::RecvError};
 
 use crate::{
     arguments,
@@ -67,11 +68,10 @@ pub async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Some(path) => SecretsFile::read(path)?,
         None => SecretsFile::parse(samples::secrets(), "the samples' secrets")?,
     };
-    let [listen, dynamodb, sqs] = arguments.addresses();
-    check_free([listen, dynamodb, sqs]).await?;
-    let engines = Engines::start(dynamodb, sqs).await?;
+    let [listener, dynamodb, sqs] = listen(arguments.addresses()).await?;
+    let engines = Engines::start(dynamodb, sqs)?;
     let resources = engines::provision(&engines).await?;
-    let local = Local::start(listen, &engines, &resources, &secrets).await?;
+    let local = Local::start(listener, &engines, &resources, &secrets).await?;
     let url = local.url();
     if !arguments.json {
         print(format_args!(
@@ -117,23 +117,28 @@ impl Arguments {
     }
 }
 
-/// Fails with a list of all ports that are in use, and says what uses them.
-async fn check_free(addresses: [SocketAddr; 3]) -> anyhow::Result<()> {
-    let mut taken = Vec::new();
+/// Listens on the addresses. The error lists all ports that are in use, and says what uses them.
+async fn listen(addresses: [SocketAddr; 3]) -> anyhow::Result<[TcpListener; 3]> {
+    let (mut listeners, mut taken) = (Vec::<TcpListener>::new(), Vec::new());
     for (address, option) in addresses.into_iter().zip(["--listen", "--dynamodb", "--sqs"]) {
-        match TcpListener::bind(address) {
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => taken.push(address.port().to_string()),
+        match TcpListener::bind(address).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {
+                if listeners.iter().any(|own| own.local_addr().is_ok_and(|own| own.port() == address.port())) {
+                    bail!("{option} has the port {} of another option: give each its own", address.port());
+                }
+                taken.push(address.port().to_string());
+            }
             Err(error) => {
                 let choose = || format!("cannot listen on {address}: choose another address with {option}");
                 return Err(error).with_context(choose);
             }
         }
     }
-    let ports = match &taken[..] {
-        [] => return Ok(()),
-        [port] => format!("port {port} is in use"),
-        ports => format!("ports {} are in use", ports.join(", ")),
+    let ports = match (<[_; 3]>::try_from(listeners), &taken[..]) {
+        (Ok(listeners), _) => return Ok(listeners),
+        (_, [port]) => format!("port {port} is in use"),
+        (_, ports) => format!("ports {} are in use", ports.join(", ")),
     };
     let url = format!("http://{}/", addresses[0]);
     if let Ok(uri) = url.parse::<Uri>()

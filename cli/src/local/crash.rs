@@ -14,6 +14,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use crate::local::engines::any_port;
+
 /// When a function crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -43,7 +45,7 @@ pub(super) async fn handle(
     invocation: Invocation,
 ) -> anyhow::Result<Option<Handled>> {
     const SQS: &str = "AWS_ENDPOINT_URL_SQS";
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let listener = any_port().await?;
     let (own, sqs) = (format!("http://{}", listener.local_addr()?), settings(SQS).unwrap_or_default());
     let settings = |name: &str| if name == SQS { Some(own.clone()) } else { settings(name) };
     let intake = Intake::new(Config::from_settings(provider, settings)?);

@@ -7,7 +7,7 @@ pub(crate) mod host;
 pub mod journal;
 pub mod page;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -15,6 +15,7 @@ use axum::{
     response::Response,
 };
 use tokio::{
+    net::TcpListener,
     sync::{broadcast, oneshot},
     task::JoinHandle,
 };
@@ -35,15 +36,15 @@ pub struct Local {
 }
 
 impl Local {
-    /// Starts every provider's function that has secrets. Port 0 picks a free one.
+    /// Starts every provider's function that has secrets.
     pub async fn start(
-        address: SocketAddr,
+        listener: TcpListener,
         engines: &Engines,
         resources: &Resources,
         secrets: &SecretsFile,
     ) -> anyhow::Result<Self> {
         let functions = Arc::new(Functions::new(engines, resources, secrets)?);
-        let (listener, url) = engines::bind(address, "--listen").await?;
+        let url = engines::url(&listener)?;
         let page = page::router(functions.clone(), engines, resources).await?;
         let router = page.merge(Router::new().fallback(invoke).with_state(functions.clone()));
         let (running, ended) = oneshot::channel();

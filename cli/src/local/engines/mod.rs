@@ -4,9 +4,9 @@ mod sqs;
 
 pub(crate) use sqs::{JOURNAL, Place, Queues, Seen, Step, What};
 
-use std::{io, net::SocketAddr};
+use std::{io, net::Ipv4Addr};
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TimeToLiveSpecification,
@@ -27,10 +27,14 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// Starts both, empty. Port 0 picks a free one.
-    pub async fn start(dynamodb: SocketAddr, sqs: SocketAddr) -> anyhow::Result<Self> {
-        let (dynamodb, dynamodb_url) = bind(dynamodb, "--dynamodb").await?;
-        let (sqs, sqs_url) = bind(sqs, "--sqs").await?;
+    /// Starts both, empty, on ports that the system chooses.
+    pub async fn anywhere() -> anyhow::Result<Self> {
+        Self::start(any_port().await?, any_port().await?)
+    }
+
+    /// Starts both, empty.
+    pub fn start(dynamodb: TcpListener, sqs: TcpListener) -> anyhow::Result<Self> {
+        let (dynamodb_url, sqs_url) = (url(&dynamodb)?, url(&sqs)?);
         let database = Database::memory().context("cannot open a database in memory")?;
 
         let (running, watched) = watch::channel(());
@@ -74,17 +78,14 @@ impl Engines {
     }
 }
 
-/// Listens on an address, which `option` chose, and gives the URL of a server there.
-pub(super) async fn bind(address: SocketAddr, option: &str) -> anyhow::Result<(TcpListener, String)> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        let failure = match error.kind() {
-            io::ErrorKind::AddrInUse => format!("port {} is in use: choose another with {option}", address.port()),
-            _ => format!("cannot listen on {address}: choose another address with {option}"),
-        };
-        anyhow!(error).context(failure)
-    })?;
-    let url = format!("http://{}", listener.local_addr()?);
-    Ok((listener, url))
+/// Listens on a port of this machine that the system chooses.
+pub async fn any_port() -> io::Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
+}
+
+/// The address of a server that listens there.
+pub(super) fn url(listener: &TcpListener) -> io::Result<String> {
+    Ok(format!("http://{}", listener.local_addr()?))
 }
 
 /// The configuration of an AWS SDK client for an engine: plain HTTP, and credentials that no engine checks.
@@ -162,22 +163,8 @@ mod tests {
 
     use super::*;
 
-    const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
-
     pub(super) async fn started() -> Engines {
-        Engines::start(ANY, ANY).await.unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_taken_port_is_named_with_its_remedy() {
-        let taken = TcpListener::bind(ANY).await.unwrap();
-        let address = taken.local_addr().unwrap();
-        let port = address.port();
-
-        let error = Engines::start(address, ANY).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("port {port} is in use: choose another with --dynamodb"));
-        let error = Engines::start(ANY, address).await.unwrap_err();
-        assert_eq!(error.to_string(), format!("port {port} is in use: choose another with --sqs"));
+        Engines::anywhere().await.unwrap()
     }
 
     #[tokio::test]
