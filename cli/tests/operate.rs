@@ -584,6 +584,13 @@ async fn tail_starts_now_and_shows_what_was_turned_away_on_request() {
     assert_eq!((ran.code, &*ran.out), (Some(1), ""), "{}", ran.err);
     let ran = world.run(&["tail", "--once", "--since", "1h"]).await;
     assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 2), "{}", ran.err);
+    // A replay sends what was received long ago.
+    let body = world.visible(&world.resources.events_url).await[0].body().unwrap().to_owned();
+    let mut old: Value = serde_json::from_str(&body).unwrap();
+    (old["id"], old["receivedtime"]) = ("evt_old".into(), "2020-01-01T00:00:00.000Z".into());
+    world.send(&world.resources.events_url, &old.to_string()).await;
+    let ran = world.run(&["tail", "--once", "--since", "1h"]).await;
+    assert!(ran.out.lines().count() == 3 && ran.out.trim_end().ends_with("evt_old"), "{} {}", ran.out, ran.err);
     let ran = world.run(&["tail", "--once", "--since", "soon"]).await;
     assert!(ran.code == Some(2) && ran.err.contains("write it like 30s, 10m"), "{}", ran.err);
 }

@@ -36,7 +36,7 @@ const BATCH: usize = 10;
 pub struct Entry {
     pub message_id: String,
     pub body: String,
-    /// When it was sent, in Unix milliseconds. None from a journal.
+    /// When it was sent, in Unix milliseconds.
     pub sent: Option<i64>,
 }
 
@@ -197,8 +197,11 @@ impl Journal {
         let Some(last) = entries.last() else { return Ok(None) };
         self.after = last["Number"].as_u64().unwrap_or(self.after);
         let text = |entry: &Value, name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-        let read =
-            |entry: &Value| Entry { message_id: text(entry, "MessageId"), body: text(entry, "Body"), sent: None };
+        let read = |entry: &Value| Entry {
+            message_id: text(entry, "MessageId"),
+            body: text(entry, "Body"),
+            sent: entry["SentTimestamp"].as_i64(),
+        };
         Ok(Some(entries.iter().map(read).collect()))
     }
 

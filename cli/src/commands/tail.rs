@@ -4,7 +4,7 @@ use std::{collections::VecDeque, fmt::Write as _, time::Duration};
 
 use anyhow::Context as _;
 use hookgate_event::{Amount, Event, EventType, Unit};
-use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use time::OffsetDateTime;
 
 use super::{Filter, interrupted, opened, start::delivery_line};
 use crate::{
@@ -90,14 +90,12 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
     let default = || if arguments.once { OffsetDateTime::UNIX_EPOCH } else { OffsetDateTime::now_utc() };
-    let mut since = arguments.since.unwrap_or_else(default);
+    let since = arguments.since.unwrap_or_else(default);
     let others = arguments.rejected.then(|| Others::new(&arguments.url, since)).transpose()?;
     let mut source = if clients.is_local() && has_dead_letters {
         let mut journal = Journal::new(clients.local_sqs(), &url)?;
         if arguments.since.is_none() && !arguments.once {
             journal.skip().await?;
-            // What comes now may have been received long ago: a release from quarantine, a replay.
-            since = OffsetDateTime::UNIX_EPOCH;
         }
         Source::Journal(Box::new(journal))
     } else if has_dead_letters && !arguments.disturb_consumers {
@@ -142,9 +140,8 @@ async fn follow(
         let ended = messages.is_none() && arguments.once;
         for Entry { message_id, body, sent } in messages.into_iter().flatten() {
             let event = Event::from_json(&body);
-            let received = || OffsetDateTime::parse(&event.as_ref().ok()?.received_time, &Rfc3339).ok();
-            let sent = sent.and_then(moment).or_else(received);
-            if sent.is_some_and(|sent| sent < since) || !arguments.only.admits(event.as_ref().ok()) {
+            // A replay or a release sends what was received long ago.
+            if sent.and_then(moment).is_some_and(|sent| sent < since) || !arguments.only.admits(event.as_ref().ok()) {
                 continue;
             }
             lines.push_back(match (&event, arguments.json) {

@@ -43,11 +43,21 @@ pub(crate) enum What {
     Purged,
 }
 
+/// A message that was sent to a queue.
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    queue: String,
+    message_id: String,
+    body: String,
+    /// Unix milliseconds.
+    sent: u64,
+}
+
 /// The messages that were sent to any queue, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
-    /// The number, queue, message id and body of each.
-    entries: VecDeque<(u64, String, String, String)>,
+    entries: VecDeque<Entry>,
     bytes: usize,
     /// Oldest first.
     pub(super) steps: VecDeque<Step>,
@@ -58,12 +68,13 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    pub(super) fn add(&mut self, queue: &str, message_id: &str, body: &str) {
+    pub(super) fn add(&mut self, queue: &str, message_id: &str, body: &str, sent: u64) {
         self.count += 1;
         self.bytes += body.len();
-        self.entries.push_back((self.count, queue.to_owned(), message_id.to_owned(), body.to_owned()));
+        let (queue, message_id, body) = (queue.to_owned(), message_id.to_owned(), body.to_owned());
+        self.entries.push_back(Entry { number: self.count, queue, message_id, body, sent });
         while self.bytes > MAX_BYTES {
-            self.bytes -= self.entries.pop_front().map_or(self.bytes, |(.., body)| body.len());
+            self.bytes -= self.entries.pop_front().map_or(self.bytes, |entry| entry.body.len());
             self.forgot = true;
         }
     }
@@ -78,13 +89,14 @@ impl Journal {
 
     /// The id and body of each message.
     pub(super) fn messages(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(.., id, body)| (&**id, &**body))
+        self.entries.iter().map(|entry| (&*entry.message_id, &*entry.body))
     }
 
     /// The next ten entries of a queue after this number, as the protocol writes them.
     pub(super) fn after(&self, after: u64, queue: &str) -> Vec<Value> {
-        let new = self.entries.iter().filter(|(number, of, ..)| *number > after && of == queue).take(10);
-        new.map(|(number, _, id, body)| json!({"Number": number, "MessageId": id, "Body": body})).collect()
+        let new = self.entries.iter().filter(|entry| entry.number > after && entry.queue == queue).take(10);
+        let written = |Entry { number, message_id, body, sent, .. }: &Entry| json!({"Number": number, "MessageId": message_id, "Body": body, "SentTimestamp": sent});
+        new.map(written).collect()
     }
 }
 
@@ -97,9 +109,9 @@ mod tests {
         let mut journal = Journal::default();
         let body = "x".repeat(MAX_BYTES / 4);
         for id in ["1", "2", "3", "4", "5"] {
-            journal.add("queue", id, &body);
+            journal.add("queue", id, &body, 0);
         }
-        let kept: Vec<_> = journal.entries.iter().map(|(number, _, id, _)| (*number, &**id)).collect();
+        let kept: Vec<_> = journal.entries.iter().map(|entry| (entry.number, &*entry.message_id)).collect();
         assert_eq!(kept, [(2, "2"), (3, "3"), (4, "4"), (5, "5")]);
         assert_eq!(journal.bytes, MAX_BYTES);
     }

@@ -126,7 +126,7 @@ impl Store {
     pub(super) fn send(&mut self, name: &str, mut message: Message, delay: Option<u64>) -> Result<()> {
         let delay = delay.unwrap_or(self.queue(name)?.number("DelaySeconds"));
         message.visible_at = message.sent + delay * 1_000;
-        self.journal.add(name, &message.id, &message.body);
+        self.journal.add(name, &message.id, &message.body, message.sent);
         let what = match message.earlier_ids.last() {
             Some(earlier_id) => What::Redriven { earlier_id: earlier_id.clone() },
             None => What::Sent { replay: message.attributes.get("replay").and_then(Attribute::text) },
