@@ -219,10 +219,15 @@ fn once(record: &Record, thing: u64) -> Result<Vec<char>, &'static str> {
 
 /// What let in `next`, though `earlier` had been sent.
 fn window(record: &Record, earlier: &Call, next: &Call) -> Result<char, &'static str> {
-    let unheard = earlier.fault.is_some_and(|fault| UNHEARD.contains(&fault) || matches!(fault, Fault::Late(_)));
     // A healthy answer too can come later than anyone waits, if the machine is busy.
-    let unheard = unheard || earlier.hung_up;
+    let is_unheard = |call: &Call| {
+        call.hung_up || call.fault.is_some_and(|fault| UNHEARD.contains(&fault) || matches!(fault, Fault::Late(_)))
+    };
+    let unheard = is_unheard(earlier);
     if earlier.invocation == next.invocation {
+        // Of two that are on their way at once, the second may arrive first.
+        let at_once = earlier.done.is_none_or(|(done, _)| next.arrived < done);
+        let unheard = unheard || at_once && is_unheard(next);
         return if unheard { Ok('b') } else { Err("an invocation sent twice for no reason") };
     }
     // A settled event admits no other claim, and a claim that was taken over cannot be settled.
