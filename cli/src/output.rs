@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 
 use crate::error::ReaderGone;
 
-/// How text looks from here on, or with `:#` until here: `{BAD}no{BAD:#}`. Nothing where there is no colour.
+/// A style of a terminal: `{BAD}` starts it, `{BAD:#}` ends it. Both are empty where there are no colours.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style(&'static str);
 
@@ -32,15 +32,21 @@ pub(crate) const BOLD: Style = Style("\x1b[1m");
 
 impl Display for Style {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // See <https://no-color.org> and <https://bixense.com/clicolors>.
         static COLOURED: LazyLock<bool> = LazyLock::new(|| {
-            // See <https://no-color.org> and <https://bixense.com/clicolors>.
-            let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
-            let able = stdout().is_terminal() && env::var_os("TERM").is_none_or(|terminal| terminal != "dumb");
-            !set("NO_COLOR") && (able || set("CLICOLOR_FORCE"))
+            let said = |name| env::var_os(name).filter(|value| !value.is_empty());
+            let (never, asked, forced) = (said("NO_COLOR"), said("CLICOLOR"), said("CLICOLOR_FORCE"));
+            let able = is_able(&stdout()) && asked.is_none_or(|asked| asked != "0");
+            never.is_none() && (able || forced.is_some_and(|forced| forced != "0"))
         });
         let code = if text.alternate() { "\x1b[0m" } else { self.0 };
         text.write_str(if *COLOURED { code } else { "" })
     }
+}
+
+/// Whether this is a terminal that knows more than text.
+fn is_able(output: &impl IsTerminal) -> bool {
+    output.is_terminal() && env::var_os("TERM").is_some_and(|terminal| terminal != "dumb")
 }
 
 /// Prints text to standard output, with a line break unless it ends with one.
@@ -91,26 +97,29 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// A count on standard error, if that is a terminal, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Progress(Option<Instant>);
+pub(crate) struct Progress {
+    latest: Instant,
+    is_shown: bool,
+}
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Progress(stderr().is_terminal().then(Instant::now))
+        Progress { latest: Instant::now(), is_shown: false }
     }
 
     /// Ten times a second at most: a terminal is slow.
     pub(crate) fn show(&mut self, done: u64, of: u64) {
-        if let Some(latest) = self.0.as_mut().filter(|latest| latest.elapsed() > Duration::from_millis(100)) {
-            *latest = Instant::now();
-            eprint!("\r\x1b[K{done} of {of}");
+        if self.latest.elapsed() > Duration::from_millis(100) && is_able(&stderr()) {
+            (self.latest, self.is_shown) = (Instant::now(), true);
+            let _ = write!(stderr(), "\r\x1b[K{done} of {of}");
         }
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.0.is_some() {
-            eprint!("\r\x1b[K");
+        if self.is_shown {
+            let _ = write!(stderr(), "\r\x1b[K");
         }
     }
 }

@@ -106,11 +106,18 @@ fn what_keeps_it_from_starting_is_one_line_with_a_remedy() {
             "/no/such".into(),
             "cannot read /no/such: choose another file with --secrets: No such file".into(),
         ),
+        (
+            "--port",
+            "65000 --sqs :65000".into(),
+            "--listen and --sqs have the same port 65000: give each its own".into(),
+        ),
+        ("--port", "65000 --sqs 0.0.0.0:65001".into(), "--dynamodb and --sqs have the same port 65001".into()),
         ("--secrets", path(&not_json), "is not of the form".into()),
         ("--secrets", path(&unknown), format!("has an unknown platform: the known ones are {name}")),
         ("--secrets", path(&empty), format!("platform {name}: account \"default\" has an empty secret")),
     ] {
-        let output = hookgate(&["--once", "--port", "0", option, &value]);
+        let given = [&["--once", option], &value.split(' ').collect::<Vec<_>>()[..]].concat();
+        let output = hookgate(&[&given[..], if option == "--port" { &[] } else { &["--port", "0"] }].concat());
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(text.starts_with("hookgate: ") && text.contains(&expected), "{option}: {text}");
         assert_eq!(text.lines().count(), 1, "{option}: {text}");
@@ -146,19 +153,6 @@ fn a_second_intake_says_that_one_is_running() {
     let line = lines.next().unwrap();
     assert!(line.contains("rejected") && line.contains("signature_mismatch"), "{line}");
 
-    // One port for two of them.
-    let twice = hookgate(&[
-        "--once",
-        "--port",
-        "0",
-        "--listen",
-        &format!(":{}", number + 9),
-        "--sqs",
-        &format!(":{}", number + 9),
-    ]);
-    let text = String::from_utf8(twice.stderr).unwrap();
-    assert_eq!(text, format!("hookgate: --sqs has the port {} of another option: give each its own\n", number + 9));
-
     // The engines have short addresses, too.
     let (dynamodb, sqs) = (format!("localhost:{}", number + 1), format!(":{}", number + 2));
     let listed = hookgate(&["quarantine", "list", "--dynamodb", &dynamodb, "--sqs", &sqs]);
@@ -178,6 +172,27 @@ fn a_second_intake_says_that_one_is_running() {
 fn free_ports() -> u16 {
     let free = |port: u16| (port..port + 3).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
     (20_000..30_000).step_by(3).find(|port| free(*port)).unwrap()
+}
+
+/// Colours go to a terminal, or where somebody asks for them, and never where somebody does not want them.
+#[test]
+fn a_pipe_gets_no_colours_unasked() {
+    for (variables, coloured) in [
+        (&[][..], false),
+        (&[("CLICOLOR", "1")], false),
+        (&[("CLICOLOR_FORCE", "1")], true),
+        (&[("CLICOLOR_FORCE", "1"), ("TERM", "dumb"), ("NO_COLOR", "")], true),
+        (&[("CLICOLOR_FORCE", "0")], false),
+        (&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "0")], false),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
+        command.env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE").envs(variables.iter().copied());
+        let output = command.args(["doctor", "--only", "tools"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let expected = if coloured { "\x1b[1mTools for deploying\x1b[0m\n" } else { "Tools for deploying\n" };
+        assert!(text.starts_with(expected), "{variables:?}: {text:?}");
+        assert_eq!((text.contains('\x1b'), output.stderr.contains(&0x1b)), (coloured, false), "{variables:?}");
+    }
 }
 
 /// `--once --json` is for scripts: every sample, and nothing else.

@@ -119,16 +119,19 @@ impl Arguments {
 
 /// Listens on the addresses. The error lists all ports that are in use, and says what uses them.
 async fn listen(addresses: [SocketAddr; 3]) -> anyhow::Result<[TcpListener; 3]> {
-    let (mut listeners, mut taken) = (Vec::<TcpListener>::new(), Vec::new());
-    for (address, option) in addresses.into_iter().zip(["--listen", "--dynamodb", "--sqs"]) {
+    const OPTIONS: [&str; 3] = ["--listen", "--dynamodb", "--sqs"];
+    for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+        let [(ip, port), (other_ip, other_port)] = [one, other].map(|of| (addresses[of].ip(), addresses[of].port()));
+        let meet = ip == other_ip || ip.is_unspecified() || other_ip.is_unspecified();
+        if port == other_port && port != 0 && meet {
+            bail!("{} and {} have the same port {port}: give each its own", OPTIONS[one], OPTIONS[other]);
+        }
+    }
+    let (mut listeners, mut taken) = (Vec::new(), Vec::new());
+    for (address, option) in addresses.into_iter().zip(OPTIONS) {
         match TcpListener::bind(address).await {
             Ok(listener) => listeners.push(listener),
-            Err(error) if error.kind() == ErrorKind::AddrInUse => {
-                if listeners.iter().any(|own| own.local_addr().is_ok_and(|own| own.port() == address.port())) {
-                    bail!("{option} has the port {} of another option: give each its own", address.port());
-                }
-                taken.push(address.port().to_string());
-            }
+            Err(error) if error.kind() == ErrorKind::AddrInUse => taken.push(address.port().to_string()),
             Err(error) => {
                 let choose = || format!("cannot listen on {address}: choose another address with {option}");
                 return Err(error).with_context(choose);
