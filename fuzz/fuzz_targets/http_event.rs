@@ -13,10 +13,7 @@ use time::OffsetDateTime;
 #[path = "../../shared/intake/src/http.rs"]
 mod intake;
 
-// What the file takes from its own crate.
-mod lambda {
-    pub use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
-}
+// What the file takes from its own crate, beside the event.
 mod outcome {
     #[derive(Debug, PartialEq)]
     pub enum Refusal {

@@ -36,7 +36,7 @@ const BATCH: usize = 10;
 pub struct Entry {
     pub message_id: String,
     pub body: String,
-    /// When it was sent, in Unix milliseconds.
+    /// When it was sent, in Unix milliseconds, where the queue says so.
     pub sent: Option<i64>,
 }
 

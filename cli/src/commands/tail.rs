@@ -90,12 +90,13 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let url = clients.queue(Queue::Events, arguments.queue.as_deref()).await?;
     let has_dead_letters = messages::has_dead_letters(&clients, &url).await?;
     let default = || if arguments.once { OffsetDateTime::UNIX_EPOCH } else { OffsetDateTime::now_utc() };
-    let since = arguments.since.unwrap_or_else(default);
+    let mut since = arguments.since.unwrap_or_else(default);
     let others = arguments.rejected.then(|| Others::new(&arguments.url, since)).transpose()?;
     let mut source = if clients.is_local() && has_dead_letters {
         let mut journal = Journal::new(clients.local_sqs(), &url)?;
         if arguments.since.is_none() && !arguments.once {
             journal.skip().await?;
+            since = OffsetDateTime::UNIX_EPOCH;
         }
         Source::Journal(Box::new(journal))
     } else if has_dead_letters && !arguments.disturb_consumers {

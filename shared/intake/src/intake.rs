@@ -24,7 +24,7 @@ const FUNCTION_TIMEOUT: Duration = Duration::from_secs(8);
 #[derive(Debug)]
 pub struct Intake(Config);
 
-/// One call of the function by Lambda.
+/// One invocation of the function.
 #[derive(Debug)]
 pub struct Invocation {
     /// The event of API Gateway (HTTP API) or of a Function URL. None if it is not of

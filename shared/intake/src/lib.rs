@@ -1,4 +1,4 @@
-//! The path of one delivery through a Lambda function: the only crate of a function that knows AWS.
+//! The path of one delivery through a Lambda function: the only crate in a function that calls AWS.
 //!
 //! ```text
 //! HTTP event ─► Delivery ─► authenticate ─► read ─► claim ─► send ─► settle ─► answer

@@ -95,7 +95,10 @@ impl Journal {
     /// The next ten entries of a queue after this number, as the protocol writes them.
     pub(super) fn after(&self, after: u64, queue: &str) -> Vec<Value> {
         let new = self.entries.iter().filter(|entry| entry.number > after && entry.queue == queue).take(10);
-        let written = |Entry { number, message_id, body, sent, .. }: &Entry| json!({"Number": number, "MessageId": message_id, "Body": body, "SentTimestamp": sent});
+        let written = |entry: &Entry| {
+            let Entry { number, message_id, body, sent, .. } = entry;
+            json!({"Number": number, "MessageId": message_id, "Body": body, "SentTimestamp": sent})
+        };
         new.map(written).collect()
     }
 }
