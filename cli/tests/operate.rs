@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::{Ran, Stacks, another, event_type, signed, subject};
+use support::{Ran, Stacks, another, event_type, serve, signed, subject};
 
 /// The order below is of 2025: no claim of 30 days could tell it from a replay.
 const LATE: [&str; 2] = ["--claim-ttl-days", "3650"];
@@ -69,9 +69,7 @@ impl World {
             let (status, answer) = support::describe_stacks(&known.lock().unwrap(), form.as_bytes()).unwrap();
             (axum::http::StatusCode::from_u16(status).unwrap(), answer)
         };
-        let listener = any_port().await.unwrap();
-        let cloudformation = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        let cloudformation = serve(axum::Router::new().fallback(answer)).await;
         World { engines, resources, local, stacks, cloudformation }
     }
 
@@ -173,10 +171,7 @@ async fn sqs_before(
         });
         async { carried_out.await.unwrap() }
     };
-    let listener = any_port().await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(take)).await });
-    url
+    serve(axum::Router::new().fallback(take)).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -699,9 +694,7 @@ async fn an_sqs_that_answers_no_more_does_not_keep_ctrl_c_from_ending_it() {
         }
         axum::Json(json!({}))
     };
-    let listener = any_port().await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    let url = serve(axum::Router::new().fallback(answer)).await;
 
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_hookgate"));
     command.args(["tail", "--sqs", &url, "--queue", &format!("{url}/1/watch")]).kill_on_drop(true);
@@ -1063,9 +1056,7 @@ async fn a_claim_that_changed_since_it_was_shown_is_not_forgotten() {
             (axum::http::StatusCode::from_u16(answer.status().as_u16()).unwrap(), answer.bytes().await.unwrap())
         }
     });
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, dynamodb).await });
+    let url = serve(dynamodb).await;
     let mut command = world.command(&["claims", "forget", "evt_1", "--aws", "--yes", "--table", "hookgate-claims"]);
     command.env("AWS_ENDPOINT_URL_DYNAMODB", url);
     let ran: Ran = tokio::task::spawn_blocking(move || command.output().unwrap().into()).await.unwrap();

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::{Ran, event, first, intake::Intake};
+use support::{Ran, event, first, intake::Intake, serve};
 
 fn hookgate(intake: &Intake, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hookgate"));
@@ -185,9 +185,7 @@ async fn a_replay_needs_no_more_than_to_write_its_name() {
         }
         (axum::http::StatusCode::BAD_REQUEST, r#"{"__type": "AccessDeniedException", "message": "No."}"#)
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let dynamodb = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+    let dynamodb = serve(axum::Router::new().fallback(answer)).await;
     for (more, code, said) in
         [(&["--dry-run"][..], 2, "cannot read the table hookgate-claims: AccessDeniedException: No."), (&[], 0, "")]
     {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    net::Ipv4Addr,
     process::Command,
     sync::{Arc, Mutex},
     time::UNIX_EPOCH,
@@ -19,7 +18,9 @@ use serde_json::{Value, json};
 
 mod support;
 
-use support::{Ran, Stacks, body_with_id, event, event_type, find, intake::Intake, order, signed, subject, with_ids};
+use support::{
+    Ran, Stacks, body_with_id, event, event_type, find, intake::Intake, order, serve, signed, subject, with_ids,
+};
 
 trait Lines {
     fn lines(&self) -> Vec<String>;
@@ -434,9 +435,7 @@ impl<'i> Cloud<'i> {
             let (status, answer) = next.lock().unwrap().pop_front().unwrap();
             (StatusCode::from_u16(status).unwrap(), answer.to_string())
         };
-        let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, axum::Router::new().fallback(answer)).await });
+        let url = serve(axum::Router::new().fallback(answer)).await;
         Cloud { intake, url, asked, answers }
     }
 

@@ -14,7 +14,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::local::engines::any_port;
+use crate::local::engines::{any_port, url};
 
 /// When a function crashes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -46,7 +46,7 @@ pub(super) async fn handle(
 ) -> anyhow::Result<Option<Handled>> {
     const SQS: &str = "AWS_ENDPOINT_URL_SQS";
     let listener = any_port().await?;
-    let (own, sqs) = (format!("http://{}", listener.local_addr()?), settings(SQS).unwrap_or_default());
+    let (own, sqs) = (url(&listener)?, settings(SQS).unwrap_or_default());
     let settings = |name: &str| if name == SQS { Some(own.clone()) } else { settings(name) };
     let intake = Intake::new(Config::from_settings(provider, settings)?);
     tokio::select! {

@@ -13,6 +13,7 @@ use std::{
 use aws_sdk_sqs::types::Message;
 use hookgate::{
     json::{Escapes, Json, Space, Style},
+    local::engines::any_port,
     send::{
         samples::{self, Sample},
         template::Template,
@@ -23,6 +24,14 @@ use hookgate_verify::{
     providers::{self, Identity, TimeFormat},
     scheme::Signed,
 };
+
+/// Serves this on a port that the system chooses, and gives its URL.
+pub async fn serve(router: axum::Router) -> String {
+    let listener = any_port().await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
 
 /// What a command has printed, and its exit code.
 pub struct Ran {
